@@ -1,0 +1,68 @@
+// One error type for everything that is not a bug. Its class decides what the caller does: wait, set aside, or stop.
+
+/**
+ * `transient`: a dependency is down or overloaded; the same work succeeds later. `poison`: this input can never
+ * succeed. `fatal`: a wrong deployment or setting; a person must act.
+ */
+export type ErrorClass = 'transient' | 'poison' | 'fatal'
+
+/** Every code with its class and the sentence the reference prints. The only declaration of error codes. */
+export const errorCatalog = {
+  PIPE_CONFIG_INVALID: { class: 'fatal', doc: 'Settings are missing or wrong; all of them are listed at once.' },
+  PIPE_KAFKA_UNAVAILABLE: { class: 'transient', doc: 'The broker did not answer, or answered that it cannot serve now.' },
+  PIPE_KAFKA_UNKNOWN_OUTCOME: { class: 'transient', doc: 'A produce request may or may not be stored.' },
+  PIPE_KAFKA_REFUSED: { class: 'poison', doc: 'The broker refused a record for good: too large, or invalid.' },
+  PIPE_KAFKA_FATAL: { class: 'fatal', doc: 'The Kafka client stopped for good; the process must be restarted.' },
+  PIPE_TOPIC_DRIFT: { class: 'fatal', doc: 'A topic differs from topics.yaml in a way that cannot be reconciled.' },
+  PIPE_TOPIC_MISSING: { class: 'fatal', doc: 'A declared topic does not exist; `millrace topics ensure` creates it.' },
+  PIPE_POSTGRES_UNAVAILABLE: { class: 'transient', doc: 'PostgreSQL did not answer, or is starting or overloaded.' },
+  PIPE_POSTGRES_REFUSED: { class: 'poison', doc: 'PostgreSQL refused a statement because of its data.' },
+  PIPE_REDIS_UNAVAILABLE: { class: 'transient', doc: 'Redis did not answer in time.' },
+  PIPE_REDIS_POLICY: { class: 'fatal', doc: 'A Redis role runs with the wrong maxmemory-policy.' },
+  PIPE_CLICKHOUSE_UNAVAILABLE: { class: 'transient', doc: 'ClickHouse did not answer, or is overloaded.' },
+  PIPE_CLICKHOUSE_REFUSED: { class: 'poison', doc: 'ClickHouse refused rows because of their data.' },
+  PIPE_CLICKHOUSE_QUERY: { class: 'poison', doc: 'ClickHouse refused a query: syntax, unknown column, or a limit.' },
+  PIPE_MIGRATION_DRIFT: { class: 'fatal', doc: 'An applied migration differs from its file, or the order was changed.' },
+  PIPE_NOT_FOUND: { class: 'poison', doc: 'The named thing does not exist.' },
+  PIPE_CONFLICT: { class: 'poison', doc: 'The named thing exists already, or was changed meanwhile.' },
+  PIPE_INVALID_INPUT: { class: 'poison', doc: 'An argument breaks its rule; the message names the rule.' },
+  PIPE_STACK: { class: 'fatal', doc: 'The local stack could not start or stop; the message names the part and its log.' },
+  PIPE_DEADLINE: { class: 'transient', doc: 'The work did not end within its deadline.' }
+} as const satisfies Record<string, { class: ErrorClass; doc: string }>
+
+/** A code of the closed set above. */
+export type ErrorCode = keyof typeof errorCatalog
+
+/** Structured facts about an error, for logs and problem details. */
+export type ErrorDetails = Readonly<Record<string, string | number | boolean | null>>
+
+/** An expected failure. Anything thrown that is not an AppError is a bug. */
+export class AppError extends Error {
+  override readonly name = 'AppError'
+  readonly code: ErrorCode
+  readonly class: ErrorClass
+  readonly details: ErrorDetails
+
+  /** `message` says what was being done, where, and what to do; `cause` is the foreign error. */
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; details?: ErrorDetails } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.class = errorCatalog[code].class
+    this.details = options.details ?? {}
+  }
+}
+
+/** Whether waiting and trying the same again can help. */
+export function isTransient(error: unknown): boolean {
+  return error instanceof AppError && error.class === 'transient'
+}
+
+/** Whether this input can never succeed. */
+export function isPoison(error: unknown): boolean {
+  return error instanceof AppError && error.class === 'poison'
+}
+
+/** Any thrown value as an Error, the value itself when it is one already. */
+export function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(`non-error thrown: ${String(thrown)}`)
+}
