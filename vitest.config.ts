@@ -9,7 +9,12 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['{packages,services}/*/{src,docs}/**/*.test.ts', 'infra/local/src/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/src/**/*.test.ts'],
+          include: [
+            '{packages,services}/*/{src,docs}/**/*.test.ts',
+            'infra/local/src/**/*.test.ts',
+            'scripts/**/*.test.ts',
+            'bench/src/**/*.test.ts'
+          ],
           setupFiles: ['packages/testkit/src/no-network.ts'],
           testTimeout: 10_000
         }

@@ -41,7 +41,15 @@ function pnpm() {
   if (!existsSync(binary)) {
     process.stderr.write(`millrace: getting pnpm ${version}\n`)
     mkdirSync(home, { recursive: true })
-    const code = run('npm', ['install', '--prefix', home, '--no-audit', '--no-fund', '--loglevel=error', `pnpm@${version}`])
+    const code = run('npm', [
+      'install',
+      '--prefix',
+      home,
+      '--no-audit',
+      '--no-fund',
+      '--loglevel=error',
+      `pnpm@${version}`
+    ])
     if (code !== 0) {
       rmSync(home, { recursive: true, force: true })
       fail('npm could not install pnpm; check the network and the npm registry, then repeat the command')
@@ -74,7 +82,8 @@ function install() {
   writeFileSync(stamp, digest)
 }
 
-if (Number(process.versions.node.split('.')[0]) < 20) fail(`Node 20 or newer is needed, this is ${process.versions.node}`)
+if (Number(process.versions.node.split('.')[0]) < 20)
+  fail(`Node 20 or newer is needed, this is ${process.versions.node}`)
 const [task, ...rest] = process.argv.slice(2)
 const entry = tasks[task]
 if (entry === undefined) fail(`unknown task '${task ?? ''}'; one of ${Object.keys(tasks).join(', ')}`)

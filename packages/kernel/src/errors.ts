@@ -9,7 +9,10 @@ export type ErrorClass = 'transient' | 'poison' | 'fatal'
 /** Every code with its class and the sentence the reference prints. The only declaration of error codes. */
 export const errorCatalog = {
   PIPE_CONFIG_INVALID: { class: 'fatal', doc: 'Settings are missing or wrong; all of them are listed at once.' },
-  PIPE_KAFKA_UNAVAILABLE: { class: 'transient', doc: 'The broker did not answer, or answered that it cannot serve now.' },
+  PIPE_KAFKA_UNAVAILABLE: {
+    class: 'transient',
+    doc: 'The broker did not answer, or answered that it cannot serve now.'
+  },
   PIPE_KAFKA_UNKNOWN_OUTCOME: { class: 'transient', doc: 'A produce request may or may not be stored.' },
   PIPE_KAFKA_REFUSED: { class: 'poison', doc: 'The broker refused a record for good: too large, or invalid.' },
   PIPE_KAFKA_FATAL: { class: 'fatal', doc: 'The Kafka client stopped for good; the process must be restarted.' },
@@ -22,11 +25,17 @@ export const errorCatalog = {
   PIPE_CLICKHOUSE_UNAVAILABLE: { class: 'transient', doc: 'ClickHouse did not answer, or is overloaded.' },
   PIPE_CLICKHOUSE_REFUSED: { class: 'poison', doc: 'ClickHouse refused rows because of their data.' },
   PIPE_CLICKHOUSE_QUERY: { class: 'poison', doc: 'ClickHouse refused a query: syntax, unknown column, or a limit.' },
-  PIPE_MIGRATION_DRIFT: { class: 'fatal', doc: 'An applied migration differs from its file, or the order was changed.' },
+  PIPE_MIGRATION_DRIFT: {
+    class: 'fatal',
+    doc: 'An applied migration differs from its file, or the order was changed.'
+  },
   PIPE_NOT_FOUND: { class: 'poison', doc: 'The named thing does not exist.' },
   PIPE_CONFLICT: { class: 'poison', doc: 'The named thing exists already, or was changed meanwhile.' },
   PIPE_INVALID_INPUT: { class: 'poison', doc: 'An argument breaks its rule; the message names the rule.' },
-  PIPE_STACK: { class: 'fatal', doc: 'The local stack could not start or stop; the message names the part and its log.' },
+  PIPE_STACK: {
+    class: 'fatal',
+    doc: 'The local stack could not start or stop; the message names the part and its log.'
+  },
   PIPE_DEADLINE: { class: 'transient', doc: 'The work did not end within its deadline.' }
 } as const satisfies Record<string, { class: ErrorClass; doc: string }>
 

@@ -1,0 +1,15 @@
+export { bool, bytes, int, list, ms, oneOf, secret, str, url } from './fields.ts'
+export type { ConfigOf, Field, Spec } from './fields.ts'
+export { load } from './load.ts'
+export type { ConfigProblem, CrossRule } from './load.ts'
+export {
+  clickhouseFields,
+  consumerFields,
+  httpFields,
+  kafkaFields,
+  logFields,
+  postgresFields,
+  redisCacheFields,
+  redisDedupFields,
+  redisStateFields
+} from './shared.ts'

@@ -1,0 +1,85 @@
+// Groups of settings that several services share; a service spreads the groups it needs into its own spec.
+import { bool, int, list, ms, oneOf, secret, str, url } from './fields.ts'
+
+export const logFields = {
+  LOG_LEVEL: oneOf({
+    doc: 'Least severe level that is logged.',
+    default: 'info',
+    values: ['trace', 'debug', 'info', 'warn', 'error', 'fatal']
+  })
+}
+
+/** `/health`, `/livez`, `/readyz`, `/metrics` and, where a service has one, its API. */
+export function httpFields(port: number) {
+  return {
+    PORT: int({ doc: 'Port of the HTTP server.', default: port, min: 0, max: 65_535 }),
+    HOST: str({ doc: 'Address the HTTP server listens on.', default: '127.0.0.1' }),
+    DRAIN_DELAY_MS: ms({
+      doc: 'Time between "not ready" and the end of intake, for the load balancer.',
+      default: 0,
+      max: 60_000
+    }),
+    STOP_TIMEOUT_MS: ms({ doc: 'Longest graceful stop; then the process exits with 1.', default: 25_000, min: 1_000 })
+  }
+}
+
+export const kafkaFields = {
+  KAFKA_BROKERS: list({ doc: 'Bootstrap brokers, host:port, comma-separated.', min: 1 }),
+  KAFKA_CLIENT_ID: str({ doc: 'Client id shown in broker logs; the service name when empty.', default: 'millrace' }),
+  KAFKA_SSL: bool({ doc: 'TLS to the brokers.', default: false }),
+  KAFKA_SASL_MECHANISM: oneOf({
+    doc: 'SASL mechanism.',
+    default: 'none',
+    values: ['none', 'plain', 'scram-sha-256', 'scram-sha-512']
+  }),
+  KAFKA_SASL_USERNAME: str({ doc: 'SASL user.', default: '-' }),
+  KAFKA_SASL_PASSWORD: secret({ doc: 'SASL password.', default: '-' })
+}
+
+/** Consumer tuning shared by every worker. */
+export const consumerFields = {
+  CONCURRENCY: int({ doc: 'Partitions whose batches are handled at once.', default: 5, min: 1, max: 1_000 }),
+  SESSION_TIMEOUT_MS: ms({
+    doc: 'Silence after which the group drops a member.',
+    default: 30_000,
+    min: 6_000,
+    max: 300_000
+  }),
+  HEARTBEAT_INTERVAL_MS: ms({
+    doc: 'Time between heartbeats; below a third of the session timeout.',
+    default: 3_000,
+    min: 500
+  }),
+  TOPIC_REFRESH_MS: ms({
+    doc: 'New topics of a family are looked for at multiples of this time.',
+    default: 15_000,
+    min: 1_000
+  })
+}
+
+const redisProtocols = ['redis:', 'rediss:', 'redis+cluster:', 'redis+sentinel:'] as const
+
+export const redisDedupFields = {
+  REDIS_DEDUP_URL: url({ doc: 'Redis of the deduplication role (noeviction).', protocols: redisProtocols })
+}
+export const redisStateFields = {
+  REDIS_STATE_URL: url({ doc: 'Redis of the state role (noeviction, AOF).', protocols: redisProtocols })
+}
+export const redisCacheFields = {
+  REDIS_CACHE_URL: url({ doc: 'Redis of the cache role (allkeys-lru).', protocols: redisProtocols })
+}
+
+export const postgresFields = {
+  DATABASE_URL: url({
+    doc: 'PostgreSQL; may be PgBouncer in transaction mode.',
+    protocols: ['postgres:', 'postgresql:']
+  }),
+  DATABASE_POOL_SIZE: int({ doc: 'PostgreSQL connections of this process at most.', default: 5, min: 1, max: 100 })
+}
+
+export const clickhouseFields = {
+  CLICKHOUSE_URL: url({
+    doc: 'ClickHouse over HTTP, with user, password and database.',
+    protocols: ['http:', 'https:']
+  })
+}

@@ -1,0 +1,15 @@
+export { bindMetrics, counter, createRegistry, gauge, histogram } from './metrics.ts'
+export type {
+  BoundCounter,
+  BoundGauge,
+  BoundHistogram,
+  BoundMetrics,
+  CounterSpec,
+  GaugeSpec,
+  HistogramSpec,
+  MetricSpec,
+  MetricSpecs,
+  Registry
+} from './metrics.ts'
+export { createLogger, createSilentLogger } from './logger.ts'
+export type { Logger } from './logger.ts'

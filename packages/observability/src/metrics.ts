@@ -1,0 +1,123 @@
+// Series are declared as data and bound to a registry that is passed in, so a process may build a service twice.
+// Label values come from closed sets: no project, event name, user id or raw error text.
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+
+interface Declaration<K extends string, L extends string> {
+  readonly kind: K
+  readonly name: string
+  readonly help: string
+  readonly labels: readonly L[]
+}
+export type CounterSpec<L extends string = string> = Declaration<'counter', L>
+export type GaugeSpec<L extends string = string> = Declaration<'gauge', L>
+export interface HistogramSpec<L extends string = string> extends Declaration<'histogram', L> {
+  readonly buckets: readonly number[]
+}
+export type MetricSpec = CounterSpec | GaugeSpec | HistogramSpec
+export type MetricSpecs = Readonly<Record<string, MetricSpec>>
+
+type Labels<L extends string> = [L] extends [never] ? Readonly<Record<string, never>> : Readonly<Record<L, string>>
+type Args<L extends string> = [L] extends [never] ? [] : [labels: Labels<L>]
+
+/** A series that only rises. */
+export interface BoundCounter<L extends string> {
+  add(value: number, ...labels: Args<L>): void
+}
+/** A series that is set. */
+export interface BoundGauge<L extends string> {
+  set(value: number, ...labels: Args<L>): void
+  remove(...labels: Args<L>): void
+}
+/** A distribution. */
+export interface BoundHistogram<L extends string> {
+  observe(value: number, ...labels: Args<L>): void
+}
+
+export type BoundMetrics<S extends MetricSpecs> = {
+  readonly [K in keyof S]: S[K] extends HistogramSpec<infer L>
+    ? BoundHistogram<L>
+    : S[K] extends GaugeSpec<infer L>
+      ? BoundGauge<L>
+      : S[K] extends CounterSpec<infer L>
+        ? BoundCounter<L>
+        : never
+}
+
+interface Options<L extends string> {
+  readonly name: `analytics_${string}`
+  readonly help: string
+  readonly labels?: readonly L[]
+}
+
+/** Declares a counter; the name ends in `_total`. */
+export function counter<const L extends string = never>(
+  options: Options<L> & { name: `analytics_${string}_total` }
+): CounterSpec<L> {
+  return { kind: 'counter', name: options.name, help: options.help, labels: options.labels ?? [] }
+}
+
+/** Declares a gauge; the name ends in its base unit. */
+export function gauge<const L extends string = never>(options: Options<L>): GaugeSpec<L> {
+  return { kind: 'gauge', name: options.name, help: options.help, labels: options.labels ?? [] }
+}
+
+/** Declares a histogram in base units (seconds, bytes, rows). */
+export function histogram<const L extends string = never>(
+  options: Options<L> & { buckets: readonly number[] }
+): HistogramSpec<L> {
+  return {
+    kind: 'histogram',
+    name: options.name,
+    help: options.help,
+    labels: options.labels ?? [],
+    buckets: options.buckets
+  }
+}
+
+export type { Registry } from 'prom-client'
+
+/** A fresh registry with the process metrics of Node. */
+export function createRegistry(): Registry {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  return registry
+}
+
+/** The series of `specs` in `registry`. Binding one declaration twice to a registry yields the same series. */
+export function bindMetrics<S extends MetricSpecs>(specs: S, registry: Registry): BoundMetrics<S> {
+  const bound: Record<string, unknown> = {}
+  for (const [key, spec] of Object.entries(specs)) bound[key] = bind(spec, registry)
+  // Each entry was built from the spec of the same key; the mapped type cannot be followed through a loop.
+  return bound as BoundMetrics<S>
+}
+
+function bind(spec: MetricSpec, registry: Registry): unknown {
+  const options = { name: spec.name, help: spec.help, labelNames: [...spec.labels], registers: [registry] }
+  const existing = registry.getSingleMetric(spec.name)
+  switch (spec.kind) {
+    case 'counter': {
+      const metric = (existing as Counter | undefined) ?? new Counter(options)
+      return {
+        add: (value: number, labels?: Record<string, string>) =>
+          labels === undefined ? metric.inc(value) : metric.inc(labels, value)
+      }
+    }
+    case 'gauge': {
+      const metric = (existing as Gauge | undefined) ?? new Gauge(options)
+      return {
+        set: (value: number, labels?: Record<string, string>) =>
+          labels === undefined ? metric.set(value) : metric.set(labels, value),
+        remove: (labels?: Record<string, string>) => metric.remove(labels ?? {})
+      }
+    }
+    case 'histogram': {
+      const metric =
+        (existing as Histogram | undefined) ??
+        new Histogram({ ...options, buckets: [...(spec as HistogramSpec).buckets] })
+      return {
+        observe: (value: number, labels?: Record<string, string>) =>
+          labels === undefined ? metric.observe(value) : metric.observe(labels, value)
+      }
+    }
+  }
+}
