@@ -33,14 +33,14 @@ export interface BoundHistogram<L extends string> {
   observe(value: number, ...labels: Args<L>): void
 }
 
+type LabelOf<S extends MetricSpec> = S['labels'][number]
+
 export type BoundMetrics<S extends MetricSpecs> = {
-  readonly [K in keyof S]: S[K] extends HistogramSpec<infer L>
-    ? BoundHistogram<L>
-    : S[K] extends GaugeSpec<infer L>
-      ? BoundGauge<L>
-      : S[K] extends CounterSpec<infer L>
-        ? BoundCounter<L>
-        : never
+  readonly [K in keyof S]: S[K] extends { readonly kind: 'histogram' }
+    ? BoundHistogram<LabelOf<S[K]>>
+    : S[K] extends { readonly kind: 'gauge' }
+      ? BoundGauge<LabelOf<S[K]>>
+      : BoundCounter<LabelOf<S[K]>>
 }
 
 interface Options<L extends string> {
