@@ -52,19 +52,19 @@ interface Options<L extends string> {
 /** Declares a counter; the name ends in `_total`. */
 export function counter<const L extends string = never>(
   options: Options<L> & { name: `analytics_${string}_total` }
-): CounterSpec<L> {
+): CounterSpec<NoInfer<L>> {
   return { kind: 'counter', name: options.name, help: options.help, labels: options.labels ?? [] }
 }
 
 /** Declares a gauge; the name ends in its base unit. */
-export function gauge<const L extends string = never>(options: Options<L>): GaugeSpec<L> {
+export function gauge<const L extends string = never>(options: Options<L>): GaugeSpec<NoInfer<L>> {
   return { kind: 'gauge', name: options.name, help: options.help, labels: options.labels ?? [] }
 }
 
 /** Declares a histogram in base units (seconds, bytes, rows). */
 export function histogram<const L extends string = never>(
   options: Options<L> & { buckets: readonly number[] }
-): HistogramSpec<L> {
+): HistogramSpec<NoInfer<L>> {
   return {
     kind: 'histogram',
     name: options.name,
