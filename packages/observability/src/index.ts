@@ -13,3 +13,5 @@ export type {
 } from './metrics.ts'
 export { createLogger, createSilentLogger } from './logger.ts'
 export type { Logger } from './logger.ts'
+export { addOpsRoutes, checkHealth, createOpsApp } from './ops-server.ts'
+export type { Health, HealthCheck, HttpApp, OpsState } from './ops-server.ts'

@@ -1,0 +1,85 @@
+// The endpoints that every process carries: /health for people, /livez and /readyz for the orchestrator, /metrics for
+// Prometheus. A service with an API of its own carries them on the same server.
+import fastify from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import { withDeadline } from '@millrace/kernel'
+import type { Clock } from '@millrace/kernel'
+import type { Registry } from './metrics.ts'
+
+/** A Fastify server that does not listen yet. */
+export type HttpApp = FastifyInstance
+
+/** One dependency as /health shows it. A failing critical check makes the service unhealthy, any other degraded. */
+export interface HealthCheck {
+  readonly critical: boolean
+  /** Resolves when the dependency answers. */
+  readonly run: () => Promise<unknown>
+}
+
+export interface OpsState {
+  readonly version: string
+  readonly registry: Registry
+  readonly clock: Clock
+  readonly startedAtMs: number
+  ready(): boolean
+  live(): boolean
+  readonly checks: Readonly<Record<string, HealthCheck>>
+}
+
+export interface Health {
+  readonly status: 'healthy' | 'degraded' | 'unhealthy'
+  readonly version: string
+  /** Seconds since start. */
+  readonly uptime: number
+  readonly checks: Readonly<Record<string, 'ok' | 'failed'>>
+}
+
+const checkTimeoutMs = 1_000
+
+/** A server with nothing but the operations endpoints. */
+export function createOpsApp(state: OpsState): HttpApp {
+  const app = fastify({ logger: false, forceCloseConnections: 'idle' })
+  addOpsRoutes(app, state)
+  return app
+}
+
+/** Adds /health, /livez, /readyz and /metrics to `app`. */
+export function addOpsRoutes(app: HttpApp, state: OpsState): void {
+  app.get('/livez', async (_request, reply) => {
+    const live = state.live()
+    return reply.code(live ? 200 : 503).send({ live })
+  })
+  app.get('/readyz', async (_request, reply) => {
+    const ready = state.ready()
+    return reply.code(ready ? 200 : 503).send({ ready })
+  })
+  app.get('/health', async (_request, reply) => {
+    const health = await checkHealth(state)
+    return reply.code(health.status === 'unhealthy' ? 503 : 200).send(health)
+  })
+  app.get('/metrics', async (_request, reply) => {
+    return reply.type(state.registry.contentType).send(await state.registry.metrics())
+  })
+}
+
+/** Runs every check at once, each bounded to one second. */
+export async function checkHealth(state: OpsState): Promise<Health> {
+  const entries = await Promise.all(
+    Object.entries(state.checks).map(async ([name, check]) => {
+      try {
+        await withDeadline(Promise.resolve(check.run()), checkTimeoutMs, state.clock, `health check ${name}`)
+        return { name, ok: true, critical: check.critical }
+      } catch {
+        return { name, ok: false, critical: check.critical }
+      }
+    })
+  )
+  const failed = entries.filter((entry) => !entry.ok)
+  const unhealthy = !state.live() || failed.some((entry) => entry.critical)
+  return {
+    status: unhealthy ? 'unhealthy' : failed.length > 0 ? 'degraded' : 'healthy',
+    version: state.version,
+    uptime: Math.round((state.clock.now() - state.startedAtMs) / 1_000),
+    checks: Object.fromEntries(entries.map((entry) => [entry.name, entry.ok ? 'ok' : 'failed']))
+  }
+}

@@ -1,0 +1,5 @@
+export { runService } from './run-service.ts'
+export type { RunningService, ServiceContext, ServiceDefinition, ServiceSpec } from './run-service.ts'
+export { createFaults, plantedBugs } from './faults.ts'
+export type { Faults } from './faults.ts'
+export { errorFields } from './log-error.ts'
