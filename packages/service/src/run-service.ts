@@ -94,8 +94,8 @@ export async function runService<S extends ServiceSpec>(
     }
     const app = running.app ?? createOpsApp(state)
     if (running.app !== undefined) addOpsRoutes(app, state)
-    await app.listen({ port: PORT, host: HOST })
-    log.info({ address: app.addresses()[0], version }, 'started')
+    const address = await app.listen({ port: PORT, host: HOST })
+    log.info({ address, version }, 'started')
 
     const early = running.done === undefined ? never : running.done.then(() => endedEarly(name))
     const reason = await Promise.race([stopAsked, early])

@@ -1,0 +1,115 @@
+// The lifecycle is a promise about processes, so it is tested on processes.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { createInterface } from 'node:readline'
+import { afterEach, describe, expect, it } from 'vitest'
+
+const fixture = fileURLToPath(new URL('fixture-service.ts', import.meta.url))
+const children: { kill(signal: 'SIGKILL'): boolean }[] = []
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+})
+
+interface Line {
+  readonly msg: string
+  readonly address?: string
+  readonly alsoFailed?: readonly string[]
+  readonly err?: { readonly message: string; readonly type: string }
+}
+
+function start(env: Readonly<Record<string, string>>) {
+  const child = spawn(process.execPath, [fixture], {
+    env: { PATH: process.env['PATH'] ?? '', ROWS: '1', ...env },
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
+  children.push(child)
+  const lines: string[] = []
+  let stderr = ''
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
+  const reader = createInterface(child.stdout)
+  const started = new Promise<string>((resolve) => {
+    reader.on('line', (line) => {
+      lines.push(line)
+      const parsed = line.startsWith('{') ? (JSON.parse(line) as Line) : undefined
+      if (parsed?.msg === 'started') resolve(parsed.address ?? '')
+    })
+  })
+  const exited = once(child, 'close').then(([code, signal]) => ({
+    code: code as number | null,
+    signal: signal as string | null
+  }))
+  const logged = (msg: string): Line | undefined =>
+    lines
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as Line)
+      .find((line) => line.msg === msg)
+  const printed = (): string[] => lines.filter((line) => !line.startsWith('{'))
+  return { child, started, exited, logged, printed, stderr: () => stderr }
+}
+
+describe('runService', () => {
+  it('lists every wrong setting at once and exits 1', async () => {
+    const service = start({ ROWS: '0', PORT: 'http', LOG_LEVEL: 'loud' })
+    expect(await service.exited).toEqual({ code: 1, signal: null })
+    expect(service.stderr().split('\n')[0]).toBe('fixture: 3 setting(s) are wrong:')
+    for (const variable of ['ROWS', 'PORT', 'LOG_LEVEL']) expect(service.stderr()).toContain(`  ${variable}`)
+  })
+
+  it('answers health while up, and stops on SIGTERM: intake first, then resources in reverse order', async () => {
+    const service = start({})
+    const address = await service.started
+    expect(await (await fetch(`${address}/readyz`)).json()).toEqual({ ready: true })
+    expect(await (await fetch(`${address}/health`)).json()).toMatchObject({ status: 'healthy', checks: {} })
+    service.child.kill('SIGTERM')
+    expect(await service.exited).toEqual({ code: 0, signal: null })
+    expect(service.printed()).toEqual(['intake ended', 'disposed second', 'disposed first'])
+  })
+
+  it('rolls a half start back in reverse order and exits 1', async () => {
+    const service = start({ MODE: 'half-start' })
+    expect(await service.exited).toEqual({ code: 1, signal: null })
+    expect(service.printed()).toEqual(['disposed second', 'disposed first'])
+    expect(service.logged('failed')?.err).toMatchObject({ type: 'TypeError', message: 'cannot open third' })
+  })
+
+  it.each([
+    ['ends', 'fixture ended by itself'],
+    ['dies', 'loop died']
+  ])('is never up with a dead loop: %s exits 1', async (mode, message) => {
+    const service = start({ MODE: mode })
+    expect(await service.exited).toEqual({ code: 1, signal: null })
+    expect(service.logged('failed')?.err?.message).toBe(message)
+    expect(service.printed()).toContain('disposed first')
+  })
+
+  it('exits 1 without draining after an unhandled rejection', async () => {
+    const service = start({ MODE: 'rejects' })
+    expect(await service.exited).toEqual({ code: 1, signal: null })
+    expect(service.logged('uncaught error')?.err?.message).toBe('stray')
+    expect(service.printed()).toEqual([])
+  })
+
+  it('exits 1 when a resource does not close in time', async () => {
+    const service = start({ MODE: 'hangs', STOP_TIMEOUT_MS: '1s' })
+    await service.started
+    service.child.kill('SIGTERM')
+    expect(await service.exited).toEqual({ code: 1, signal: null })
+    expect(service.logged('stop took too long')).toBeDefined()
+  })
+
+  it('exits at once on a second signal', async () => {
+    const service = start({ MODE: 'hangs' })
+    await service.started
+    service.child.kill('SIGTERM')
+    await expect.poll(() => service.logged('stopping')).toBeDefined()
+    service.child.kill('SIGTERM')
+    expect(await service.exited).toEqual({ code: 1, signal: null })
+  })
+
+  it('refuses faults and planted bugs outside a test', async () => {
+    const service = start({ MILLRACE_PLANTED_BUG: 'commit-before-effect' })
+    expect(await service.exited).toEqual({ code: 1, signal: null })
+    expect(service.logged('failed')?.err?.message).toContain('MILLRACE_TEST=1')
+  })
+})
