@@ -111,9 +111,7 @@ function bind(spec: MetricSpec, registry: Registry): unknown {
       }
     }
     case 'histogram': {
-      const metric =
-        (existing as Histogram | undefined) ??
-        new Histogram({ ...options, buckets: [...(spec as HistogramSpec).buckets] })
+      const metric = (existing as Histogram | undefined) ?? new Histogram({ ...options, buckets: [...spec.buckets] })
       return {
         observe: (value: number, labels?: Record<string, string>) =>
           labels === undefined ? metric.observe(value) : metric.observe(labels, value)
