@@ -38,6 +38,14 @@ describe('bindMetrics', () => {
     expect(await seriesOf(registry)).toContain('analytics_events_queued_total 2')
   })
 
+  it('adds to the same series through a child and through labels', async () => {
+    const registry = createRegistry()
+    const { dropped } = bindMetrics(specs, registry)
+    dropped.child({ reason: 'late' })(2)
+    dropped.add(1, { reason: 'late' })
+    expect(await seriesOf(registry)).toContain('analytics_events_dropped_total{reason="late"} 3')
+  })
+
   it('forgets a removed gauge', async () => {
     const registry = createRegistry()
     const { depth } = bindMetrics(specs, registry)

@@ -22,6 +22,8 @@ type Args<L extends string> = [L] extends [never] ? [] : [labels: Labels<L>]
 /** A series that only rises. */
 export interface BoundCounter<L extends string> {
   add(value: number, ...labels: Args<L>): void
+  /** The series of fixed labels: looked up once, for code that runs per event. */
+  child(labels: Labels<L>): (value: number) => void
 }
 /** A series that is set. */
 export interface BoundGauge<L extends string> {
@@ -31,6 +33,8 @@ export interface BoundGauge<L extends string> {
 /** A distribution. */
 export interface BoundHistogram<L extends string> {
   observe(value: number, ...labels: Args<L>): void
+  /** The series of fixed labels: looked up once, for code that runs per event. */
+  child(labels: Labels<L>): (value: number) => void
 }
 
 type LabelOf<S extends MetricSpec> = S['labels'][number]
@@ -99,7 +103,11 @@ function bind(spec: MetricSpec, registry: Registry): unknown {
       const metric = (existing as Counter | undefined) ?? new Counter(options)
       return {
         add: (value: number, labels?: Record<string, string>) =>
-          labels === undefined ? metric.inc(value) : metric.inc(labels, value)
+          labels === undefined ? metric.inc(value) : metric.inc(labels, value),
+        child: (labels: Record<string, string>) => {
+          const series = metric.labels(labels)
+          return (value: number) => series.inc(value)
+        }
       }
     }
     case 'gauge': {
@@ -114,7 +122,11 @@ function bind(spec: MetricSpec, registry: Registry): unknown {
       const metric = (existing as Histogram | undefined) ?? new Histogram({ ...options, buckets: [...spec.buckets] })
       return {
         observe: (value: number, labels?: Record<string, string>) =>
-          labels === undefined ? metric.observe(value) : metric.observe(labels, value)
+          labels === undefined ? metric.observe(value) : metric.observe(labels, value),
+        child: (labels: Record<string, string>) => {
+          const series = metric.labels(labels)
+          return (value: number) => series.observe(value)
+        }
       }
     }
   }
