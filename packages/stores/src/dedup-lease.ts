@@ -1,0 +1,205 @@
+// The deduplication lease: absent -> pending(token) -> committed. A mark says `committed` only after the log has
+// acknowledged the event, so whoever reads "duplicate" may rely on it; losing a mark costs a copy, never an event.
+import { createHash, hash } from 'node:crypto'
+import type { Cluster, Redis } from 'ioredis'
+import { AppError, toError } from '@millrace/kernel'
+
+/** What a reservation found: the caller may publish, the event is stored already, or another attempt is under way. */
+export type Reservation = 'new' | 'duplicate' | 'busy'
+
+/** The place of one event in the deduplication store, computed once per event by `slot`. */
+export interface DedupSlot {
+  readonly key: string
+  readonly shard: string
+}
+
+/** The lease protocol on Redis. Every call throws PIPE_REDIS_UNAVAILABLE when Redis does not answer in time. */
+export interface DedupLease {
+  /** Where (project, eventId) lives; 120 bits of a hash over both, so ids of any length cost the same. */
+  slot(project: string, eventId: string): DedupSlot
+  /** Takes the lease for `token` unless the event is committed or leased by someone. */
+  reserve(slot: DedupSlot, token: string): Promise<Reservation>
+  /** Marks the event as stored, whoever holds the lease: only ever called after an acknowledgement of the log. */
+  commit(slot: DedupSlot): Promise<void>
+  /** Gives the lease back if it is still `token`'s: only ever called after the log refused the event for certain. */
+  release(slot: DedupSlot, token: string): Promise<void>
+  /**
+   * Throws PIPE_REDIS_POLICY when this Redis may evict marks, PIPE_CONFIG_INVALID when the marks were written with
+   * another number of shards.
+   */
+  verify(): Promise<void>
+}
+
+export interface DedupLeaseOptions {
+  readonly redis: Redis | Cluster
+  /** Hash tags per project; with Redis Cluster each tag is one slot. Must not change while marks live. */
+  readonly shards: number
+  /** Longest life of a lease whose holder died. Must exceed the longest publish. */
+  readonly leaseMs: number
+  /** How long a stored event is recognised. */
+  readonly committedMs: number
+}
+
+const committed = 'C'
+const layoutKey = 'event:layout'
+/** Arguments of one script call at most; Lua unpacks none of them, this only bounds the time Redis is held. */
+const maxCallSize = 500
+
+const reserveScript = script(`local flags = {}
+for i = 1, #KEYS do
+  local held = redis.call('GET', KEYS[i])
+  if not held then
+    redis.call('SET', KEYS[i], ARGV[i + 1], 'PX', ARGV[1])
+    flags[i] = 'N'
+  elseif held == '${committed}' then
+    flags[i] = 'D'
+  else
+    flags[i] = 'B'
+  end
+end
+return table.concat(flags)`)
+
+const commitScript = script(`for i = 1, #KEYS do redis.call('SET', KEYS[i], '${committed}', 'PX', ARGV[1]) end
+return #KEYS`)
+
+const releaseScript = script(`if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0`)
+
+/** The lease on `redis`, whose client settings decide how long a call may take. Calls of one turn share a script. */
+export function createDedupLease(options: DedupLeaseOptions): DedupLease {
+  const { redis, shards } = options
+  const leaseMs = String(options.leaseMs)
+  const committedMs = String(options.committedMs)
+  const reserves = createCallBatcher<string, Reservation>(async (keys, tokens) => {
+    const flags = String(await run(redis, reserveScript, keys, [leaseMs, ...tokens]))
+    return keys.map((_, index) => (flags[index] === 'N' ? 'new' : flags[index] === 'D' ? 'duplicate' : 'busy'))
+  })
+  const commits = createCallBatcher<undefined, undefined>(async (keys) => {
+    await run(redis, commitScript, keys, [committedMs])
+    return keys.map(() => undefined)
+  })
+  return {
+    slot: (project, eventId) => {
+      const digest = hash('sha256', `${project}\0${eventId}`, 'base64url').slice(0, 20)
+      const shard = `${project}.${shards === 1 ? 0 : shardOf(digest, shards)}`
+      return { key: `event:{${shard}}:${digest}`, shard }
+    },
+    reserve: (slot, token) => reserves.call(slot, token),
+    commit: (slot) => commits.call(slot, undefined),
+    release: async (slot, token) => {
+      await run(redis, releaseScript, [slot.key], [token])
+    },
+    verify: async () => {
+      await verifyPolicy(redis)
+      await verifyLayout(redis, shards)
+    }
+  }
+}
+
+interface CallBatcher<A, R> {
+  call(slot: DedupSlot, argument: A): Promise<R>
+}
+
+interface Call<A, R> {
+  readonly key: string
+  readonly argument: A
+  readonly resolve: (result: R) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Collects the calls of one turn of the event loop and hands them to `send`, one shard (one cluster slot) at a time. */
+function createCallBatcher<A, R>(
+  send: (keys: string[], args: A[]) => Promise<readonly R[]>
+): CallBatcher<A, R> {
+  const waiting = new Map<string, Call<A, R>[]>()
+  const flush = (): void => {
+    const shards = [...waiting.values()]
+    waiting.clear()
+    for (const calls of shards) {
+      for (let from = 0; from < calls.length; from += maxCallSize) void settle(calls.slice(from, from + maxCallSize))
+    }
+  }
+  const settle = async (calls: readonly Call<A, R>[]): Promise<void> => {
+    try {
+      const results = await send(
+        calls.map(({ key }) => key),
+        calls.map(({ argument }) => argument)
+      )
+      // `send` answers once per key, in order; the cast follows from that.
+      for (const [index, call] of calls.entries()) call.resolve(results[index] as R)
+    } catch (error) {
+      for (const call of calls) call.reject(error)
+    }
+  }
+  return {
+    call: ({ key, shard }, argument) =>
+      new Promise((resolve, reject) => {
+        if (waiting.size === 0) setImmediate(flush)
+        const calls = waiting.get(shard)
+        const call = { key, argument, resolve, reject }
+        if (calls === undefined) waiting.set(shard, [call])
+        else calls.push(call)
+      })
+  }
+}
+
+interface Script {
+  readonly lua: string
+  readonly sha: string
+}
+
+function script(lua: string): Script {
+  return { lua, sha: createHash('sha1').update(lua).digest('hex') }
+}
+
+async function run(redis: Redis | Cluster, { lua, sha }: Script, keys: string[], args: string[]): Promise<unknown> {
+  try {
+    return await redis.evalsha(sha, keys.length, ...keys, ...args)
+  } catch (error) {
+    // A restarted or flushed Redis has forgotten the script.
+    if (toError(error).message.startsWith('NOSCRIPT')) {
+      return await unavailable(redis.eval(lua, keys.length, ...keys, ...args))
+    }
+    throw asUnavailable(error)
+  }
+}
+
+async function verifyPolicy(redis: Redis | Cluster): Promise<void> {
+  const [, policy] = (await unavailable(redis.config('GET', 'maxmemory-policy'))) as string[]
+  if (policy === 'noeviction') return
+  throw new AppError(
+    'PIPE_REDIS_POLICY',
+    `the deduplication Redis runs with maxmemory-policy ${policy ?? 'unknown'}; set noeviction`,
+    { details: { policy: policy ?? 'unknown' } }
+  )
+}
+
+async function verifyLayout(redis: Redis | Cluster, shards: number): Promise<void> {
+  const layout = `shards=${shards}`
+  await unavailable(redis.set(layoutKey, layout, 'NX'))
+  const stored = await unavailable(redis.get(layoutKey))
+  if (stored === null || stored === layout) return
+  throw new AppError(
+    'PIPE_CONFIG_INVALID',
+    `the deduplication marks were written with ${stored}, this process is set to ${layout}; use the same DEDUP_SHARDS`,
+    { details: { stored, configured: layout } }
+  )
+}
+
+function shardOf(digest: string, shards: number): number {
+  let mixed = 0
+  for (let index = 0; index < 5; index++) mixed = (mixed * 64 + digest.charCodeAt(index)) | 0
+  return (mixed >>> 0) % shards
+}
+
+async function unavailable<T>(call: Promise<T>): Promise<T> {
+  try {
+    return await call
+  } catch (error) {
+    throw asUnavailable(error)
+  }
+}
+
+function asUnavailable(error: unknown): AppError {
+  return new AppError('PIPE_REDIS_UNAVAILABLE', 'the deduplication Redis did not answer', { cause: error })
+}
