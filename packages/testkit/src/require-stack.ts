@@ -1,0 +1,57 @@
+// Global setup of the integration and e2e projects: a missing stack fails the run at once with the command that starts
+// it. Tests are never skipped for want of a stack.
+import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+const advice = 'run them with `npm test` (or `npm test integration`, `npm test e2e`), which starts a stack of its own'
+
+/** Where the endpoints of the test stack are written down. */
+function endpointsFile(): string {
+  return process.env['MILLRACE_TEST_ENDPOINTS'] ?? `${root}.millrace/test-stack/endpoints.json`
+}
+
+/** Every host:port that a JSON text mentions, in URLs or alone, each once. */
+export function addressesIn(text: string): { host: string; port: number }[] {
+  const found = new Map<string, { host: string; port: number }>()
+  const texts: string[] = []
+  JSON.parse(text, (_key, value: unknown) => void (typeof value === 'string' && texts.push(value)))
+  for (const value of texts) {
+    for (const match of value.matchAll(/(?:^|[/@,\s])(\d+\.\d+\.\d+\.\d+|localhost):(\d+)/g)) {
+      const [, host = '', port = ''] = match
+      found.set(`${host}:${port}`, { host, port: Number(port) })
+    }
+  }
+  return [...found.values()]
+}
+
+/** Throws with the command that starts the stack when its endpoints are not written down or do not answer. */
+export default async function requireStack(): Promise<void> {
+  const file = endpointsFile()
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch {
+    throw new Error(`these tests need the local stack (no ${file}): ${advice}`)
+  }
+  const addresses = addressesIn(text)
+  const dead = (await Promise.all(addresses.map(answers))).flatMap((ok, index) => (ok ? [] : [addresses[index]]))
+  if (addresses.length === 0 || dead.length > 0) {
+    const which = dead.map((address) => `${address?.host}:${address?.port}`).join(', ')
+    throw new Error(`these tests need the local stack, and it does not answer at ${which || file}: ${advice}`)
+  }
+}
+
+function answers({ host, port }: { host: string; port: number }): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, timeout: 2_000 })
+    const end = (ok: boolean): void => {
+      socket.destroy()
+      resolve(ok)
+    }
+    socket.on('connect', () => end(true))
+    socket.on('error', () => end(false))
+    socket.on('timeout', () => end(false))
+  })
+}
