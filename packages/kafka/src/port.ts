@@ -61,7 +61,7 @@ export interface GroupHandlers {
   /**
    * The member holds exactly `assignment` from now on (after every join, retained partitions included): fetch
    * positions were reset to the committed offsets, so all earlier buffers are void. Fetching starts after it resolved;
-   * the positions it returns replace the committed offsets for their partitions.
+   * the positions it returns replace the committed offsets for their partitions. No partition is paused after a join.
    */
   onAssigned(assignment: readonly TopicPartition[]): Promise<ReadonlyMap<string, bigint>>
   /** A rebalance began or the member left; best effort, and bounded by the rebalance timeout. Commits still work. */
@@ -98,6 +98,7 @@ export interface Commit extends TopicPartition {
 export interface GroupMember {
   pause(partitions: readonly TopicPartition[]): void
   resume(partitions: readonly TopicPartition[]): void
+  /** Reads on from `offset`. Records fetched before the call are not handed over after it. */
   seek(partition: TopicPartition, offset: bigint): void
   /**
    * Commits for this member's current generation: `committed`, or `fenced` when the group has moved on. Throws
