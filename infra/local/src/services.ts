@@ -1,0 +1,26 @@
+// The services that a local run consists of, as data: `millrace start`, the tests and the fault suites read this list.
+
+/** One service: `node services/<name>/src/main.ts`. */
+export interface ServiceSpec {
+  readonly name: ServiceName
+  /** Port of `millrace start`; MILLRACE_PORT_<NAME> replaces it. */
+  readonly port: number
+  /** Consumer group of a worker; a service without one serves HTTP to clients. */
+  readonly group?: string
+  /** Order of stopping: intake first, then the workers, then the readers. Equal numbers stop together. */
+  readonly stopStage: number
+}
+
+export type ServiceName = 'gateway' | 'query' | 'processor' | 'loader'
+
+export const services: readonly ServiceSpec[] = [
+  { name: 'gateway', port: 4001, stopStage: 0 },
+  { name: 'processor', port: 4011, group: 'process', stopStage: 1 },
+  { name: 'loader', port: 4014, group: 'load', stopStage: 1 },
+  { name: 'query', port: 4002, stopStage: 2 }
+]
+
+/** The environment variable that moves the port of a service: `MILLRACE_PORT_GATEWAY`. */
+export function portVariable(name: ServiceName): string {
+  return `MILLRACE_PORT_${name.toUpperCase()}`
+}
