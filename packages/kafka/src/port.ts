@@ -43,7 +43,12 @@ export interface ProduceRecord {
 export type ProduceOutcome =
   | { readonly kind: 'acked'; readonly offset: bigint; readonly appendedAtMs: number }
   | { readonly kind: 'refused'; readonly code: string; readonly message: string }
-  | { readonly kind: 'unknown'; readonly message: string }
+  | {
+      readonly kind: 'unknown'
+      readonly message: string
+      /** Set when the record is certainly not stored, but the same record may be accepted later. */
+      readonly notStored?: true
+    }
 
 /** Appends with acks=all. One call is one request per leader; every topic-partition of the reply is checked. */
 export interface Producer extends AsyncDisposable {
@@ -52,7 +57,7 @@ export interface Producer extends AsyncDisposable {
    * A topic-partition missing in the reply is `unknown` for its records.
    */
   produce(topic: string, records: readonly ProduceRecord[]): Promise<readonly ProduceOutcome[]>
-  /** The number of partitions of a topic from metadata at most `maxAgeMs` old; PIPE_TOPIC_MISSING when absent. */
+  /** The number of partitions of a topic, at most 10 s old; PIPE_TOPIC_MISSING when absent. */
   partitionCount(topic: string): Promise<number>
 }
 
@@ -152,6 +157,20 @@ export interface Admin extends AsyncDisposable {
   groupOffsets(groupId: string, topic: string): Promise<ReadonlyMap<number, bigint>>
   setGroupOffsets(groupId: string, topic: string, offsets: ReadonlyMap<number, bigint>): Promise<void>
   brokerCount(): Promise<number>
+}
+
+/** Everything of one cluster; disposing it closes what was opened from it. */
+export interface Kafka extends AsyncDisposable {
+  producer(options?: ProducerOptions): Promise<Producer>
+  readonly consumers: ConsumerClient
+  admin(): Promise<Admin>
+}
+
+export interface ProducerOptions {
+  /** Default zstd. */
+  readonly compression?: 'none' | 'gzip' | 'zstd'
+  /** Time after which `produce` answers, known or not. Default 10,000. */
+  readonly ackTimeoutMs?: number
 }
 
 /** Key of a partition in maps: `topic:partition`. */

@@ -1,0 +1,168 @@
+// Cluster administration through the library, with its traps closed: configuration is merged before it is written, and
+// group offsets are committed in one request that the broker refuses while the group has members.
+import kafkajs from 'kafkajs'
+import type { Admin as KafkaJSAdmin, Cluster, Kafka as KafkaJS } from 'kafkajs'
+import { AppError } from '@millrace/kernel'
+import { createAssigner } from './kafkajs-assigner.ts'
+import { classifyKafka, toAppError } from './kafkajs-errors.ts'
+import type { Admin, PartitionRange, TopicDescription } from './port.ts'
+import { guardNull } from './topic-leaders.ts'
+
+/** Opens an admin client. Throws PIPE_KAFKA_UNAVAILABLE when no broker answers. */
+export async function openAdmin(createClient: () => KafkaJS): Promise<Admin> {
+  const session = createAdminSession(createClient)
+  await session.run('connecting', async () => undefined)
+  const { run } = session
+  return {
+    listTopics: () => run('listing topics', (admin) => guardNull(admin.listTopics())),
+    describeTopics: (topics) => run('describing topics', (admin) => describe(admin, topics)),
+    createTopics: (topics) =>
+      run('creating topics', async (admin) => {
+        for (const { topic, partitions, replicationFactor, config } of topics) {
+          const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
+          const creation = { topic, numPartitions: partitions, replicationFactor, configEntries }
+          await admin.createTopics({ topics: [creation], waitForLeaders: true, timeout: 15_000 })
+        }
+      }),
+    growPartitions: (topic, count) =>
+      run(`growing ${topic}`, async (admin) => {
+        await admin.createPartitions({ topicPartitions: [{ topic, count }], timeout: 15_000 })
+      }),
+    alterTopicConfig: (topic, config) => run(`configuring ${topic}`, (admin) => alter(admin, topic, config)),
+    deleteTopics: (topics) =>
+      run('deleting topics', async (admin) => {
+        if (topics.length > 0) await admin.deleteTopics({ topics: [...topics], timeout: 15_000 })
+      }),
+    ranges: (topic) => run(`reading the offsets of ${topic}`, (admin) => ranges(admin, topic)),
+    offsetsAt: (topic, timeMs) =>
+      run(`searching ${topic} by time`, async (admin) => {
+        const found = await admin.fetchTopicOffsetsByTimestamp(topic, timeMs)
+        return new Map(found.map(({ partition, offset }) => [partition, BigInt(offset)]))
+      }),
+    groupOffsets: (groupId, topic) =>
+      run(`reading the offsets of group ${groupId}`, (admin) => groupOffsets(admin, groupId, topic)),
+    setGroupOffsets: (groupId, topic, offsets) =>
+      run(`setting the offsets of group ${groupId}`, async (admin) => {
+        await session.commitOutside(groupId, topic, offsets)
+        const stored = await groupOffsets(admin, groupId, topic)
+        for (const [partition, offset] of offsets) {
+          if (stored.get(partition) === offset) continue
+          const text = `group ${groupId} holds ${stored.get(partition) ?? 'nothing'} for ${topic}:${partition}, not ${offset}`
+          throw new AppError('PIPE_CONFLICT', text)
+        }
+      }),
+    brokerCount: () =>
+      run('describing the cluster', async (admin) => (await guardNull(admin.describeCluster())).brokers.length),
+    [Symbol.asyncDispose]: session.close
+  }
+}
+
+interface AdminSession {
+  /** Runs `work` with a connected client; a client that a deleted topic has poisoned is replaced once. */
+  run<T>(doing: string, work: (admin: KafkaJSAdmin) => Promise<T>): Promise<T>
+  /** Commits as no member; the broker refuses it while the group has any. */
+  commitOutside(groupId: string, topic: string, offsets: ReadonlyMap<number, bigint>): Promise<void>
+  close(): Promise<void>
+}
+
+function createAdminSession(createClient: () => KafkaJS): AdminSession {
+  let current: Promise<KafkaJSAdmin> | undefined
+  const connect = (): Promise<KafkaJSAdmin> => {
+    if (current !== undefined) return current
+    const admin = createClient().admin()
+    const connecting = admin.connect().then(() => admin)
+    connecting.catch(() => {
+      current = undefined
+    })
+    current = connecting
+    return connecting
+  }
+  const close = async (): Promise<void> => {
+    const admin = current
+    current = undefined
+    await admin?.then((opened) => opened.disconnect()).catch(() => undefined)
+  }
+  const attempt = async <T>(work: (admin: KafkaJSAdmin) => Promise<T>): Promise<T> => await work(await connect())
+  return {
+    async run(doing, work) {
+      try {
+        return await attempt(work)
+      } catch (error) {
+        if (error instanceof AppError) throw error
+        const { kind } = classifyKafka(error)
+        if (kind !== 'missing' && kind !== 'unavailable') throw toAppError(error, doing)
+        await close()
+        return await attempt(work).catch((second: unknown) => {
+          throw toAppError(second, doing)
+        })
+      }
+    },
+    async commitOutside(groupId, topic, offsets) {
+      const cluster = await openCluster(createClient())
+      try {
+        const coordinator = await cluster.findGroupCoordinator({ groupId })
+        const partitions = [...offsets].map(([partition, offset]) => ({ partition, offset: String(offset) }))
+        const topics = [{ topic, partitions }]
+        await coordinator.offsetCommit({ groupId, groupGenerationId: -1, memberId: '', topics })
+      } finally {
+        await cluster.disconnect()
+      }
+    },
+    close
+  }
+}
+
+/** The library gives its cluster away only to assigners of a consumer; this consumer joins nothing. */
+async function openCluster(client: KafkaJS): Promise<Cluster> {
+  const { promise, resolve } = Promise.withResolvers<Cluster>()
+  const assigner = createAssigner({ onCluster: resolve, beforeJoin: async () => undefined })
+  client.consumer({ groupId: 'admin', partitionAssigners: [assigner], allowAutoTopicCreation: false })
+  const cluster = await promise
+  await cluster.connect()
+  await cluster.refreshMetadata()
+  return cluster
+}
+
+async function describe(admin: KafkaJSAdmin, names: readonly string[]): Promise<readonly TopicDescription[]> {
+  if (names.length === 0) return []
+  const resources = names.map((name) => ({ type: kafkajs.ConfigResourceTypes.TOPIC, name }))
+  const { topics } = await guardNull(admin.fetchTopicMetadata({ topics: [...names] }))
+  const configs = await admin.describeConfigs({ resources, includeSynonyms: false })
+  return topics.map(({ name, partitions }) => {
+    const entries = configs.resources.find(({ resourceName }) => resourceName === name)?.configEntries ?? []
+    const own = entries.filter(({ configSource }) => configSource === kafkajs.ConfigSource.TOPIC_CONFIG)
+    return {
+      topic: name,
+      partitions: partitions.length,
+      replicationFactor: partitions[0]?.replicas.length ?? 0,
+      config: Object.fromEntries(own.map(({ configName, configValue }) => [configName, configValue]))
+    }
+  })
+}
+
+/** The request replaces a topic's whole configuration, so what is set already is sent again. */
+async function alter(admin: KafkaJSAdmin, topic: string, config: Readonly<Record<string, string>>): Promise<void> {
+  const [before] = await describe(admin, [topic])
+  const merged = { ...before?.config, ...config }
+  const configEntries = Object.entries(merged).map(([name, value]) => ({ name, value }))
+  const resources = [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic, configEntries }]
+  await admin.alterConfigs({ validateOnly: false, resources })
+}
+
+async function ranges(admin: KafkaJSAdmin, topic: string): Promise<readonly PartitionRange[]> {
+  const offsets = await admin.fetchTopicOffsets(topic)
+  return offsets
+    .map(({ partition, low, high }) => ({ topic, partition, start: BigInt(low), end: BigInt(high) }))
+    .sort((a, b) => a.partition - b.partition)
+}
+
+async function groupOffsets(
+  admin: KafkaJSAdmin,
+  groupId: string,
+  topic: string
+): Promise<ReadonlyMap<number, bigint>> {
+  const answers = await admin.fetchOffsets({ groupId, topics: [topic] })
+  const partitions = answers.find((answer) => answer.topic === topic)?.partitions ?? []
+  const committed = partitions.map(({ partition, offset }) => [partition, BigInt(offset)] as const)
+  return new Map(committed.filter(([, offset]) => offset >= 0n))
+}
