@@ -94,7 +94,7 @@ export const badMakers: readonly BadMaker[] = [
     body: json({ ...event, receivedAt: '2020-01-01T00:00:00.000Z' })
   }),
   (event) => ({ name: '257 KiB', status: 413, body: json({ ...event, properties: { pad: 'x'.repeat(257 * 1024) } }) }),
-  (event) => ({ name: '__proto__', status: 400, body: withProperties(event, '{"__proto__":{"admin":true}}') }),
+  (event) => ({ name: '__proto__', status: 422, body: withProperties(event, '{"__proto__":{"admin":true}}') }),
   (event) => ({
     name: '10,000 levels',
     status: 422,

@@ -27,7 +27,7 @@ export function addressesIn(text: string): { host: string; port: number }[] {
 }
 
 /** Throws with the command that starts the stack when its endpoints are not written down or do not answer. */
-export default async function requireStack(): Promise<void> {
+export async function setup(): Promise<void> {
   const file = endpointsFile()
   let text: string
   try {
