@@ -1,0 +1,55 @@
+// What `npm test` was asked to run, and how its numbers are read from vitest's reports. Pure.
+
+/** The vitest projects in the order in which they run: cheap ones first, the first one without the stack. */
+export const parts = ['unit', 'integration', 'e2e'] as const
+export type Part = (typeof parts)[number]
+
+export interface Plan {
+  readonly parts: readonly Part[]
+  /** Handed to vitest as they are: file filters and flags. */
+  readonly vitestArgs: readonly string[]
+}
+
+/** Reads the arguments of `npm test [unit|integration|e2e] [-- vitest arguments]`; throws a RangeError on another word. */
+export function parsePlan(args: readonly string[]): Plan {
+  const [first, ...rest] = args[0] === '--' ? args.slice(1) : args
+  if (first === undefined) return { parts, vitestArgs: [] }
+  if (first.startsWith('-')) return { parts, vitestArgs: [first, ...rest] }
+  const part = parts.find((name) => name === first)
+  if (part === undefined) throw new RangeError(`unknown part '${first}'; one of ${parts.join(', ')}`)
+  return { parts: [part], vitestArgs: rest[0] === '--' ? rest.slice(1) : rest }
+}
+
+/** Tests of one part or of all. */
+export interface Totals {
+  readonly passed: number
+  readonly failed: number
+}
+
+interface FileReport {
+  readonly status: string
+  readonly assertionResults: readonly { readonly status: string }[]
+}
+
+/**
+ * Counts a vitest JSON report. A file that failed without a failed test (it could not be loaded, a hook broke) counts
+ * as one failure, and so does a run that says it failed without a failure of its own: nothing red is counted as zero.
+ */
+export function countReport(report: string | undefined, exitCode: number): Totals {
+  let passed = 0
+  let failed = 0
+  const { testResults } = (report === undefined ? { testResults: [] } : JSON.parse(report)) as {
+    readonly testResults: readonly FileReport[]
+  }
+  for (const { status, assertionResults } of testResults) {
+    const failures = assertionResults.filter((each) => each.status === 'failed').length
+    passed += assertionResults.filter((each) => each.status === 'passed').length
+    failed += failures === 0 && status === 'failed' ? 1 : failures
+  }
+  return { passed, failed: failed === 0 && exitCode !== 0 ? 1 : failed }
+}
+
+/** The closing line. */
+export function closingLine({ passed, failed }: Totals): string {
+  return `${passed} passed, ${failed} failed`
+}
