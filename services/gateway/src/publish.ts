@@ -14,12 +14,12 @@ export interface OutgoingEvent {
   readonly onLateAck?: () => void
 }
 
-/** Why an event was turned away before it reached a socket. Closed: it is a metric label. */
-export type UnavailableReason = 'queue_full' | 'stalled' | 'no_topic' | 'stopping'
+/** Why an event was turned away; it is certainly not stored. Closed: it is a metric label. */
+export type UnavailableReason = 'queue_full' | 'stalled' | 'not_stored' | 'no_topic' | 'stopping'
 
 /**
- * `acked`: stored on all in-sync replicas. `refused`: never will be. `unavailable`: certainly not stored, not even
- * tried. `unknown`: may or may not be stored.
+ * `acked`: stored on all in-sync replicas. `refused`: never will be. `unavailable`: certainly not stored, but may be
+ * later. `unknown`: may or may not be stored.
  */
 export type PublishOutcome =
   | { readonly kind: 'acked' }
@@ -203,25 +203,7 @@ async function produceBatch(
     ...(event.headers === undefined ? {} : { headers: event.headers })
   }))
   deps.onBatch?.(batch.length)
-  const outcomes = await produce(deps.producer, topic, records)
-  return (await singleOutRefused(deps.producer, topic, records, outcomes)).map(toPublishOutcome)
-}
-
-/** A refusal hits a partition's whole share of a batch, so each of its events is asked for again, alone. */
-async function singleOutRefused(
-  producer: Producer,
-  topic: string,
-  records: readonly ProduceRecord[],
-  outcomes: readonly ProduceOutcome[]
-): Promise<readonly ProduceOutcome[]> {
-  const refused = records.filter((_, index) => outcomes[index]?.kind === 'refused')
-  if (refused.length === 0 || records.length === 1) return outcomes
-  const again: ProduceOutcome[] = [...outcomes]
-  for (const [index, record] of records.entries()) {
-    if (outcomes[index]?.kind !== 'refused') continue
-    again[index] = (await produce(producer, topic, [record]))[0] ?? { kind: 'unknown', message: 'no outcome' }
-  }
-  return again
+  return (await produce(deps.producer, topic, records)).map(toPublishOutcome)
 }
 
 /** The port promises not to throw; if it does, nothing is known about the records. */
@@ -242,7 +224,7 @@ function toPublishOutcome(outcome: ProduceOutcome): PublishOutcome {
     case 'acked':
       return acked
     case 'unknown':
-      return unknown
+      return outcome.notStored === true ? { kind: 'unavailable', reason: 'not_stored' } : unknown
     case 'refused':
       return { kind: 'refused', code: outcome.code }
   }

@@ -1,0 +1,48 @@
+// Settings of the gateway.
+import { bool, bytes, httpFields, int, kafkaFields, logFields, ms, postgresFields, redisDedupFields, secret } from '@millrace/config'
+
+export const gatewaySpec = {
+  ...logFields,
+  ...httpFields(4001),
+  ...kafkaFields,
+  ...postgresFields,
+  ...redisDedupFields,
+  API_KEY_PEPPER: secret({ doc: 'Secret that API keys are hashed with; the same for every service and the CLI.' }),
+  DEDUP_SHARDS: int({
+    doc: 'Hash tags per project that deduplication marks are spread over; must not change while marks live.',
+    default: 1,
+    min: 1,
+    max: 1_024
+  }),
+  DEDUP_WINDOW_MS: ms({
+    doc: 'How long a stored event is recognised.',
+    default: 26 * 3_600_000,
+    min: 60_000,
+    max: 7 * 86_400_000
+  }),
+  DEDUP_LEASE_MS: ms({
+    doc: 'Longest time that a gateway which died keeps an event from being sent again.',
+    default: 30_000,
+    min: 15_000,
+    max: 300_000
+  }),
+  EVENT_MAX_BYTES: bytes({ doc: 'Largest event.', default: 256 * 1024, min: 1_024, max: 512 * 1024 }),
+  PUBLISH_QUEUE_BYTES: bytes({
+    doc: 'Bytes of events that may wait for Kafka; above it events are turned away with 503.',
+    default: 32 * 1024 ** 2,
+    min: 1024 ** 2,
+    max: 1024 ** 3
+  }),
+  PUBLISH_STALL_MS: ms({
+    doc: 'Silence of Kafka after which waiting events are turned away with 503.',
+    default: 2_000,
+    min: 100,
+    max: 10_000
+  }),
+  COLLECT_USER_AGENT: bool({ doc: 'Store the User-Agent header of the request with the event.', default: true }),
+  COLLECT_IP: bool({ doc: 'Store the address of the client with the event.', default: false }),
+  TRUST_PROXY: bool({
+    doc: 'Take the address of the client from X-Forwarded-For; only behind a proxy that sets it.',
+    default: false
+  })
+}

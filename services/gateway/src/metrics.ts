@@ -1,0 +1,86 @@
+// Series of the gateway. Children of fixed labels are looked up once; event types are bounded, since a client makes them.
+import { counter, gauge, histogram } from '@millrace/observability'
+
+export const gatewayMetrics = {
+  received: counter({
+    name: 'analytics_events_received_total',
+    help: 'Events that passed the checks of the edge, duplicates included; types beyond the first hundred are `other`.',
+    labels: ['type']
+  }),
+  queued: counter({ name: 'analytics_events_queued_total', help: 'Events acknowledged by the log and answered 202.' }),
+  rejected: counter({
+    name: 'analytics_events_rejected_total',
+    help: 'Requests refused for what the client sent, by problem code.',
+    labels: ['code']
+  }),
+  unavailable: counter({
+    name: 'analytics_events_unavailable_total',
+    help: 'Events answered 503, by reason; the client repeats them.',
+    labels: ['reason']
+  }),
+  duplicates: counter({ name: 'analytics_events_duplicate_total', help: 'Events answered 409: stored already.' }),
+  unchecked: counter({
+    name: 'analytics_dedup_unchecked_total',
+    help: 'Events published without a deduplication check, because Redis did not answer.'
+  }),
+  dedupFailures: counter({
+    name: 'analytics_dedup_failures_total',
+    help: 'Failed deduplication calls; `lost` is a mark that was given up, so a repeat may be stored twice.',
+    labels: ['operation']
+  }),
+  batchSize: histogram({
+    name: 'analytics_batch_size',
+    help: 'Events per produce request.',
+    buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000]
+  }),
+  queuedBytes: gauge({
+    name: 'analytics_publish_queue_bytes',
+    help: 'Bytes of events that wait for Kafka or are under way.'
+  }),
+  requests: counter({
+    name: 'analytics_api_requests_total',
+    help: 'Requests by endpoint and status.',
+    labels: ['endpoint', 'status']
+  }),
+  latency: histogram({
+    name: 'analytics_api_latency_seconds',
+    help: 'Time from the end of the request body to the reply.',
+    labels: ['endpoint'],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
+  }),
+  cpuPerEvent: gauge({
+    name: 'analytics_cpu_us_per_event',
+    help: 'CPU microseconds of this process per event of the last 10 seconds.',
+    labels: ['stage']
+  })
+}
+
+/** A counter per label value that grows to `limit` values; what comes later shares `other`. */
+export function createBoundedChildren(
+  limit: number,
+  child: (value: string) => (count: number) => void
+): (value: string) => void {
+  const children = new Map<string, (count: number) => void>()
+  const other = child('other')
+  return (value) => {
+    const known = children.get(value)
+    if (known !== undefined) return known(1)
+    if (children.size >= limit) return other(1)
+    const added = child(value)
+    children.set(value, added)
+    added(1)
+  }
+}
+
+/** The child of each label value, made at its first use; for values of a closed set. */
+export function createChildren<K>(child: (value: K) => (count: number) => void): (value: K, count?: number) => void {
+  const children = new Map<K, (count: number) => void>()
+  return (value, count = 1) => {
+    let known = children.get(value)
+    if (known === undefined) {
+      known = child(value)
+      children.set(value, known)
+    }
+    known(count)
+  }
+}
