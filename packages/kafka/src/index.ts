@@ -1,3 +1,9 @@
+export { openKafka } from './open-kafka.ts'
+export type { OpenKafkaDeps } from './open-kafka.ts'
+export { assertAcked } from './assert-acked.ts'
+export { assignPartitions } from './assignment.ts'
+export type { MemberPartitions, SubscribedMember } from './assignment.ts'
+export { partitionFor } from './partitioner.ts'
 export { partitionKey } from './port.ts'
 export type {
   Admin,
@@ -6,11 +12,13 @@ export type {
   GroupHandlers,
   GroupMember,
   GroupOptions,
+  Kafka,
   KafkaRecord,
   PartitionRange,
   ProduceOutcome,
   ProduceRecord,
   Producer,
+  ProducerOptions,
   RecordBatch,
   RecordHeaders,
   TopicCreation,

@@ -156,11 +156,7 @@ async function ranges(admin: KafkaJSAdmin, topic: string): Promise<readonly Part
     .sort((a, b) => a.partition - b.partition)
 }
 
-async function groupOffsets(
-  admin: KafkaJSAdmin,
-  groupId: string,
-  topic: string
-): Promise<ReadonlyMap<number, bigint>> {
+async function groupOffsets(admin: KafkaJSAdmin, groupId: string, topic: string): Promise<ReadonlyMap<number, bigint>> {
   const answers = await admin.fetchOffsets({ groupId, topics: [topic] })
   const partitions = answers.find((answer) => answer.topic === topic)?.partitions ?? []
   const committed = partitions.map(({ partition, offset }) => [partition, BigInt(offset)] as const)

@@ -54,6 +54,7 @@ export function createAssigner({ onCluster, beforeJoin }: AssignerHooks): Partit
 async function partitionCounts(cluster: Cluster): Promise<ReadonlyMap<string, number>> {
   // The client answers null, against its type, when no broker could be asked.
   const metadata = (await cluster.metadata()) as Awaited<ReturnType<Cluster['metadata']>> | null
-  if (metadata === null) throw new AppError('PIPE_KAFKA_UNAVAILABLE', 'no broker answered while partitions were assigned')
+  if (metadata === null)
+    throw new AppError('PIPE_KAFKA_UNAVAILABLE', 'no broker answered while partitions were assigned')
   return new Map(metadata.topicMetadata.map(({ topic, partitionMetadata }) => [topic, partitionMetadata.length]))
 }

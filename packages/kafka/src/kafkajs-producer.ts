@@ -3,7 +3,6 @@
 import kafkajs from 'kafkajs'
 import type { Kafka as KafkaJS, Message, Producer as KafkaJSProducer } from 'kafkajs'
 import type { Clock } from '@millrace/kernel'
-import { AppError } from '@millrace/kernel'
 import type { Logger } from '@millrace/observability'
 import { compressionType } from './codecs.ts'
 import { classifyKafka, toAppError } from './kafkajs-errors.ts'
@@ -132,13 +131,4 @@ function newProducer(client: KafkaJS): KafkaJSProducer {
 function toMessage({ partition, key, value, headers }: ProduceRecord, sentAtMs: number): Message {
   const message = { partition, key, value, timestamp: String(sentAtMs) }
   return headers === undefined ? message : { ...message, headers: { ...headers } }
-}
-
-/** Turns outcomes into an exception for callers that need every record stored. */
-export function assertAcked(outcomes: Awaited<ReturnType<Producer['produce']>>, topic: string): void {
-  for (const outcome of outcomes) {
-    if (outcome.kind === 'acked') continue
-    if (outcome.kind === 'unknown') throw new AppError('PIPE_KAFKA_UNKNOWN_OUTCOME', `producing to ${topic}: ${outcome.message}`)
-    throw new AppError('PIPE_KAFKA_REFUSED', `producing to ${topic}: ${outcome.message}`, { details: { kafka: outcome.code } })
-  }
 }
