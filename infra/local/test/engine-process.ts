@@ -19,7 +19,7 @@ export interface EngineProcess {
 /** The engine on `dataDir`, answering on a free port. */
 export async function startEngine(dataDir: string): Promise<EngineProcess> {
   const file = join(dataDir, 'engine.json')
-  writeFileSync(file, JSON.stringify({ dataDir, port: 0, user: 'default', password: 'secret' }))
+  writeFileSync(file, JSON.stringify({ dataFolder: dataDir, port: 0, user: 'default', password: 'secret' }))
   const child = spawn(process.execPath, [main, file], {
     env: { ...process.env, UV_THREADPOOL_SIZE: '16' },
     stdio: ['ignore', 'pipe', 'inherit']

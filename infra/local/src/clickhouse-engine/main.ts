@@ -11,7 +11,7 @@ import { serverXml, usersXml } from './users-config.ts'
 
 /** What the settings file holds. */
 export interface EngineSettings {
-  readonly dataDir: string
+  readonly dataFolder: string
   /** 0 = any free port. */
   readonly port: number
   readonly user: string
@@ -20,14 +20,14 @@ export interface EngineSettings {
 }
 
 const settings = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as EngineSettings
-mkdirSync(settings.dataDir, { recursive: true })
-const usersFile = join(settings.dataDir, 'users.xml')
-const configFile = join(settings.dataDir, 'config.xml')
+mkdirSync(settings.dataFolder, { recursive: true })
+const usersFile = join(settings.dataFolder, 'users.xml')
+const configFile = join(settings.dataFolder, 'config.xml')
 writeFileSync(usersFile, usersXml())
 writeFileSync(configFile, serverXml(usersFile))
 
 const engine = openEngine({
-  dataDir: join(settings.dataDir, 'data'),
+  dataDir: join(settings.dataFolder, 'data'),
   configFile,
   maxConcurrent: settings.maxConcurrent ?? 16
 })
