@@ -21,6 +21,7 @@ export const errorCatalog = {
   PIPE_POSTGRES_UNAVAILABLE: { class: 'transient', doc: 'PostgreSQL did not answer, or is starting or overloaded.' },
   PIPE_POSTGRES_REFUSED: { class: 'poison', doc: 'PostgreSQL refused a statement because of its data.' },
   PIPE_REDIS_UNAVAILABLE: { class: 'transient', doc: 'Redis did not answer in time.' },
+  PIPE_REDIS_REFUSED: { class: 'poison', doc: 'Redis refused a command: wrong type, or a mistake in a script.' },
   PIPE_REDIS_POLICY: { class: 'fatal', doc: 'A Redis role runs with the wrong maxmemory-policy.' },
   PIPE_CLICKHOUSE_UNAVAILABLE: { class: 'transient', doc: 'ClickHouse did not answer, or is overloaded.' },
   PIPE_CLICKHOUSE_REFUSED: { class: 'poison', doc: 'ClickHouse refused rows because of their data.' },

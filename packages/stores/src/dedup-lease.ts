@@ -108,9 +108,7 @@ interface Call<A, R> {
 }
 
 /** Collects the calls of one turn of the event loop and hands them to `send`, one shard (one cluster slot) at a time. */
-function createCallBatcher<A, R>(
-  send: (keys: string[], args: A[]) => Promise<readonly R[]>
-): CallBatcher<A, R> {
+function createCallBatcher<A, R>(send: (keys: string[], args: A[]) => Promise<readonly R[]>): CallBatcher<A, R> {
   const waiting = new Map<string, Call<A, R>[]>()
   const flush = (): void => {
     const shards = [...waiting.values()]

@@ -1,0 +1,54 @@
+// Lua scripts by their hash. The text travels once per server life: a server that does not know the hash (restart,
+// failover) is told the text and asked again, which is safe because an unknown script has run nothing.
+import { createHash } from 'node:crypto'
+import { AppError } from '@millrace/kernel'
+import { toRedisError } from './redis-errors.ts'
+import type { Redis, RedisArg, RedisReply } from './redis.ts'
+
+export interface ScriptCall {
+  readonly keys: readonly string[]
+  readonly args: readonly RedisArg[]
+}
+
+/** A script bound to a Redis. `T` is what `parse` makes of a reply. */
+export interface RedisScript<T> {
+  /** Throws PIPE_REDIS_UNAVAILABLE or PIPE_REDIS_REFUSED. */
+  run(call: ScriptCall): Promise<T>
+  /** All calls in one write. One outcome per call in order; throws only when nothing was sent. */
+  runAll(calls: readonly ScriptCall[]): Promise<readonly ScriptOutcome<T>[]>
+}
+
+export type ScriptOutcome<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly error: AppError }
+
+/** Binds `source` to `redis`; `parse` checks and types the reply and may throw for what the script never returns. */
+export function defineScript<T>(redis: Redis, source: string, parse: (reply: unknown) => T): RedisScript<T> {
+  const sha = createHash('sha1').update(source).digest('hex')
+  const evalSha = ({ keys, args }: ScriptCall) => ['EVALSHA', sha, keys.length, ...keys, ...args] as const
+  const evalText = ({ keys, args }: ScriptCall) => ['EVAL', source, keys.length, ...keys, ...args] as const
+  const outcome = (reply: RedisReply): ScriptOutcome<T> => (reply.ok ? { ok: true, value: parse(reply.value) } : reply)
+  return {
+    async run(call) {
+      try {
+        return parse(await redis.command(...evalSha(call)))
+      } catch (error) {
+        if (!isUnknownScript(error)) throw error
+        return parse(await redis.command(...evalText(call)))
+      }
+    },
+    async runAll(calls) {
+      const replies = await redis.pipeline(calls.map(evalSha))
+      const missed = replies.flatMap((reply, index) => (!reply.ok && isUnknownScript(reply.error) ? [index] : []))
+      if (missed.length === 0) return replies.map(outcome)
+      const again = await redis
+        .pipeline(missed.flatMap((index) => (calls[index] === undefined ? [] : [evalText(calls[index])])))
+        .catch((error: unknown) => missed.map((): RedisReply => ({ ok: false, error: toRedisError(error, 'EVAL') })))
+      return replies.map((reply, index) => outcome(again[missed.indexOf(index)] ?? reply))
+    }
+  }
+}
+
+function isUnknownScript(error: unknown): boolean {
+  return error instanceof AppError && error.details['reply'] === 'NOSCRIPT'
+}
