@@ -1,63 +1,39 @@
 // The service processes of a run on disk: after a `kill -9` of the launcher they live on, and the next start must end
-// exactly them. A pid alone may belong to somebody else by then, so its start time is recorded with it.
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+// exactly them.
+import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '@millrace/kernel'
-import { processStartedAt } from './process-identity.ts'
+import { endProcess, isAlive, isProcessRecord, recordOf } from './process-record.ts'
+import type { ProcessRecord } from './process-record.ts'
+import { hasFields, readState } from './state-file.ts'
 
-interface RecordedProcess {
-  readonly name: string
-  readonly pid: number
-  readonly startedAt: string
-}
+type ServiceProcessRecord = ProcessRecord & { readonly name: string }
 
-/** Writes `<folder>/services.json` from what runs now. */
+const fileOf = (folder: string): string => join(folder, 'services.json')
+
+/**
+ * Writes `<folder>/services.json` from what runs now. In one synchronous step after a spawn: a launcher that is killed
+ * at any later moment has written down what it started.
+ */
 export function recordServices(folder: string, running: readonly { name: string; pid: number | undefined }[]): void {
-  const processes: RecordedProcess[] = []
-  for (const { name, pid } of running) {
-    const startedAt = pid === undefined ? undefined : processStartedAt(pid)
-    if (pid !== undefined && startedAt !== undefined) processes.push({ name, pid, startedAt })
-  }
-  const file = join(folder, 'services.json')
-  writeFileSync(`${file}.new`, JSON.stringify(processes, undefined, 2))
-  renameSync(`${file}.new`, file)
+  const records = running.flatMap(({ name, pid }) => {
+    const record = pid === undefined ? undefined : recordOf(pid)
+    return record === undefined ? [] : [{ name, ...record }]
+  })
+  writeFileSync(`${fileOf(folder)}.new`, `${JSON.stringify(records, undefined, 2)}\n`)
+  renameSync(`${fileOf(folder)}.new`, fileOf(folder))
 }
 
-/** Ends what `<folder>/services.json` names and still runs: SIGTERM, then SIGKILL after 5 s. The names it ended. */
+/**
+ * Ends what `<folder>/services.json` names and still runs: SIGTERM, then SIGKILL after 5 s. The names it ended. The
+ * caller must know that no living launcher owns the folder.
+ */
 export async function endStaleServices(folder: string, clock: Clock): Promise<readonly string[]> {
-  const stale = readRecord(folder).filter(isSame)
-  for (const { pid } of stale) signal(pid, 'SIGTERM')
-  const deadline = clock.monotonic() + 5_000
-  while (stale.some(isSame) && clock.monotonic() < deadline) await clock.sleep(50)
-  for (const { pid } of stale.filter(isSame)) signal(pid, 'SIGKILL')
-  while (stale.some(isSame)) await clock.sleep(20)
+  const stale = (readState(fileOf(folder), isRecordList) ?? []).filter(isAlive)
+  await Promise.all(stale.map((record) => endProcess(record, { signal: 'SIGTERM', timeoutMs: 5_000, clock })))
   return stale.map(({ name }) => name)
 }
 
-function isSame({ pid, startedAt }: RecordedProcess): boolean {
-  return processStartedAt(pid) === startedAt
-}
-
-function signal(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name)
-  } catch {
-    // It ended by itself meanwhile.
-  }
-}
-
-function readRecord(folder: string): RecordedProcess[] {
-  try {
-    const value: unknown = JSON.parse(readFileSync(join(folder, 'services.json'), 'utf8'))
-    return Array.isArray(value) ? value.filter(isRecorded) : []
-  } catch {
-    // No file, or one cut short by a crash while it was first written: nothing is known to run.
-    return []
-  }
-}
-
-function isRecorded(value: unknown): value is RecordedProcess {
-  if (typeof value !== 'object' || value === null) return false
-  const { name, pid, startedAt } = value as Partial<Record<keyof RecordedProcess, unknown>>
-  return typeof name === 'string' && Number.isInteger(pid) && typeof startedAt === 'string'
+function isRecordList(value: unknown): value is readonly ServiceProcessRecord[] {
+  return Array.isArray(value) && value.every((each) => isProcessRecord(each) && hasFields(each, { name: 'string' }))
 }

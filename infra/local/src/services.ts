@@ -1,5 +1,7 @@
 // The services that a local run consists of, as data: `millrace start`, the tests and the fault suites read this list.
 
+import { AppError } from '@millrace/kernel'
+
 /** One service: `node services/<name>/src/main.ts`. */
 export interface ServiceSpec {
   readonly name: ServiceName
@@ -23,4 +25,21 @@ export const services: readonly ServiceSpec[] = [
 /** The environment variable that moves the port of a service: `MILLRACE_PORT_GATEWAY`. */
 export function portVariable(name: ServiceName): string {
   return `MILLRACE_PORT_${name.toUpperCase()}`
+}
+
+/** The service ports that `env` moves. Throws PIPE_CONFIG_INVALID naming every value that is no port. */
+export function servicePortsFromEnv(
+  env: Readonly<Record<string, string | undefined>>
+): Partial<Record<ServiceName, number>> {
+  const ports: Partial<Record<ServiceName, number>> = {}
+  const problems: string[] = []
+  for (const { name } of services) {
+    const text = env[portVariable(name)]?.trim() ?? ''
+    if (text === '') continue
+    const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
+    if (port >= 1 && port <= 65_535) ports[name] = port
+    else problems.push(`${portVariable(name)} is '${text}', not a port (1 to 65535)`)
+  }
+  if (problems.length > 0) throw new AppError('PIPE_CONFIG_INVALID', problems.join('; '))
+  return ports
 }

@@ -3,11 +3,12 @@
 // environment, /readyz tells readiness, SIGTERM stops it gracefully.
 import { spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { AppError, systemClock } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
+import { repositoryRoot } from './layout.ts'
+import { freePorts, isFree } from './listen.ts'
+import { portOwner } from './port-owner.ts'
 import { endStaleServices, recordServices } from './service-record.ts'
 import { portVariable, services } from './services.ts'
 import type { ServiceName, ServiceSpec } from './services.ts'
@@ -19,7 +20,7 @@ export interface SupervisorOptions {
   readonly endpoints: Readonly<Record<string, string>>
   /** API_KEY_PEPPER of the services. */
   readonly pepper: string
-  /** Logs go to `<folder>/logs/<name>.log`, the record of running processes to `<folder>/services.json`. */
+  /** This run's own folder: logs go to `logs/<name>.log` in it, the record of running processes to `services.json`. */
   readonly folder: string
   /** Free ports, or a port for some services; the default is the port of the list. */
   readonly ports?: 'ephemeral' | Partial<Record<ServiceName, number>>
@@ -73,8 +74,6 @@ export interface RunningServices extends AsyncDisposable {
   killAll(): void
 }
 
-const root = fileURLToPath(new URL('../../..', import.meta.url))
-
 /**
  * Starts services in parallel and resolves when all are ready. Ends processes that an earlier, killed run left behind
  * first. Throws PIPE_STACK, naming the log, when one does not start or a port is taken; nothing is left running then.
@@ -85,7 +84,7 @@ export async function startServices(options: SupervisorOptions): Promise<Running
   const logs = join(options.folder, 'logs')
   mkdirSync(logs, { recursive: true })
   await endStaleServices(options.folder, clock)
-  const ports = await choosePorts(wanted, options.ports ?? {})
+  const ports = await chooseServicePorts(wanted, options.ports ?? {})
   const entry = options.entry ?? ((name: ServiceName) => `services/${name}/src/main.ts`)
   const running: RunningService[] = []
   const record = (): void => recordServices(options.folder, running)
@@ -181,7 +180,7 @@ function serviceEnv(options: SupervisorOptions, name: ServiceName, port: number,
 function spawnService(file: string, logFile: string, env: NodeJS.ProcessEnv): ServiceProcess {
   const log = openSync(logFile, 'a')
   const child = spawn(process.execPath, [file], {
-    cwd: root,
+    cwd: repositoryRoot,
     env,
     detached: true,
     stdio: ['ignore', log, log]
@@ -204,35 +203,26 @@ async function answersReady(url: string, signal: AbortSignal): Promise<boolean> 
   }
 }
 
-async function choosePorts(
+type ServicePorts = ReadonlyMap<ServiceName, number>
+
+/** The ports of a run; PIPE_STACK names every one that is taken and its holder. */
+export async function chooseServicePorts(
   wanted: readonly ServiceSpec[],
   choice: 'ephemeral' | Partial<Record<ServiceName, number>>
-): Promise<ReadonlyMap<ServiceName, number>> {
-  const ports = new Map<ServiceName, number>()
+): Promise<ServicePorts> {
   if (choice === 'ephemeral') {
-    const free = await Promise.all(wanted.map(() => tryListen(0)))
-    wanted.forEach(({ name }, index) => ports.set(name, free[index] ?? 0))
-    return ports
+    const free = await freePorts(wanted.length)
+    return new Map(wanted.map(({ name }, index) => [name, free[index] ?? 0]))
   }
-  for (const spec of wanted) {
-    const port = choice[spec.name] ?? spec.port
-    if ((await tryListen(port)) === undefined) {
-      const advice = `stop what listens there, or set ${portVariable(spec.name)}`
-      throw new AppError('PIPE_STACK', `port ${port} of ${spec.name} is taken; ${advice}`)
-    }
-    ports.set(spec.name, port)
-  }
+  const ports = new Map(wanted.map(({ name, port }) => [name, choice[name] ?? port]))
+  const problems: string[] = []
+  for (const [name, port] of ports) if (!(await isFree(port))) problems.push(await clash(name, port))
+  if (problems.length > 0) throw new AppError('PIPE_STACK', problems.join('; '))
   return ports
 }
 
-/** The port when this process can listen on it (a free one for 0), undefined when it is taken. */
-function tryListen(port: number): Promise<number | undefined> {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.once('error', () => resolve(undefined))
-    server.listen({ port, host: '127.0.0.1' }, () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : undefined))
-    })
-  })
+async function clash(name: ServiceName, port: number): Promise<string> {
+  const owner = await portOwner(port)
+  const holder = owner === undefined ? 'another process' : `process ${owner.pid} (${owner.command})`
+  return `port ${port} of ${name} is taken by ${holder}: stop it, or set ${portVariable(name)}`
 }

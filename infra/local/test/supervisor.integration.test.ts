@@ -93,7 +93,7 @@ it('refuses a port that is taken and says how to move', async () => {
   await new Promise((resolve) => server.once('listening', resolve))
   const { port } = server.address() as { port: number }
   await expect(start({ ports: { gateway: port }, only: ['gateway'] })).rejects.toThrow(
-    `port ${port} of gateway is taken; stop what listens there, or set MILLRACE_PORT_GATEWAY`
+    new RegExp(`^port ${port} of gateway is taken by process ${process.pid} .*: stop it, or set MILLRACE_PORT_GATEWAY$`)
   )
   server.close()
 })
