@@ -17,3 +17,28 @@ export { toRowLine } from './row-line.ts'
 export type { NotAnEvent, StoredEvent } from './stored-event.ts'
 export { trafficSources } from './traffic-source.ts'
 export type { TrafficSource } from './traffic-source.ts'
+export {
+  dlqTopic,
+  isProjectId,
+  isRawTopic,
+  metricsTopic,
+  parseTopic,
+  processedTopic,
+  projectOfTopic,
+  rawTopic,
+  redriveTopic,
+  reservedProjectIds,
+  sessionsTopic,
+  topicFamilies,
+  topicPatterns
+} from './topic-names.ts'
+export type { ParsedTopic, TopicFamily } from './topic-names.ts'
+export { parseTopicDeclaration, topicProfiles, topicSettings } from './topics.ts'
+export type {
+  EnsureRule,
+  FamilyDeclaration,
+  ProfileDeclaration,
+  TopicDeclaration,
+  TopicProfile,
+  TopicSettings
+} from './topics.ts'
