@@ -10,8 +10,6 @@ import { problemReply } from './reply.ts'
 
 export interface GatewayAppDeps extends EventRouteDeps {
   readonly log: Logger
-  /** Aborts when the process stops: replies then tell the client to open a new connection elsewhere. */
-  readonly signal: AbortSignal
   readonly trustProxy: boolean
   readonly maxEventBytes: number
 }
@@ -39,7 +37,6 @@ export function createGatewayApp(deps: GatewayAppDeps): FastifyInstance {
   app.server.maxHeadersCount = 100
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
-  endConnectionsOnStop(app, deps.signal)
   addEventRoute(app, deps)
   app.setNotFoundHandler((request, reply) => {
     const known = request.url.split('?', 1)[0] === '/v1/events'
@@ -55,20 +52,13 @@ export function createGatewayApp(deps: GatewayAppDeps): FastifyInstance {
   return app
 }
 
-/** Closes the connections that fall idle after the stop: each reply says `Connection: close`. */
-function endConnectionsOnStop(app: FastifyInstance, signal: AbortSignal): void {
-  app.addHook('onSend', (_request, reply, payload, done) => {
-    if (signal.aborted) reply.header('connection', 'close')
-    done(null, payload)
-  })
-}
-
 function send(
   reply: FastifyReply,
   code: ProblemCode,
   extra: Readonly<Record<string, unknown>>,
-  { random }: GatewayAppDeps
+  { random, signal }: GatewayAppDeps
 ): FastifyReply {
+  if (signal.aborted) reply.header('connection', 'close')
   const { status, contentType, body } = problemReply(code, extra, random)
   return reply.code(status).header('content-type', contentType).send(body)
 }

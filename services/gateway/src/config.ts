@@ -1,5 +1,16 @@
 // Settings of the gateway.
-import { bool, bytes, httpFields, int, kafkaFields, logFields, ms, postgresFields, redisDedupFields, secret } from '@millrace/config'
+import {
+  bool,
+  bytes,
+  httpFields,
+  int,
+  kafkaFields,
+  logFields,
+  ms,
+  postgresFields,
+  redisDedupFields,
+  secret
+} from '@millrace/config'
 
 export const gatewaySpec = {
   ...logFields,

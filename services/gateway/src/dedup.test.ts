@@ -40,7 +40,12 @@ function setup() {
   const memory = memoryLease()
   const clock = createManualClock()
   const failures: string[] = []
-  const dedup = createDedup({ lease: memory.lease, clock, settings, onFailure: (operation) => failures.push(operation) })
+  const dedup = createDedup({
+    lease: memory.lease,
+    clock,
+    settings,
+    onFailure: (operation) => failures.push(operation)
+  })
   return { ...memory, clock, failures, dedup }
 }
 

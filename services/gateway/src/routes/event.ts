@@ -1,5 +1,5 @@
 // POST /v1/events: one event, its bytes read raw, its answer after the log's.
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { BoundMetrics } from '@millrace/observability'
 import type { Clock } from '@millrace/kernel'
 import type { AcceptEvent, Acceptance, Origin } from '../accept.ts'
@@ -15,6 +15,8 @@ export interface EventRouteDeps {
   readonly keys: KeyStore
   readonly clock: Clock
   readonly metrics: BoundMetrics<typeof gatewayMetrics>
+  /** Aborts when the process stops: a reply then ends its connection, and the client opens one elsewhere. */
+  readonly signal: AbortSignal
   /** [0, 1); spreads the repeats of many clients. */
   readonly random: () => number
   readonly collect: { readonly ip: boolean; readonly userAgent: boolean }
@@ -59,7 +61,8 @@ export function addEventRoute(app: FastifyInstance, deps: EventRouteDeps): void 
     const { status, contentType, retryAfter, body } = await answer(request)
     countRequest(status)
     observeLatency((clock.monotonic() - startedAt) / 1_000)
-    if (retryAfter !== undefined) setRetryAfter(reply, retryAfter)
+    if (retryAfter !== undefined) reply.header('retry-after', String(retryAfter))
+    if (deps.signal.aborted) reply.header('connection', 'close')
     return reply.code(status).header('content-type', contentType).send(body)
   })
 }
@@ -79,8 +82,4 @@ function createAcceptanceCounter(metrics: BoundMetrics<typeof gatewayMetrics>): 
         return retry(acceptance.reason)
     }
   }
-}
-
-function setRetryAfter(reply: FastifyReply, seconds: number): void {
-  reply.header('retry-after', String(seconds))
 }
