@@ -2,15 +2,9 @@
 // it. Tests are never skipped for want of a stack.
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { fileURLToPath } from 'node:url'
+import { testEndpointsFile } from './endpoints.ts'
 
-const root = fileURLToPath(new URL('../../..', import.meta.url))
 const advice = 'run them with `npm test` (or `npm test integration`, `npm test e2e`), which starts a stack of its own'
-
-/** Where the endpoints of the test stack are written down. */
-function endpointsFile(): string {
-  return process.env['MILLRACE_TEST_ENDPOINTS'] ?? `${root}.millrace/test-stack/endpoints.json`
-}
 
 /** Every host:port that a JSON text mentions, in URLs or alone, each once. */
 export function addressesIn(text: string): { host: string; port: number }[] {
@@ -28,7 +22,7 @@ export function addressesIn(text: string): { host: string; port: number }[] {
 
 /** Throws with the command that starts the stack when its endpoints are not written down or do not answer. */
 export async function setup(): Promise<void> {
-  const file = endpointsFile()
+  const file = testEndpointsFile()
   let text: string
   try {
     text = readFileSync(file, 'utf8')
