@@ -2,11 +2,13 @@
 // version plus a replay improves history. Pure: time, place and project come from the record and its topic alone.
 // Between versions it never changes eventId, eventType or the day of a record: they are the row's identity.
 import type { EventRow } from './columns.ts'
+import type { EventContext } from './event.ts'
 import { resolveEventTime } from './event-time.ts'
 import type { EventTime } from './event-time.ts'
 import { parseIsoTime } from './iso-time.ts'
 import { readStoredEvent } from './stored-event.ts'
 import type { StoredEvent } from './stored-event.ts'
+import { parseTopic } from './topic-names.ts'
 import { classifyTraffic, pathOf } from './traffic-source.ts'
 import { scanUserAgent } from './user-agent.ts'
 
@@ -30,12 +32,11 @@ export type Enriched =
 
 /** Times of rows: from 1970, where the table's days begin, up to 2100. */
 const latestMs = Date.UTC(2100, 0, 1)
-const rawTopic = /^events\.([a-z0-9][a-z0-9-]{0,38})$/
 
 /** The row of `record`. Never throws, whatever the bytes are. */
 export function enrich(record: RawRecord): Enriched {
-  const projectId = rawTopic.exec(record.topic)?.[1]
-  if (projectId === undefined) return refuse('constraint', 'the topic is not a raw topic of a project')
+  const topic = parseTopic(record.topic)
+  if (topic?.family !== 'raw') return refuse('constraint', 'the topic is not a raw topic of a project')
   const appendedAt = record.appendedAtMs
   if (!isTime(appendedAt)) return refuse('constraint', 'the append time is out of range')
   const read = readStoredEvent(record.value)
@@ -47,7 +48,7 @@ export function enrich(record: RawRecord): Enriched {
   if (!time.ok) return refuse('schema', `/${time.member} is not an ISO 8601 date and time with a zone`)
   if (!isTime(time.timestampMs)) return refuse('schema', '/timestamp is before 1970')
   if (time.sentAtMs !== undefined && !isTime(time.sentAtMs)) return refuse('schema', '/sentAt is not from 1970 to 2100')
-  return { ok: true, row: toRow(record, event, { projectId, receivedAt, time }) }
+  return { ok: true, row: toRow(record, event, { projectId: topic.parameter, receivedAt, time }) }
 }
 
 interface Facts {
@@ -58,14 +59,9 @@ interface Facts {
 
 function toRow(record: RawRecord, event: StoredEvent, { projectId, receivedAt, time }: Facts): EventRow {
   const { context } = event
-  const page = context?.page
-  const campaign = context?.campaign
-  const url = clean(page?.url)
-  const referrer = clean(page?.referrer)
-  const campaignSource = clean(campaign?.source)
-  const campaignMedium = clean(campaign?.medium)
   // A server that forwards its users' events names their agent and address in the context; it goes before its own.
   const userAgent = clean(context?.userAgent ?? event.userAgent)
+  const visit = toVisit(context)
   const agent = scanUserAgent(userAgent)
   return {
     projectId,
@@ -79,16 +75,16 @@ function toRow(record: RawRecord, event: StoredEvent, { projectId, receivedAt, t
     receivedAt,
     appendedAt: record.appendedAtMs,
     latenessMs: record.appendedAtMs - time.timestampMs,
-    url,
-    path: page?.path === undefined ? pathOf(url) : clean(page.path),
-    referrer,
-    title: clean(page?.title),
-    campaignSource,
-    campaignMedium,
-    campaignName: clean(campaign?.name),
-    campaignTerm: clean(campaign?.term),
-    campaignContent: clean(campaign?.content),
-    trafficSource: classifyTraffic({ source: campaignSource, medium: campaignMedium, referrer, url }),
+    url: visit.url,
+    path: visit.path,
+    referrer: visit.referrer,
+    title: visit.title,
+    campaignSource: visit.campaignSource,
+    campaignMedium: visit.campaignMedium,
+    campaignName: visit.campaignName,
+    campaignTerm: visit.campaignTerm,
+    campaignContent: visit.campaignContent,
+    trafficSource: visit.trafficSource,
     userAgent,
     deviceType: agent.deviceType,
     os: agent.os,
@@ -106,6 +102,28 @@ function toRow(record: RawRecord, event: StoredEvent, { projectId, receivedAt, t
     partition: record.partition,
     offset: record.offset,
     version: rowVersion(ENRICH_VERSION, record.appendedAtMs, record.offset)
+  }
+}
+
+/** The columns that tell where a visit came from and where it is. */
+function toVisit(context: EventContext | undefined) {
+  const page = context?.page
+  const campaign = context?.campaign
+  const url = clean(page?.url)
+  const referrer = clean(page?.referrer)
+  const campaignSource = clean(campaign?.source)
+  const campaignMedium = clean(campaign?.medium)
+  return {
+    url,
+    path: page?.path === undefined ? pathOf(url) : clean(page.path),
+    referrer,
+    title: clean(page?.title),
+    campaignSource,
+    campaignMedium,
+    campaignName: clean(campaign?.name),
+    campaignTerm: clean(campaign?.term),
+    campaignContent: clean(campaign?.content),
+    trafficSource: classifyTraffic({ source: campaignSource, medium: campaignMedium, referrer, url })
   }
 }
 

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { checkEvent, decodeEvent, eventSchema, gatewayFields } from './event.ts'
 import type { ClientEvent, EventContext } from './event.ts'

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decodeEvent } from './event.ts'
 import { spliceRawEvent } from './raw-event.ts'
