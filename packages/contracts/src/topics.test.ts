@@ -88,7 +88,7 @@ test.each([
     'name: raw.{project}',
     'families.raw.name: must be events.{project}, as the code builds it'
   ],
-  ['ensure: project', 'ensure: always', 'families.raw.ensure: must be one of project, group, demand, not "always"'],
+  ['ensure: project\n', 'ensure: always\n', 'families.raw.ensure: must be one of project, group, demand, not "always"'],
   ['key: eventId', 'kee: eventId', 'families.raw.kee: unknown'],
   ['groups: [process, load, record]', 'groups: []', 'families.redrive.groups: must list at least one group'],
   [
