@@ -1,8 +1,9 @@
 // The deduplication lease: absent -> pending(token) -> committed. A mark says `committed` only after the log has
 // acknowledged the event, so whoever reads "duplicate" may rely on it; losing a mark costs a copy, never an event.
-import { createHash, hash } from 'node:crypto'
-import type { Cluster, Redis } from 'ioredis'
-import { AppError, toError } from '@millrace/kernel'
+import { hash } from 'node:crypto'
+import { AppError } from '@millrace/kernel'
+import type { Redis } from './redis.ts'
+import { defineScript } from './redis-script.ts'
 
 /** What a reservation found: the caller may publish, the event is stored already, or another attempt is under way. */
 export type Reservation = 'new' | 'duplicate' | 'busy'
@@ -13,7 +14,7 @@ export interface DedupSlot {
   readonly shard: string
 }
 
-/** The lease protocol on Redis. Every call throws PIPE_REDIS_UNAVAILABLE when Redis does not answer in time. */
+/** The lease protocol on Redis. Every call throws PIPE_REDIS_UNAVAILABLE or _REFUSED when Redis does not do its part. */
 export interface DedupLease {
   /** Where (project, eventId) lives; 120 bits of a hash over both, so ids of any length cost the same. */
   slot(project: string, eventId: string): DedupSlot
@@ -23,15 +24,12 @@ export interface DedupLease {
   commit(slot: DedupSlot): Promise<void>
   /** Gives the lease back if it is still `token`'s: only ever called after the log refused the event for certain. */
   release(slot: DedupSlot, token: string): Promise<void>
-  /**
-   * Throws PIPE_REDIS_POLICY when this Redis may evict marks, PIPE_CONFIG_INVALID when the marks were written with
-   * another number of shards.
-   */
-  verify(): Promise<void>
+  /** Throws PIPE_CONFIG_INVALID when the marks in this Redis were written with another number of shards. */
+  verifyLayout(): Promise<void>
 }
 
 export interface DedupLeaseOptions {
-  readonly redis: Redis | Cluster
+  readonly redis: Redis
   /** Hash tags per project; with Redis Cluster each tag is one slot. Must not change while marks live. */
   readonly shards: number
   /** Longest life of a lease whose holder died. Must exceed the longest publish. */
@@ -45,7 +43,7 @@ const layoutKey = 'event:layout'
 /** Arguments of one script call at most; Lua unpacks none of them, this only bounds the time Redis is held. */
 const maxCallSize = 500
 
-const reserveScript = script(`local flags = {}
+const reserveLua = `local flags = {}
 for i = 1, #KEYS do
   local held = redis.call('GET', KEYS[i])
   if not held then
@@ -57,25 +55,28 @@ for i = 1, #KEYS do
     flags[i] = 'B'
   end
 end
-return table.concat(flags)`)
+return table.concat(flags)`
 
-const commitScript = script(`for i = 1, #KEYS do redis.call('SET', KEYS[i], '${committed}', 'PX', ARGV[1]) end
-return #KEYS`)
+const commitLua = `for i = 1, #KEYS do redis.call('SET', KEYS[i], '${committed}', 'PX', ARGV[1]) end
+return #KEYS`
 
-const releaseScript = script(`if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0`)
+const releaseLua = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0`
 
 /** The lease on `redis`, whose client settings decide how long a call may take. Calls of one turn share a script. */
 export function createDedupLease(options: DedupLeaseOptions): DedupLease {
   const { redis, shards } = options
   const leaseMs = String(options.leaseMs)
   const committedMs = String(options.committedMs)
+  const reserve = defineScript(redis, reserveLua, String)
+  const commit = defineScript(redis, commitLua, Number)
+  const release = defineScript(redis, releaseLua, Number)
   const reserves = createCallBatcher<string, Reservation>(async (keys, tokens) => {
-    const flags = String(await run(redis, reserveScript, keys, [leaseMs, ...tokens]))
+    const flags = await reserve.run({ keys, args: [leaseMs, ...tokens] })
     return keys.map((_, index) => (flags[index] === 'N' ? 'new' : flags[index] === 'D' ? 'duplicate' : 'busy'))
   })
   const commits = createCallBatcher<undefined, undefined>(async (keys) => {
-    await run(redis, commitScript, keys, [committedMs])
+    await commit.run({ keys, args: [committedMs] })
     return keys.map(() => undefined)
   })
   return {
@@ -87,12 +88,9 @@ export function createDedupLease(options: DedupLeaseOptions): DedupLease {
     reserve: (slot, token) => reserves.call(slot, token),
     commit: (slot) => commits.call(slot, undefined),
     release: async (slot, token) => {
-      await run(redis, releaseScript, [slot.key], [token])
+      await release.run({ keys: [slot.key], args: [token] })
     },
-    verify: async () => {
-      await verifyPolicy(redis)
-      await verifyLayout(redis, shards)
-    }
+    verifyLayout: () => verifyLayout(redis, shards)
   }
 }
 
@@ -141,46 +139,15 @@ function createCallBatcher<A, R>(send: (keys: string[], args: A[]) => Promise<re
   }
 }
 
-interface Script {
-  readonly lua: string
-  readonly sha: string
-}
-
-function script(lua: string): Script {
-  return { lua, sha: createHash('sha1').update(lua).digest('hex') }
-}
-
-async function run(redis: Redis | Cluster, { lua, sha }: Script, keys: string[], args: string[]): Promise<unknown> {
-  try {
-    return await redis.evalsha(sha, keys.length, ...keys, ...args)
-  } catch (error) {
-    // A restarted or flushed Redis has forgotten the script.
-    if (toError(error).message.startsWith('NOSCRIPT')) {
-      return await unavailable(redis.eval(lua, keys.length, ...keys, ...args))
-    }
-    throw asUnavailable(error)
-  }
-}
-
-async function verifyPolicy(redis: Redis | Cluster): Promise<void> {
-  const [, policy] = (await unavailable(redis.config('GET', 'maxmemory-policy'))) as string[]
-  if (policy === 'noeviction') return
-  throw new AppError(
-    'PIPE_REDIS_POLICY',
-    `the deduplication Redis runs with maxmemory-policy ${policy ?? 'unknown'}; set noeviction`,
-    { details: { policy: policy ?? 'unknown' } }
-  )
-}
-
-async function verifyLayout(redis: Redis | Cluster, shards: number): Promise<void> {
+async function verifyLayout(redis: Redis, shards: number): Promise<void> {
   const layout = `shards=${shards}`
-  await unavailable(redis.set(layoutKey, layout, 'NX'))
-  const stored = await unavailable(redis.get(layoutKey))
+  await redis.command('SET', layoutKey, layout, 'NX')
+  const stored = await redis.command('GET', layoutKey)
   if (stored === null || stored === layout) return
   throw new AppError(
     'PIPE_CONFIG_INVALID',
-    `the deduplication marks were written with ${stored}, this process is set to ${layout}; use the same DEDUP_SHARDS`,
-    { details: { stored, configured: layout } }
+    `the deduplication marks were written with ${String(stored)}, this process is set to ${layout}; use the same DEDUP_SHARDS`,
+    { details: { stored: String(stored), configured: layout } }
   )
 }
 
@@ -188,16 +155,4 @@ function shardOf(digest: string, shards: number): number {
   let mixed = 0
   for (let index = 0; index < 5; index++) mixed = (mixed * 64 + digest.charCodeAt(index)) | 0
   return (mixed >>> 0) % shards
-}
-
-async function unavailable<T>(call: Promise<T>): Promise<T> {
-  try {
-    return await call
-  } catch (error) {
-    throw asUnavailable(error)
-  }
-}
-
-function asUnavailable(error: unknown): AppError {
-  return new AppError('PIPE_REDIS_UNAVAILABLE', 'the deduplication Redis did not answer', { cause: error })
 }

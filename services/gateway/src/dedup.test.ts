@@ -31,7 +31,7 @@ function memoryLease() {
       reach()
       if (marks.get(key) === token) marks.delete(key)
     },
-    verify: async () => {}
+    verifyLayout: async () => {}
   }
   return { lease, marks, state }
 }

@@ -26,6 +26,7 @@ function setup(overrides: Partial<PublishLimits> = {}) {
   const calls: Call[] = []
   const clock = createManualClock()
   const batches: number[] = []
+  const lookup = Promise.withResolvers<void>()
   const producer: Producer = {
     produce: (topic, records) =>
       new Promise((resolve) => {
@@ -37,6 +38,7 @@ function setup(overrides: Partial<PublishLimits> = {}) {
         calls.push({ topic, records, answer: resolve, ack: () => resolve(acks) })
       }),
     partitionCount: async (topic) => {
+      if (topic === 'events.silent') await lookup.promise
       if (topic === 'events.absent') throw new AppError('PIPE_TOPIC_MISSING', 'no such topic')
       return 4
     },
@@ -50,7 +52,7 @@ function setup(overrides: Partial<PublishLimits> = {}) {
     limits: { ...limits, ...overrides },
     onBatch: (events) => batches.push(events)
   })
-  return { publisher, calls, clock, batches }
+  return { publisher, calls, clock, batches, lookup }
 }
 
 const event = (eventId: string, more: Partial<OutgoingEvent> = {}): OutgoingEvent => ({
@@ -253,6 +255,25 @@ describe('createPublisher', () => {
       reason: 'no_topic'
     })
     expect(calls).toEqual([])
+  })
+
+  it('turns an event away when its topic cannot be looked up in time, and does not send it later', async () => {
+    const { publisher, calls, clock, lookup } = setup()
+    const { seen, track } = answers()
+    track('e1', publisher.publish(event('e1', { project: 'silent' })))
+    await turn()
+    await clock.advance(2_000)
+    await turn()
+    expect(seen).toEqual({ e1: 'stalled' })
+    lookup.resolve()
+    await turn()
+    expect(calls).toEqual([])
+    expect(publisher.queuedBytes()).toBe(0)
+    track('e2', publisher.publish(event('e2', { project: 'silent' })))
+    await turn()
+    calls[0]?.ack()
+    await turn()
+    expect(seen).toEqual({ e1: 'stalled', e2: 'acked' })
   })
 
   it('waits for what is under way and queued when it is disposed, and takes nothing new', async () => {

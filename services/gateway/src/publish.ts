@@ -134,21 +134,32 @@ function createTopicQueue(topic: string, deps: PublisherDeps, shared: Shared): T
   }
 
   const send = async (batch: readonly Waiting[]): Promise<void> => {
-    let answered = false
-    const stall = clock.timer(limits.stallAfterMs, turnAway)
-    const answer = clock.timer(limits.answerAfterMs, () => {
-      answered = true
-      for (const { resolve } of batch) resolve(unknown)
-    })
-    const outcomes = await produceBatch(topic, batch, deps)
-    stall[Symbol.dispose]()
-    answer[Symbol.dispose]()
-    for (const [index, { event, resolve }] of batch.entries()) {
-      const outcome = outcomes[index] ?? unknown
-      shared.queuedBytes -= event.value.length
-      resolve(outcome)
-      if (answered && outcome.kind === 'acked') event.onLateAck?.()
+    let handedOver = false
+    let answered: PublishOutcome | undefined
+    const answer = (outcome: PublishOutcome): void => {
+      answered ??= outcome
+      for (const { resolve } of batch) resolve(outcome)
     }
+    using _stall = clock.timer(limits.stallAfterMs, () => {
+      turnAway()
+      if (!handedOver) answer({ kind: 'unavailable', reason: 'stalled' })
+    })
+    using _deadline = clock.timer(limits.answerAfterMs, () => answer(unknown))
+    const partitions = await partitionsOf(topic, deps.producer)
+    // An event that was answered `unavailable` must not be stored after all.
+    if (answered === undefined) {
+      if (typeof partitions !== 'number') answer(partitions)
+      else {
+        handedOver = true
+        const outcomes = await produceBatch(topic, partitions, batch, deps)
+        for (const [index, { event, resolve }] of batch.entries()) {
+          const outcome = outcomes[index] ?? unknown
+          resolve(outcome)
+          if (answered !== undefined && outcome.kind === 'acked') event.onLateAck?.()
+        }
+      }
+    }
+    for (const { event } of batch) shared.queuedBytes -= event.value.length
   }
 
   const flush = (): void => {
@@ -184,26 +195,30 @@ function createTopicQueue(topic: string, deps: PublisherDeps, shared: Shared): T
   }
 }
 
-async function produceBatch(
-  topic: string,
-  batch: readonly Waiting[],
-  deps: PublisherDeps
-): Promise<readonly PublishOutcome[]> {
-  let partitions: number
+/** The number of partitions, or the answer to events whose topic cannot be looked up. */
+async function partitionsOf(topic: string, producer: Producer): Promise<number | PublishOutcome> {
   try {
-    partitions = await deps.producer.partitionCount(topic)
+    return await producer.partitionCount(topic)
   } catch (error) {
     const missing = error instanceof AppError && error.code === 'PIPE_TOPIC_MISSING'
-    return batch.map(() => ({ kind: 'unavailable', reason: missing ? 'no_topic' : 'stalled' }))
+    return { kind: 'unavailable', reason: missing ? 'no_topic' : 'not_stored' }
   }
+}
+
+async function produceBatch(
+  topic: string,
+  partitions: number,
+  batch: readonly Waiting[],
+  { producer, partitionFor, onBatch }: PublisherDeps
+): Promise<readonly PublishOutcome[]> {
   const records = batch.map(({ event }): ProduceRecord => ({
-    partition: deps.partitionFor(event.eventId, partitions),
+    partition: partitionFor(event.eventId, partitions),
     key: event.eventId,
     value: event.value,
     ...(event.headers === undefined ? {} : { headers: event.headers })
   }))
-  deps.onBatch?.(batch.length)
-  return (await produce(deps.producer, topic, records)).map(toPublishOutcome)
+  onBatch?.(batch.length)
+  return (await produce(producer, topic, records)).map(toPublishOutcome)
 }
 
 /** The port promises not to throw; if it does, nothing is known about the records. */
