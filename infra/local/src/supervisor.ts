@@ -32,6 +32,8 @@ export interface SupervisorOptions {
   readonly serviceEnv?: Partial<Record<ServiceName, Readonly<Record<string, string>>>>
   /** Settings for the first process of a service only: a fault that kills must not kill the restarted one too. */
   readonly firstEnv?: Partial<Record<ServiceName, Readonly<Record<string, string>>>>
+  /** Settings for the n-th process of a service (from 1): a fault for each life of it. */
+  readonly startEnv?: (name: ServiceName, start: number) => Readonly<Record<string, string>>
   /** Whether a service that exits is started again by itself; default true. */
   readonly restart?: boolean
   readonly startTimeoutMs?: number
@@ -172,6 +174,7 @@ function serviceEnv(options: SupervisorOptions, name: ServiceName, port: number,
     ...options.env,
     ...options.serviceEnv?.[name],
     ...(start === 1 ? options.firstEnv?.[name] : {}),
+    ...options.startEnv?.(name, start),
     PORT: String(port)
   }
 }
