@@ -1,6 +1,6 @@
 // Work that only one process of the deployment may do at a time. The lock belongs to a session, so it needs a
 // connection of its own that no transaction pooler shares: the direct URL.
-import pg from 'pg'
+import { Client } from 'pg'
 import { AppError } from '@millrace/kernel'
 import { toPostgresError } from './postgres-errors.ts'
 import { createRun } from './postgres-run.ts'
@@ -23,7 +23,7 @@ export async function withAdvisoryLock<T>(
   options: AdvisoryLockOptions = {}
 ): Promise<T> {
   const { waitMs = 60_000 } = options
-  const client = new pg.Client({ connectionString: directUrl, connectionTimeoutMillis: 5_000, keepAlive: true })
+  const client = new Client({ connectionString: directUrl, connectionTimeoutMillis: 5_000, keepAlive: true })
   const broken = Promise.withResolvers<never>()
   broken.promise.catch(() => undefined)
   client.on('error', (error) => broken.reject(toPostgresError(error, `hold the lock '${key}'`)))

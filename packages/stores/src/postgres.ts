@@ -1,6 +1,7 @@
 // PostgreSQL over a pool. Works through PgBouncer in transaction mode: no session state, no named statements, no
 // LISTEN; what needs a session (advisory locks, migrations) goes through advisory-lock.ts on the direct URL.
-import pg from 'pg'
+import { Pool } from 'pg'
+import type { PoolClient } from 'pg'
 import type { Logger } from '@millrace/observability'
 import { toPostgresError } from './postgres-errors.ts'
 import { createRun } from './postgres-run.ts'
@@ -38,7 +39,7 @@ export interface PostgresOptions {
  */
 export async function openPostgres(options: PostgresOptions): Promise<Postgres> {
   const { log, statementTimeoutMs = 10_000, connectTimeoutMs = 3_000 } = options
-  const pool = new pg.Pool({
+  const pool = new Pool({
     connectionString: options.url,
     max: options.poolSize,
     application_name: options.name,
@@ -61,11 +62,7 @@ export async function openPostgres(options: PostgresOptions): Promise<Postgres> 
   }
 }
 
-async function inTransaction<T>(
-  pool: pg.Pool,
-  statementTimeoutMs: number,
-  fn: (tx: Queryable) => Promise<T>
-): Promise<T> {
+async function inTransaction<T>(pool: Pool, statementTimeoutMs: number, fn: (tx: Queryable) => Promise<T>): Promise<T> {
   const client = await pool.connect().catch((error: unknown) => {
     throw toPostgresError(error, 'connect')
   })

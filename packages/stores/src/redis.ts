@@ -17,6 +17,8 @@ export type RedisArg = string | number | Buffer
 
 export interface Redis extends AsyncDisposable {
   readonly role: RedisRole
+  /** The client itself, for adapters of this package with scripts of their own; it throws the client's errors. */
+  readonly client: Client | Cluster
   /** Sends one command. Replies are strings, numbers, arrays and null. Throws PIPE_REDIS_UNAVAILABLE or _REFUSED. */
   command(name: string, ...args: readonly RedisArg[]): Promise<unknown>
   /** Sends many commands in one write; each has its own reply or AppError. Throws only when nothing was sent. */
@@ -84,6 +86,7 @@ export async function openRedis(options: RedisOptions): Promise<Redis> {
   }
   return {
     role,
+    client,
     command: send,
     pipeline: (commands) => sendAll(client, commands),
     ping: async () => {

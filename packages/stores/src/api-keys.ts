@@ -1,0 +1,156 @@
+// Who a raw API key stands for. Answers come from memory while they are fresh, so a request costs no round trip; with
+// PostgreSQL down, keys known before stay good for a day, and a key never seen is "not known", not "wrong".
+import { createHash } from 'node:crypto'
+import { AppError, withDeadline } from '@millrace/kernel'
+import type { Clock } from '@millrace/kernel'
+import { digestSecret, parseApiKey, sameDigest } from '@millrace/contracts'
+import type { ApiKeyKind, ParsedApiKey } from '@millrace/contracts'
+import type { Logger } from '@millrace/observability'
+import { createBoundedMap } from './bounded-map.ts'
+import type { Queryable } from './postgres-run.ts'
+
+/** What a request wants to do: send events, or read. Write keys may only send, secret keys may do both. */
+export type KeyNeed = 'write' | 'read'
+
+export interface KnownKey {
+  readonly projectId: string
+  readonly keyId: string
+  readonly keyKind: ApiKeyKind
+}
+
+/** `unavailable`: PostgreSQL could not be asked and the key is not remembered; the caller answers 503, never 401. */
+export type KeyDecision =
+  | ({ readonly kind: 'ok' } & KnownKey)
+  | { readonly kind: 'invalid' }
+  | { readonly kind: 'forbidden' }
+  | { readonly kind: 'unavailable' }
+
+export interface KeyStore {
+  /** Synchronous while the answer is fresh in memory. Never throws for a bad key or a missing PostgreSQL. */
+  authenticate(rawKey: string, need: KeyNeed): KeyDecision | Promise<KeyDecision>
+}
+
+export interface KeyStoreOptions {
+  readonly postgres: Queryable
+  readonly pepper: string
+  readonly clock: Clock
+  readonly log: Logger
+  /** A good key is asked for again after this time, so a revocation takes effect within it. Default 60 s. */
+  readonly freshMs?: number
+  /** A key found wrong is asked for again after this time. Default 5 s. */
+  readonly negativeMs?: number
+  /** How long a good key is believed while PostgreSQL is away. Default 24 h. */
+  readonly staleMs?: number
+  /** Keys remembered at most, good and wrong ones apart, so that guesses cannot push out good keys. */
+  readonly maxEntries?: number
+}
+
+interface Remembered {
+  readonly known: KnownKey
+  readonly checkedAtMs: number
+  readonly expiresAtMs: number
+}
+
+interface KeyRow {
+  readonly [column: string]: unknown
+  readonly id: string
+  readonly project_id: string
+  readonly kind: ApiKeyKind
+  readonly digest: Buffer
+  readonly expires_at: Date | null
+  readonly stale_use: boolean
+}
+
+const lookupDeadlineMs = 1_000
+/** After a failed look-up PostgreSQL is left alone for this time: waiting requests would only pile up. */
+const pauseAfterFailureMs = 1_000
+const maxLookups = 200
+
+/** A key store over the table `api_keys`. */
+export function createKeyStore(options: KeyStoreOptions): KeyStore {
+  const { clock, log, freshMs = 60_000, negativeMs = 5_000, staleMs = 86_400_000, maxEntries = 10_000 } = options
+  const good = createBoundedMap<string, Remembered>(maxEntries)
+  const wrong = createBoundedMap<string, number>(maxEntries)
+  const lookups = new Map<string, Promise<KeyDecision>>()
+  let failedAtMs = Number.NEGATIVE_INFINITY
+
+  const remembered = (hash: string, maxAgeMs: number): KeyDecision | undefined => {
+    const entry = good.get(hash)
+    const now = clock.monotonic()
+    if (entry === undefined || now - entry.checkedAtMs >= maxAgeMs) return undefined
+    return clock.now() >= entry.expiresAtMs ? { kind: 'invalid' } : { kind: 'ok', ...entry.known }
+  }
+
+  const lookUp = async (hash: string, key: ParsedApiKey): Promise<KeyDecision> => {
+    const fallback = (): KeyDecision => remembered(hash, staleMs) ?? { kind: 'unavailable' }
+    if (clock.monotonic() - failedAtMs < pauseAfterFailureMs) return fallback()
+    try {
+      const entry = await withDeadline(readKey(options, key), lookupDeadlineMs, clock, 'look up an API key')
+      if (entry === undefined) {
+        good.delete(hash)
+        wrong.set(hash, clock.monotonic())
+        return { kind: 'invalid' }
+      }
+      wrong.delete(hash)
+      good.set(hash, entry)
+      return { kind: 'ok', ...entry.known }
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      failedAtMs = clock.monotonic()
+      log.warn({ err: error }, 'api key not looked up')
+      return fallback()
+    }
+  }
+
+  const decide = (hash: string, key: ParsedApiKey): KeyDecision | Promise<KeyDecision> => {
+    const fresh = remembered(hash, freshMs)
+    if (fresh !== undefined) return fresh
+    const wrongSinceMs = wrong.get(hash)
+    if (wrongSinceMs !== undefined && clock.monotonic() - wrongSinceMs < negativeMs) return { kind: 'invalid' }
+    const running = lookups.get(hash)
+    if (running !== undefined) return running
+    if (lookups.size >= maxLookups) return remembered(hash, staleMs) ?? { kind: 'unavailable' }
+    const lookup = lookUp(hash, key).finally(() => lookups.delete(hash))
+    lookups.set(hash, lookup)
+    return lookup
+  }
+
+  return {
+    authenticate: (rawKey, need) => {
+      const key = parseApiKey(rawKey)
+      if (key === undefined) return { kind: 'invalid' }
+      // Memory holds no raw keys, only what cannot be turned back into one.
+      const decision = decide(createHash('sha256').update(rawKey).digest('base64'), key)
+      return decision instanceof Promise ? decision.then((settled) => permit(settled, need)) : permit(decision, need)
+    }
+  }
+}
+
+function permit(decision: KeyDecision, need: KeyNeed): KeyDecision {
+  return decision.kind === 'ok' && need === 'read' && decision.keyKind === 'write' ? { kind: 'forbidden' } : decision
+}
+
+/** The key as the table has it; undefined when it is unknown, revoked, expired, or its secret is another one. */
+async function readKey(options: KeyStoreOptions, key: ParsedApiKey): Promise<Remembered | undefined> {
+  const { postgres, pepper, clock, log } = options
+  const [row] = await postgres.query<KeyRow>(
+    `SELECT id, project_id, kind, digest, expires_at,
+            (last_used_at IS NULL OR last_used_at < now() - interval '1 hour') AS stale_use
+       FROM api_keys WHERE id = $1 AND revoked_at IS NULL`,
+    [key.id]
+  )
+  const digest = digestSecret(pepper, key.secret)
+  // An unknown id compares too, so that it takes no less time than a wrong secret.
+  const same = sameDigest(digest, row?.digest ?? Buffer.alloc(digest.byteLength))
+  if (row === undefined || !same || row.kind !== key.kind) return undefined
+  const expiresAtMs = row.expires_at?.getTime() ?? Number.POSITIVE_INFINITY
+  if (clock.now() >= expiresAtMs) return undefined
+  if (row.stale_use) {
+    // Written for people who tidy up keys, at most hourly; a request never waits for it.
+    postgres
+      .query('UPDATE api_keys SET last_used_at = now() WHERE id = $1', [row.id])
+      .catch((error: unknown) => log.debug({ err: error }, 'last use of an api key not written'))
+  }
+  const known = { projectId: row.project_id, keyId: row.id, keyKind: row.kind }
+  return { known, checkedAtMs: clock.monotonic(), expiresAtMs }
+}
