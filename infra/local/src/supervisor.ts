@@ -39,6 +39,8 @@ export interface SupervisorOptions {
   readonly startTimeoutMs?: number
   readonly stopTimeoutMs?: number
   readonly onEvent?: (event: SupervisorEvent) => void
+  /** Gives up the start; what runs by then is ended. */
+  readonly signal?: AbortSignal
   readonly clock?: Clock
   /** The file that is run, relative to the repository; tests replace it. */
   readonly entry?: (name: ServiceName) => string
@@ -127,7 +129,12 @@ export async function startServices(options: SupervisorOptions): Promise<Running
     }
   }
   try {
-    await Promise.all(running.map((service) => service.ready()))
+    const aborted = Promise.withResolvers<never>()
+    const abort = (): void => aborted.reject(options.signal?.reason)
+    if (options.signal?.aborted === true) abort()
+    options.signal?.addEventListener('abort', abort, { once: true })
+    await Promise.race([aborted.promise, Promise.all(running.map((service) => service.ready()))])
+    options.signal?.removeEventListener('abort', abort)
   } catch (error) {
     await all[Symbol.asyncDispose]()
     throw error

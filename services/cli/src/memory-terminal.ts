@@ -7,6 +7,7 @@ export function createMemoryTerminal(isTty = false): Terminal & { printed(): str
   const errors: string[] = []
   return {
     out: (text) => void out.push(`${text}\n`),
+    write: (text) => void out.push(text),
     error: (text) => void errors.push(`${text}\n`),
     isTty,
     colour: false,

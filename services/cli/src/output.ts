@@ -4,7 +4,10 @@ import { AppError, toError } from '@millrace/kernel'
 
 /** Where a command prints. `colour` is true only on a terminal that wants colours. */
 export interface Terminal {
+  /** One line, or several. */
   out(text: string): void
+  /** Text without a line feed, for a line that is rewritten in place. */
+  write(text: string): void
   error(text: string): void
   readonly isTty: boolean
   readonly colour: boolean
@@ -28,6 +31,7 @@ export function createTerminal(
   const isTty = Boolean(stdout.isTTY)
   return {
     out: (text) => void stdout.write(`${text}\n`),
+    write: (text) => void stdout.write(text),
     error: (text) => void stderr.write(`${text}\n`),
     isTty,
     colour: isTty && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb',

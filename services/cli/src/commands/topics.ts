@@ -1,0 +1,104 @@
+// `millrace topics`: the declaration in topics.yaml against the cluster.
+import { AppError } from '@millrace/kernel'
+import type { Admin } from '@millrace/kafka'
+import { listProjects } from '@millrace/operations/projects'
+import {
+  describeDifference,
+  diffTopics,
+  ensureTopics,
+  listTopics,
+  loadTopicDeclaration
+} from '@millrace/operations/topics'
+import type { EnsuredTopics, ListedTopic, TopicDifference, TopicsRequest } from '@millrace/operations/topics'
+import type { Command } from 'commander'
+import { openAdmin, openDatabase, topicProfile } from '../connections.ts'
+import type { CliContext, CommonOptions } from '../context.ts'
+import { print, toTable } from '../output.ts'
+import { addCommand, addGroup } from './command.ts'
+
+/** Adds `topics list|ensure|diff`. */
+export function addTopicsCommands(program: Command, context: CliContext): void {
+  const { terminal } = context
+  const group = addGroup(program, 'topics', 'list the topics and bring them in line with topics.yaml')
+
+  addCommand(group, {
+    usage: 'list',
+    description: 'every topic of the pipeline',
+    examples: ['npx millrace topics list', "npx millrace topics list --json | jq '.[].topic'"]
+  }).action(async ({ json, dataDir }: CommonOptions) => {
+    await using stack = new AsyncDisposableStack()
+    const topics = await listTopics(await openAdmin(context, dataDir, stack))
+    print(terminal, json, topics, () => renderTopics(topics, terminal.colour))
+  })
+
+  addCommand(group, {
+    usage: 'ensure',
+    description: 'create what is missing and reconcile settings; partitions only grow',
+    examples: ['npx millrace topics ensure', 'TOPIC_PROFILE=production npx millrace topics ensure']
+  }).action(async ({ json, dataDir }: CommonOptions) => {
+    await using stack = new AsyncDisposableStack()
+    const admin = await openAdmin(context, dataDir, stack)
+    const ensured = await ensureTopics(await request(context, dataDir, admin, stack))
+    print(terminal, json, ensured, renderEnsured)
+  })
+
+  addCommand(group, {
+    usage: 'diff',
+    description: 'what differs from topics.yaml; exit code 1 when anything does',
+    examples: ['npx millrace topics diff', 'npx millrace topics diff --json']
+  }).action(async ({ json, dataDir }: CommonOptions) => {
+    await using stack = new AsyncDisposableStack()
+    const admin = await openAdmin(context, dataDir, stack)
+    const differences = await diffTopics(await request(context, dataDir, admin, stack))
+    print(terminal, json, differences, renderDifferences)
+    if (differences.length > 0) {
+      const blocking = differences.some((difference) => difference.blocking)
+      const advice = blocking ? 'some cannot be reconciled: change topics.yaml' : 'run `npx millrace topics ensure`'
+      throw new AppError('PIPE_TOPIC_DRIFT', `${differences.length} difference(s) from topics.yaml; ${advice}`)
+    }
+  })
+}
+
+/** The topics that the projects in PostgreSQL need. */
+async function request(
+  context: CliContext,
+  dataDir: string,
+  admin: Admin,
+  stack: AsyncDisposableStack
+): Promise<TopicsRequest> {
+  const database = await openDatabase(context, dataDir, stack)
+  const projects = (await listProjects(database)).map(({ projectId }) => projectId)
+  return { admin, projects, declaration: await loadTopicDeclaration(), profile: topicProfile(context, dataDir) }
+}
+
+function renderTopics(topics: readonly ListedTopic[], colour: boolean): string {
+  const rows = topics.map(({ topic, family, partitions, replicationFactor, config }) => {
+    const retentionHours = Number(config['retention.ms']) / 3_600_000
+    const maxKiB = Number(config['max.message.bytes']) / 1024
+    return [
+      topic,
+      family,
+      partitions,
+      replicationFactor,
+      hours(retentionHours),
+      Number.isFinite(maxKiB) ? `${maxKiB} KiB` : undefined
+    ]
+  })
+  return toTable(['topic', 'family', 'partitions', 'replicas', 'retention', 'largest record'], rows, colour)
+}
+
+function hours(count: number): string | undefined {
+  if (!Number.isFinite(count)) return undefined
+  return count % 24 === 0 ? `${count / 24} d` : `${count} h`
+}
+
+function renderEnsured(ensured: EnsuredTopics): string {
+  const lines = (['created', 'grown', 'configured'] as const).flatMap((what) =>
+    ensured[what].map((topic) => `${what} ${topic}`)
+  )
+  return [...lines, `${ensured.unchanged.length} unchanged`].join('\n')
+}
+
+function renderDifferences(differences: readonly TopicDifference[]): string {
+  return differences.length === 0 ? 'no difference' : differences.map(describeDifference).join('\n')
+}

@@ -1,0 +1,38 @@
+// Connections of a command to the running pipeline. The client libraries log nothing here: a command tells by its
+// result and its one error line.
+import { kafkaFields, oneOf, postgresFields } from '@millrace/config'
+import { topicProfiles } from '@millrace/contracts'
+import type { TopicProfile } from '@millrace/contracts'
+import { openKafka } from '@millrace/kafka'
+import type { Admin } from '@millrace/kafka'
+import { createSilentLogger } from '@millrace/observability'
+import { openPostgres } from '@millrace/stores/postgres'
+import type { Postgres } from '@millrace/stores/postgres'
+import { settings } from './context.ts'
+import type { CliContext } from './context.ts'
+
+const profileFields = {
+  TOPIC_PROFILE: oneOf({ doc: 'Sizes of topics.yaml to use.', default: 'local', values: topicProfiles })
+}
+
+/** Administration of the pipeline's Kafka; it lives as long as `stack`. */
+export async function openAdmin(context: CliContext, dataDir: string, stack: AsyncDisposableStack): Promise<Admin> {
+  const kafka = stack.use(await openKafka(settings(context, dataDir, kafkaFields), { log: createSilentLogger() }))
+  return await kafka.admin()
+}
+
+/** The pipeline's PostgreSQL; it lives as long as `stack`. */
+export async function openDatabase(
+  context: CliContext,
+  dataDir: string,
+  stack: AsyncDisposableStack
+): Promise<Postgres> {
+  const { DATABASE_URL } = settings(context, dataDir, postgresFields)
+  const options = { url: DATABASE_URL, poolSize: 2, name: 'millrace-cli', log: createSilentLogger() }
+  return stack.use(await openPostgres(options))
+}
+
+/** Whether topics get their local or their production sizes. */
+export function topicProfile(context: CliContext, dataDir: string): TopicProfile {
+  return settings(context, dataDir, profileFields).TOPIC_PROFILE
+}

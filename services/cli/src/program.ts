@@ -1,0 +1,32 @@
+// The commands of the tool and what they share. Every command has --json, --data-dir and --help with examples.
+import { Command } from 'commander'
+import { addKeysCommands } from './commands/keys.ts'
+import { addProjectsCommands } from './commands/projects.ts'
+import { addStackCommands } from './commands/stack.ts'
+import { addStartCommand } from './commands/start.ts'
+import { addTopicsCommands } from './commands/topics.ts'
+import type { CliContext } from './context.ts'
+
+/** The tool for `context`. `parseAsync` throws a CommanderError for --help and wrong use, else what a command threw. */
+export function createProgram(context: CliContext): Command {
+  const program = new Command('millrace')
+    .description('Runs and manages a Millrace event pipeline.')
+    .helpCommand(false)
+    .showHelpAfterError('(add --help for the options and examples)')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.terminal.out(text.trimEnd()),
+      writeErr: (text) => context.terminal.error(text.trimEnd()),
+      outputError: (text, write) => write(text.replace(/^error: /, 'millrace: ').replaceAll('\n', ' '))
+    })
+    .addHelpText(
+      'after',
+      '\nCommands find the running stack by themselves; KAFKA_BROKERS, DATABASE_URL and the other\nsettings of the environment win over it.'
+    )
+  addStartCommand(program, context)
+  addStackCommands(program, context)
+  addTopicsCommands(program, context)
+  addProjectsCommands(program, context)
+  addKeysCommands(program, context)
+  return program
+}
