@@ -11,6 +11,9 @@ import {
   redisDedupFields,
   secret
 } from '@millrace/config'
+import type { ConfigOf } from '@millrace/config'
+import type { DedupSettings } from './dedup.ts'
+import type { PublishLimits } from './publish.ts'
 
 export const gatewaySpec = {
   ...logFields,
@@ -56,4 +59,21 @@ export const gatewaySpec = {
     doc: 'Take the address of the client from X-Forwarded-For; only behind a proxy that sets it.',
     default: false
   })
+}
+
+/** How events gather and wait for Kafka. A batch of one partition stays below the broker's 1 MiB. */
+export function publishLimits(config: ConfigOf<typeof gatewaySpec>): PublishLimits {
+  return {
+    maxQueuedBytes: config.PUBLISH_QUEUE_BYTES,
+    maxBatchEvents: 1_000,
+    maxBatchBytes: 512 * 1024,
+    stallAfterMs: config.PUBLISH_STALL_MS,
+    answerAfterMs: 10_000,
+    drainMs: 15_000
+  }
+}
+
+/** How long marks are waited for and tried again: a mark that outlives its lease protects nothing. */
+export function dedupSettings(leaseMs: number): DedupSettings {
+  return { commitWaitMs: 50, restMs: 1_000, commitRetryMs: leaseMs, maxCommitRetries: 10_000 }
 }

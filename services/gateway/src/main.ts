@@ -1,0 +1,111 @@
+// gateway: takes events over HTTP and answers when they are in the log. Wiring only.
+import { rawTopic } from '@millrace/contracts'
+import { openKafka, partitionFor } from '@millrace/kafka'
+import { bindMetrics } from '@millrace/observability'
+import { runService } from '@millrace/service'
+import { createKeyStore } from '@millrace/stores/api-keys'
+import { createDedupLease } from '@millrace/stores/dedup-lease'
+import { openPostgres } from '@millrace/stores/postgres'
+import { openRedis } from '@millrace/stores/redis'
+import { createAcceptEvent } from './accept.ts'
+import { createGatewayApp } from './app.ts'
+import { dedupSettings, gatewaySpec, publishLimits } from './config.ts'
+import { createDedup, createDedupBeforeAck } from './dedup.ts'
+import { createBoundedChildren, gatewayMetrics } from './metrics.ts'
+import { createPublisher } from './publish.ts'
+import { reportCost, verifyLayoutWhenReachable } from './upkeep.ts'
+
+await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
+  const { config, log, registry, clock, stack, signal, faults, planted } = context
+  const metrics = bindMetrics(gatewayMetrics, registry)
+  const failed = Promise.withResolvers<never>()
+
+  const postgres = stack.use(
+    await openPostgres({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, log, name: 'gateway' })
+  )
+  const keys = createKeyStore({ postgres, pepper: config.API_KEY_PEPPER, clock, log })
+  const redis = stack.use(
+    await openRedis({
+      url: config.REDIS_DEDUP_URL,
+      role: 'dedup',
+      log,
+      requirePolicy: 'when-reachable',
+      onPolicyViolation: failed.reject
+    })
+  )
+  const lease = createDedupLease({
+    redis,
+    shards: config.DEDUP_SHARDS,
+    leaseMs: config.DEDUP_LEASE_MS,
+    committedMs: config.DEDUP_WINDOW_MS
+  })
+  const dedup = stack.use(
+    planted.has('gateway-dedup-before-ack')
+      ? createDedupBeforeAck(lease)
+      : createDedup({
+          lease,
+          clock,
+          settings: dedupSettings(config.DEDUP_LEASE_MS),
+          onFailure: (operation) => metrics.dedupFailures.add(1, { operation })
+        })
+  )
+  const kafka = stack.use(await openKafka(config, { log, clientId: config.KAFKA_CLIENT_ID, clock }))
+  const producer = await kafka.producer()
+  const publisher = stack.use(
+    createPublisher({
+      producer,
+      topicOf: rawTopic,
+      partitionFor,
+      clock,
+      limits: publishLimits(config),
+      onBatch: (events) => metrics.batchSize.observe(events)
+    })
+  )
+
+  let received = 0
+  const countType = createBoundedChildren(100, (type) => metrics.received.child({ type }))
+  const accept = createAcceptEvent({
+    dedup,
+    publisher,
+    clock,
+    faults,
+    maxEventBytes: config.EVENT_MAX_BYTES,
+    onReceived: (type) => {
+      received++
+      countType(type)
+    },
+    onUnchecked: () => metrics.unchecked.add(1)
+  })
+  const app = createGatewayApp({
+    accept,
+    keys,
+    clock,
+    metrics,
+    log,
+    signal,
+    random: Math.random,
+    collect: { ip: config.COLLECT_IP, userAgent: config.COLLECT_USER_AGENT },
+    trustProxy: config.TRUST_PROXY,
+    maxEventBytes: config.EVENT_MAX_BYTES
+  })
+
+  const cost = (): { events: number; cpuUs: number } => {
+    const { user, system } = process.cpuUsage()
+    metrics.queuedBytes.set(publisher.queuedBytes())
+    return { events: received, cpuUs: user + system }
+  }
+  void reportCost(cost, (us) => metrics.cpuPerEvent.set(us, { stage: 'gateway' }), clock, signal)
+  verifyLayoutWhenReachable(lease, clock, signal).catch(failed.reject)
+
+  const admin = await kafka.admin()
+  return {
+    ready: () => true,
+    done: failed.promise,
+    app,
+    checks: {
+      kafka: { critical: true, run: () => admin.brokerCount() },
+      redis: { critical: false, run: () => redis.ping() },
+      postgres: { critical: false, run: () => postgres.ping() }
+    }
+  }
+})
