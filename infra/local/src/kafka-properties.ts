@@ -47,6 +47,9 @@ export function kafkaProperties({ node, nodes, dataFolder }: KafkaPropertiesOpti
     'share.coordinator.state.topic.replication.factor': copies,
     'share.coordinator.state.topic.min.isr': inSync,
     'group.initial.rebalance.delay.ms': 0,
+    // A broker that was killed may register again only when its last session is over.
+    'broker.session.timeout.ms': 4_000,
+    'broker.heartbeat.interval.ms': 1_000,
     'log.message.timestamp.type': 'LogAppendTime',
     'message.max.bytes': maxRecordBytes,
     'replica.fetch.max.bytes': 2 * maxRecordBytes,

@@ -74,10 +74,9 @@ async function createCluster({ binaries, place, cluster, signal }: ClusterTools,
     return runTool(file, args, { signal, cwd: place.folder, ...(input === undefined ? {} : { input }) })
   }
   try {
-    await run([
-      ...[join(binaries, 'initdb'), '-D', partial, '-U', postgresName, `--pwfile=${passwordFile}`],
-      ...['--auth=scram-sha-256', '--encoding=UTF8', '--locale=C', '--no-instructions']
-    ])
+    const access = ['-U', postgresName, `--pwfile=${passwordFile}`, '--auth=scram-sha-256']
+    const locale = ['--encoding=UTF8', '--locale=C', '--no-instructions']
+    await run([join(binaries, 'initdb'), '-D', partial, ...access, ...locale])
     // The server's single-user mode needs neither a port nor a client.
     await run([join(binaries, 'postgres'), '--single', '-D', partial, 'postgres'], `CREATE DATABASE ${postgresName}\n`)
   } finally {

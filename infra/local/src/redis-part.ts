@@ -7,13 +7,12 @@ import { tcpExchange } from './tcp-exchange.ts'
 
 export type RedisRole = 'dedup' | 'state' | 'cache'
 
+const noEviction = ['--maxmemory-policy', 'noeviction']
+const appendOnly = ['--appendonly', 'yes', '--appendfsync', 'everysec']
 const policies: Readonly<Record<RedisRole, readonly string[]>> = {
   // A snapshot at an orderly end: ids that were seen are known after a restart.
-  dedup: ['--maxmemory', '512mb', '--maxmemory-policy', 'noeviction', '--appendonly', 'no', '--save', '3600 1'],
-  state: [
-    ...['--maxmemory', '1gb', '--maxmemory-policy', 'noeviction'],
-    ...['--appendonly', 'yes', '--appendfsync', 'everysec', '--save', '']
-  ],
+  dedup: ['--maxmemory', '512mb', ...noEviction, '--appendonly', 'no', '--save', '3600 1'],
+  state: ['--maxmemory', '1gb', ...noEviction, ...appendOnly, '--save', ''],
   cache: ['--maxmemory', '128mb', '--maxmemory-policy', 'allkeys-lru', '--appendonly', 'no', '--save', '']
 }
 
