@@ -1,5 +1,7 @@
 // One launcher per data folder. The lock is a file that names its holder; a dead holder's lock is taken over.
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { readFileSync, renameSync } from 'node:fs'
+import { link, rm, writeFile } from 'node:fs/promises'
 import { AppError } from '@millrace/kernel'
 import { layout } from './layout.ts'
 import { isAlive, isProcessRecord, recordOf } from './process-record.ts'
@@ -22,7 +24,7 @@ export async function takeLock(dataDir: string): Promise<StackLock> {
   const file = layout.lock(dataDir)
   const holder = recordOf(process.pid)
   if (holder === undefined) throw new AppError('PIPE_STACK', 'this process does not find itself in the process table')
-  const own = `${file}.${process.pid}.new`
+  const own = `${file}.${randomUUID()}`
   await writeFile(own, JSON.stringify(holder), { mode: 0o600 })
   try {
     // A link either makes the whole file or fails: nobody ever reads half a lock.
@@ -33,20 +35,33 @@ export async function takeLock(dataDir: string): Promise<StackLock> {
   return { holder, [Symbol.asyncDispose]: () => rm(file, { force: true }) }
 }
 
+/** Moves a dead holder's lock away. The look and the move follow each other without a pause. */
 async function removeStale(dataDir: string, file: string): Promise<void> {
-  const before = await readFile(file, 'utf8').catch(() => undefined)
+  const before = textOf(file)
   const holder = lockHolder(dataDir)
   if (holder !== undefined) {
     const message = `the stack in ${dataDir} is run by process ${holder.pid}: stop that one first`
     throw new AppError('PIPE_STACK', message)
   }
   if (before === undefined) return
-  const aside = `${file}.${process.pid}.stale`
-  await rename(file, aside).catch(() => {})
-  const moved = await readFile(aside, 'utf8').catch(() => undefined)
-  // Somebody else took over between our look and our move: it gets its lock back.
-  if (moved !== undefined && moved !== before) await tryLink(aside, file)
+  const aside = `${file}.${randomUUID()}`
+  try {
+    renameSync(file, aside)
+  } catch {
+    // Another launcher moved it first.
+    return
+  }
+  // It took over between our look and our move: it gets its lock back.
+  if (textOf(aside) !== before) await tryLink(aside, file)
   await rm(aside, { force: true })
+}
+
+function textOf(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return undefined
+  }
 }
 
 async function tryLink(from: string, to: string): Promise<boolean> {
