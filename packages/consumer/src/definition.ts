@@ -146,6 +146,8 @@ export interface ConsumerDeps {
   /** Ends the intake when it aborts; disposing the consumer does too. */
   readonly signal?: AbortSignal
   readonly faults?: FaultPoints
+  /** Bugs switched on to see a test turn red: `consumer.commit-before-effect`, `-ignore-epoch`, `-commit-past-gap`. */
+  readonly planted?: ReadonlySet<string>
   /** For the spread of waits; [0, 1). */
   readonly random?: () => number
 }

@@ -15,5 +15,9 @@ export type {
   Rewind,
   TopicSet
 } from './definition.ts'
+export { parseLetter } from './dead-letter.ts'
+export type { Letter, LetterStage, Origin } from './dead-letter.ts'
+export { consumerMetrics } from './metrics.ts'
+export { defaultSettings } from './settings.ts'
 export { startConsumer } from './start-consumer.ts'
 export { fixedTopics, topicFamily } from './topic-set.ts'

@@ -1,7 +1,109 @@
-// The consumer runtime: joins a group and keeps batches moving until it is stopped or fails.
-import type { Consumer, ConsumerDef, ConsumerDeps } from './definition.ts'
+// The consumer runtime: joins a group and keeps batches moving until it is stopped or fails. Wiring of the loop to the
+// group, the clock and the sink's own positions.
+import { isTransient, retry } from '@millrace/kernel'
+import type { GroupHandlers, GroupMember, TopicPartition } from '@millrace/kafka'
+import type { Consumer, ConsumerDef, ConsumerDeps, ConsumerSettings } from './definition.ts'
+import { Loop } from './loop.ts'
+import { resolveSettings } from './settings.ts'
 
-/** Joins the group of `def` and consumes in the background until disposed. */
-export function startConsumer<Item>(_def: ConsumerDef<Item>, _deps: ConsumerDeps): Promise<Consumer> {
-  throw new Error('not built yet')
+/**
+ * Joins the group of `def` and consumes in the background until disposed, or until `deps.signal` aborts. Waits for a
+ * cluster that does not answer. Throws PIPE_CONFIG_INVALID for contradicting settings, and what joining throws
+ * otherwise.
+ */
+export async function startConsumer<Item>(def: ConsumerDef<Item>, deps: ConsumerDeps): Promise<Consumer> {
+  const settings = resolveSettings(def)
+  const loop = new Loop(def, deps, settings)
+  const intake = new AbortController()
+  const stop = (): Promise<void> => {
+    intake.abort(new Error(`${def.name} is stopping`))
+    loop.post({ kind: 'stop' })
+    return loop.stopped
+  }
+  if (deps.signal?.aborted === true) void stop()
+  deps.signal?.addEventListener('abort', () => void stop(), { once: true })
+
+  try {
+    const member = await join(def, deps, settings, loop, intake.signal)
+    if (intake.signal.aborted) await member.stop()
+    else loop.post({ kind: 'attached', member })
+  } catch (error) {
+    await stop()
+    if (deps.signal?.aborted !== true) throw error
+  }
+  return {
+    ready: () => loop.ready(),
+    live: () => loop.live(),
+    done: loop.done,
+    [Symbol.asyncDispose]: stop
+  }
+}
+
+function join<Item>(
+  def: ConsumerDef<Item>,
+  deps: ConsumerDeps,
+  settings: ConsumerSettings,
+  loop: Loop<Item>,
+  signal: AbortSignal
+): Promise<GroupMember> {
+  const { sessionTimeoutMs, heartbeatIntervalMs, rebalanceTimeoutMs } = settings
+  const { topicRefreshMs, maxBytesPerPartition, maxWaitMs } = settings
+  const options = {
+    groupId: def.group,
+    topics: def.topics.list,
+    fallback: def.fallback ?? 'earliest',
+    sessionTimeoutMs,
+    heartbeatIntervalMs,
+    rebalanceTimeoutMs,
+    topicRefreshMs,
+    maxBytesPerPartition,
+    maxWaitMs
+  } as const
+  const handlers: GroupHandlers = {
+    async onAssigned(partitions) {
+      loop.post({ kind: 'void' })
+      const positions = await startPositions(def, deps, settings, loop, partitions, signal)
+      loop.post({ kind: 'assigned', partitions, positions })
+      return positions
+    },
+    onRevoking: () => new Promise((resolve) => loop.post({ kind: 'revoking', resolve })),
+    async onBatch(batch) {
+      loop.post({ kind: 'batch', batch })
+    },
+    onOutOfRange: (partition, requested, logStart) => loop.post({ kind: 'outOfRange', partition, requested, logStart }),
+    onFatal: (error) => loop.post({ kind: 'failure', error })
+  }
+  return retry(() => deps.client.join(options, handlers), {
+    policy: settings.backoff,
+    clock: deps.clock,
+    signal,
+    attempts: Infinity,
+    onRetry: (error, attempt, waitMs) => deps.log.warn({ attempt, waitMs, error: String(error) }, 'joining the group')
+  })
+}
+
+/** The positions owned by the sink. Waits for a sink that does not answer; any other error fails the consumer. */
+async function startPositions<Item>(
+  def: ConsumerDef<Item>,
+  { clock, log }: ConsumerDeps,
+  settings: ConsumerSettings,
+  loop: Loop<Item>,
+  partitions: readonly TopicPartition[],
+  signal: AbortSignal
+): Promise<ReadonlyMap<string, bigint>> {
+  const { startAt } = def
+  if (startAt === undefined) return new Map()
+  try {
+    return await retry(() => startAt(partitions), {
+      policy: settings.backoff,
+      clock,
+      signal,
+      attempts: Infinity,
+      onRetry: (error, attempt, waitMs) =>
+        log.warn({ attempt, waitMs, error: String(error) }, 'reading start positions')
+    })
+  } catch (error) {
+    if (!signal.aborted && !isTransient(error)) loop.post({ kind: 'failure', error })
+    return new Map()
+  }
 }

@@ -1,3 +1,6 @@
+export { createMemoryCluster } from './memory-cluster.ts'
+export type { MemoryClient, MemoryCluster } from './memory-cluster.ts'
+export type { CommitFault, MemoryFaults, ProduceFault } from './memory-faults.ts'
 export { openKafka } from './open-kafka.ts'
 export type { OpenKafkaDeps } from './open-kafka.ts'
 export { assertAcked } from './assert-acked.ts'

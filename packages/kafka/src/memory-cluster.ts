@@ -2,6 +2,7 @@
 // A client stands for one process: it can crash, or be dropped by the coordinator without noticing.
 import { AppError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
+import type { MemoryFaults } from './memory-faults.ts'
 import { createMemoryGroup } from './memory-group.ts'
 import type { MemoryGroup } from './memory-group.ts'
 import { createMemoryLog } from './memory-log.ts'
@@ -10,7 +11,6 @@ import type { MemoryMember } from './memory-member.ts'
 import { partitionKey } from './port.ts'
 import type {
   Admin,
-  Commit,
   ConsumerClient,
   KafkaRecord,
   ProduceOutcome,
@@ -18,16 +18,6 @@ import type {
   Producer,
   TopicPartition
 } from './port.ts'
-
-/** What goes wrong; a test sets and clears these. A hook may wait before it answers. */
-export interface MemoryFaults {
-  /** `lost`: not stored, outcome unknown. `reply-lost`: stored, outcome unknown. `refused`: a definite error. */
-  produce?: (topic: string, records: readonly ProduceRecord[]) => MaybePromise<ProduceFault | undefined>
-  /** `unavailable`: not committed, throws. `reply-lost`: committed, throws. */
-  commit?: (groupId: string, commits: readonly Commit[]) => MaybePromise<'unavailable' | 'reply-lost' | undefined>
-}
-type MaybePromise<T> = T | Promise<T>
-export type ProduceFault = 'lost' | 'reply-lost' | 'refused'
 
 /** The consumer side of one process. */
 export interface MemoryClient extends ConsumerClient {
@@ -83,7 +73,8 @@ export function createMemoryCluster(options: { readonly clock: Clock; readonly m
       let last = -1n
       for (const value of values) {
         const outcome = append(topic, { partition, key: null, value: value === null ? null : Buffer.from(value) })
-        if (outcome.kind !== 'acked') throw new AppError('PIPE_KAFKA_REFUSED', `${topic}:${partition}: ${outcome.message}`)
+        if (outcome.kind !== 'acked')
+          throw new AppError('PIPE_KAFKA_REFUSED', `${topic}:${partition}: ${outcome.message}`)
         last = outcome.offset
       }
       poke()
@@ -123,7 +114,8 @@ function createMemoryProducer(
     async produce(topic, records) {
       const fault = await faults.produce?.(topic, records)
       if (fault === 'lost') return records.map(() => unknown)
-      if (fault === 'refused') return records.map(() => ({ kind: 'refused', code: 'INVALID_RECORD', message: 'refused' }))
+      if (fault === 'refused')
+        return records.map(() => ({ kind: 'refused', code: 'INVALID_RECORD', message: 'refused' }))
       const outcomes = records.map((record) => append(topic, record))
       poke()
       return fault === 'reply-lost' ? records.map(() => unknown) : outcomes
@@ -175,7 +167,9 @@ function createMemoryAdmin(log: MemoryLog, groupOf: (groupId: string) => MemoryG
       return offsets
     },
     async setGroupOffsets(groupId, topic, offsets) {
-      for (const [partition, offset] of offsets) groupOf(groupId).committed.set(partitionKey({ topic, partition }), offset)
+      const group = groupOf(groupId)
+      if (group.hasMembers()) throw new AppError('PIPE_CONFLICT', `group ${groupId} has members`)
+      for (const [partition, offset] of offsets) group.committed.set(partitionKey({ topic, partition }), offset)
     },
     brokerCount: async () => 1,
     [Symbol.asyncDispose]: async () => {}

@@ -1,11 +1,11 @@
 // The coordinator of one in-process group: generations, eager rebalances, committed offsets, and members that the
 // coordinator has dropped without their knowing.
+import { AppError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import { createMemoryMember } from './memory-member.ts'
 import type { MemoryMember } from './memory-member.ts'
-import type { MemoryFaults } from './memory-cluster.ts'
+import type { MemoryFaults } from './memory-faults.ts'
 import type { MemoryLog } from './memory-log.ts'
-import { AppError } from '@millrace/kernel'
 import { partitionKey } from './port.ts'
 import type { Commit, GroupHandlers, GroupOptions, TopicPartition } from './port.ts'
 
@@ -13,6 +13,7 @@ import type { Commit, GroupHandlers, GroupOptions, TopicPartition } from './port
 export interface MemoryGroup {
   readonly committed: Map<string, bigint>
   join(options: GroupOptions, handlers: GroupHandlers): MemoryMember
+  hasMembers(): boolean
   /** Begins a rebalance, or another one after the one that runs. */
   rebalance(): void
   /** Drops the member without telling it. */
@@ -131,6 +132,7 @@ export function createMemoryGroup(deps: {
 
   const group: MemoryGroup = {
     committed,
+    hasMembers: () => members.size > 0,
     rebalance,
     join(options, handlers) {
       const member = createMemoryMember(options, handlers, host)
@@ -141,14 +143,12 @@ export function createMemoryGroup(deps: {
       return member
     },
     isolate(member) {
-      member.isolated = true
       if (members.delete(member)) rebalance()
     },
     heal(member) {
       if (members.has(member) || !refreshes.has(member)) return
       void member.revoke().then(() => {
         if (!refreshes.has(member)) return
-        member.isolated = false
         members.add(member)
         rebalance()
       })

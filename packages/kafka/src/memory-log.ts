@@ -73,7 +73,8 @@ export function createMemoryLog(): MemoryLog {
       const key = record.key === null ? null : Buffer.from(record.key)
       const bytes = sizeOf(key, record.value, headers)
       const limit = Number(topics.get(topic)?.config['max.message.bytes'] ?? defaultMaxMessageBytes)
-      if (bytes > limit) return { kind: 'refused', code: 'MESSAGE_TOO_LARGE', message: `${bytes} bytes, limit ${limit}` }
+      if (bytes > limit)
+        return { kind: 'refused', code: 'MESSAGE_TOO_LARGE', message: `${bytes} bytes, limit ${limit}` }
       const offset = endOf(target)
       const { partition } = record
       const value = record.value === null ? null : Buffer.from(record.value)

@@ -24,8 +24,6 @@ interface Held {
 export interface MemoryMember extends GroupMember {
   readonly options: GroupOptions
   generation: number
-  /** Set while the coordinator has dropped the member and the member does not know. */
-  isolated: boolean
   topics: readonly string[]
   assign(partitions: readonly TopicPartition[], generation: number): void
   revoke(): Promise<void>
@@ -106,7 +104,6 @@ export function createMemoryMember(options: GroupOptions, handlers: GroupHandler
   const member: MemoryMember = {
     options,
     generation: -1,
-    isolated: false,
     topics: [],
     assign(partitions, generation) {
       member.generation = generation

@@ -1,0 +1,154 @@
+// One attempt at a batch: the worker is called under a deadline, and what it returns or throws becomes one of five
+// results. A batch that is refused as a whole is searched for the refused items within the same attempt.
+import { AppError, dead, deadReasons, isPoison, isTransient } from '@millrace/kernel'
+import type { Clock, DeadReason, Outcome } from '@millrace/kernel'
+import type { Commit } from '@millrace/kafka'
+import { bisect } from './bisect.ts'
+import type { Bisected } from './bisect.ts'
+import type { Batch, ConsumerDef, ConsumerSettings, Rewind } from './definition.ts'
+import { subBatch } from './flush.ts'
+
+/** What an attempt yields. */
+export type AttemptResult =
+  /** Outcomes of the first items; all of them unless the search was cut short. */
+  | { readonly kind: 'decided'; readonly outcomes: readonly Outcome[] }
+  /** A sink that owns its position: behind the outcomes stands an item with this verdict, not passed yet. */
+  | { readonly kind: 'found'; readonly outcomes: readonly Outcome[]; readonly verdict: Outcome }
+  | { readonly kind: 'rewind'; readonly to: readonly Commit[] }
+  | { readonly kind: 'transient'; readonly error: unknown }
+  | { readonly kind: 'failed'; readonly error: unknown }
+
+export interface AttemptInput<Item> {
+  readonly def: ConsumerDef<Item>
+  readonly settings: ConsumerSettings
+  readonly clock: Clock
+  readonly batch: Batch<Item>
+  /** Position after each item. */
+  readonly nexts: readonly bigint[]
+  readonly attempt: number
+  readonly controller: AbortController
+  /** Told when a call begins, and with its seconds when it ends. */
+  readonly onCall: (seconds: number | undefined) => void
+}
+
+/** Runs one attempt. Never throws. */
+export async function attemptBatch<Item>(input: AttemptInput<Item>): Promise<AttemptResult> {
+  const { batch, controller } = input
+  try {
+    const answer = await callHandle(input, batch)
+    if (!isRewind(answer)) return checkDead(input, { kind: 'decided', outcomes: answer })
+    return { kind: 'rewind', to: answer.to }
+  } catch (error) {
+    const found = classify(error, input.settings, controller.signal)
+    if (found.kind !== 'culprit') return found
+    return await search(input, error, found.reason)
+  }
+}
+
+async function search<Item>(input: AttemptInput<Item>, error: unknown, reason: DeadReason): Promise<AttemptResult> {
+  const { batch, nexts, settings, controller, def } = input
+  const count = batch.items.length
+  const owns = def.startAt !== undefined
+  if (count === 0 || (count === 1 && reason === 'bug')) return { kind: 'failed', error }
+  if (count === 1) {
+    const verdict = dead(reason, error)
+    return owns ? { kind: 'found', outcomes: [], verdict } : { kind: 'decided', outcomes: [verdict] }
+  }
+  const result = await bisect({
+    count,
+    maxCalls: Math.max(settings.maxBisectCalls, Math.ceil(Math.log2(count)) * 2 + 2),
+    stopAtDead: owns,
+    run: async (low, high) => {
+      controller.signal.throwIfAborted()
+      const answer = await callHandle(input, subBatch(batch, nexts, low, high))
+      if (isRewind(answer)) throw new RewindFound(answer)
+      return answer
+    },
+    verdict: (error) => {
+      const found = classify(error, settings, controller.signal)
+      return found.kind === 'culprit' ? found.reason : undefined
+    }
+  })
+  return checkDead(input, toResult(result, settings, controller.signal))
+}
+
+function toResult(result: Bisected, settings: ConsumerSettings, signal: AbortSignal): AttemptResult {
+  const { outcomes, found, error, anyDone } = result
+  // A bug that no item survives is a wrong deployment, not bad data: nothing is set aside.
+  const bug = [...outcomes, found].find((outcome) => outcome?.kind === 'dead' && outcome.reason === 'bug')
+  if (bug?.kind === 'dead' && !anyDone) return { kind: 'failed', error: bug.cause }
+  if (found !== undefined) return { kind: 'found', outcomes, verdict: found }
+  if (error === undefined || outcomes.length > 0) return { kind: 'decided', outcomes }
+  if (error instanceof RewindFound) return { kind: 'rewind', to: error.rewind.to }
+  const ended = classify(error, settings, signal)
+  return ended.kind === 'culprit' ? { kind: 'failed', error } : ended
+}
+
+/** A sink that owns its position has passed the item by the time it answers, so its letter could be lost. */
+function checkDead<Item>({ def }: AttemptInput<Item>, result: AttemptResult): AttemptResult {
+  if (def.startAt === undefined || (result.kind !== 'decided' && result.kind !== 'found')) return result
+  if (!result.outcomes.some(({ kind }) => kind === 'dead')) return result
+  return { kind: 'failed', error: new Error(`${def.name}: with startAt only decode may decide that a record is dead`) }
+}
+
+async function callHandle<Item>(
+  { def, settings, clock, attempt, controller, onCall }: AttemptInput<Item>,
+  batch: Batch<Item>
+): Promise<readonly Outcome[] | Rewind> {
+  const { maxHandleMs } = settings
+  const expire = (): void =>
+    controller.abort(new AppError('PIPE_DEADLINE', `${def.name}: a batch took longer than ${maxHandleMs} ms`))
+  let timer = clock.timer(maxHandleMs, expire)
+  const progress = (): void => {
+    timer[Symbol.dispose]()
+    timer = clock.timer(maxHandleMs, expire)
+  }
+  const startedAtMs = clock.monotonic()
+  onCall(undefined)
+  try {
+    const answer = await def.handle(batch, { signal: controller.signal, attempt, progress })
+    if (!isRewind(answer) && answer.length !== batch.items.length)
+      throw new Error(`${def.name}: ${answer.length} outcomes for ${batch.items.length} items`)
+    return answer
+  } finally {
+    timer[Symbol.dispose]()
+    onCall((clock.monotonic() - startedAtMs) / 1_000)
+  }
+}
+
+type Class = { kind: 'transient' | 'failed'; error: unknown } | { kind: 'culprit'; reason: DeadReason }
+
+/** Which way an error of the worker goes. */
+export function classify(error: unknown, settings: ConsumerSettings, signal: AbortSignal): Class {
+  if (isTransient(error)) return { kind: 'transient', error }
+  if (isPoison(error)) return { kind: 'culprit', reason: reasonOf(error) }
+  if (error instanceof AppError) return { kind: 'failed', error }
+  if (signal.aborted && isAbort(error, signal)) return { kind: 'transient', error: signal.reason }
+  if (settings.isolateBugs && isBug(error)) return { kind: 'culprit', reason: 'bug' }
+  return { kind: 'failed', error }
+}
+
+function reasonOf(error: unknown): DeadReason {
+  const named = error instanceof AppError ? error.details['reason'] : undefined
+  return deadReasons.find((reason) => reason === named) ?? 'constraint'
+}
+
+function isAbort(error: unknown, signal: AbortSignal): boolean {
+  return error === signal.reason || (error instanceof Error && ['AbortError', 'TimeoutError'].includes(error.name))
+}
+
+function isBug(error: unknown): boolean {
+  return [TypeError, RangeError, ReferenceError, SyntaxError].some((type) => error instanceof type)
+}
+
+function isRewind(answer: readonly Outcome[] | Rewind): answer is Rewind {
+  return 'kind' in answer
+}
+
+class RewindFound extends Error {
+  readonly rewind: Rewind
+  constructor(rewind: Rewind) {
+    super('rewind')
+    this.rewind = rewind
+  }
+}

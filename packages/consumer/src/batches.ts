@@ -1,0 +1,384 @@
+// The lanes a member holds and the batches cut from them: cutting, the steps of a batch, retries, backpressure, and the
+// fence that falls when the partitions are lost. Called by the loop (loop.ts) alone, one event at a time.
+//
+// Invariants: a lane is in at most one batch; a commit names the end of a prefix whose effects and letters are stored;
+// a batch whose lanes were lost is stale, and nothing it yields is committed.
+import { AppError, backoffMs } from '@millrace/kernel'
+import { partitionKey } from '@millrace/kafka'
+import type { GroupMember, RecordBatch, TopicPartition } from '@millrace/kafka'
+import type { AttemptResult } from './attempt.ts'
+import { isFull } from './backpressure.ts'
+import type { ConsumerDef, ConsumerDeps, ConsumerSettings } from './definition.ts'
+import { cutFlush, handledDead, itemEntries, splitDelivered, truncate } from './flush.ts'
+import type { Flush, Part, Undelivered } from './flush.ts'
+import { pickLanes, sumLoads, wakeAtMs } from './flush-policy.ts'
+import { Lane } from './lane.ts'
+import type { LoopEvent } from './loop-event.ts'
+import { decodeRecord } from './origin.ts'
+import type { Report, WaitStep } from './report.ts'
+import type { LetterFate } from './send-letters.ts'
+import { runStep } from './steps.ts'
+import type { StepContext, StepResult } from './steps.ts'
+
+/** Rewinds of a lane without progress in between after which sink and log are taken to contradict each other. */
+const maxRewinds = 100
+
+/** What the batches need from their loop. */
+export interface BatchesHost<Item> {
+  readonly def: ConsumerDef<Item>
+  readonly deps: ConsumerDeps
+  readonly settings: ConsumerSettings
+  readonly report: Report<Item>
+  readonly post: (event: LoopEvent<Item>) => void
+}
+
+export class Batches<Item> {
+  readonly #host: BatchesHost<Item>
+  readonly #steps: StepContext<Item>
+  #member: GroupMember | undefined
+  readonly #lanes = new Map<string, Lane<Item>>()
+  /** Batches on their way. */
+  readonly #flushes = new Set<Flush<Item>>()
+  /** Batches whose lanes are lost and whose step still runs. */
+  readonly #stale = new Set<Flush<Item>>()
+  #joined = false
+  #lostAtMs: number
+  #turn = 0
+  #wake: Disposable | undefined
+  #wakeAtMs = Infinity
+
+  constructor(host: BatchesHost<Item>) {
+    const { def, deps, settings, report } = host
+    this.#host = host
+    this.#lostAtMs = deps.clock.monotonic()
+    this.#steps = {
+      def,
+      deps,
+      settings,
+      member: () => this.#member,
+      onCall: (flush, seconds) => {
+        flush.calledAtMs = seconds === undefined ? deps.clock.monotonic() : undefined
+        if (seconds !== undefined) report.handled(seconds)
+      }
+    }
+  }
+
+  // What the loop asks
+
+  get joined(): boolean {
+    return this.#joined
+  }
+
+  /** Monotonic time since which the member holds no assignment; meaningless while joined. */
+  get lostAtMs(): number {
+    return this.#lostAtMs
+  }
+
+  get counts(): { readonly lanes: number; readonly batches: number; readonly stale: number } {
+    return { lanes: this.#lanes.size, batches: this.#flushes.size, stale: this.#stale.size }
+  }
+
+  /** Nothing is buffered and nothing on its way. */
+  get empty(): boolean {
+    return this.#flushes.size === 0 && [...this.#lanes.values()].every((lane) => lane.load().rows === 0)
+  }
+
+  /** No step of a live batch runs: each is either done or waits for a dependency. */
+  get resting(): boolean {
+    return [...this.#flushes].every(({ running }) => !running)
+  }
+
+  /** The longest time a batch has been waiting for a dependency, in milliseconds. */
+  waitingMs(): number {
+    const nowMs = this.#host.deps.clock.monotonic()
+    return Math.max(0, ...[...this.#flushes].map(({ failingSinceMs }) => nowMs - (failingSinceMs ?? nowMs)))
+  }
+
+  /** The longest time a call of `handle` has been running without progress, in milliseconds. */
+  callingMs(): number {
+    const nowMs = this.#host.deps.clock.monotonic()
+    return Math.max(0, ...[...this.#flushes, ...this.#stale].map(({ calledAtMs }) => nowMs - (calledAtMs ?? nowMs)))
+  }
+
+  reportLanes(): void {
+    this.#host.report.lanes(this.#lanes.values())
+  }
+
+  // What the loop tells
+
+  attach(member: GroupMember): void {
+    this.#member = member
+  }
+
+  assign(partitions: readonly TopicPartition[], positions: ReadonlyMap<string, bigint>): void {
+    this.#joined = true
+    for (const partition of partitions) {
+      const lane = new Lane<Item>(partition, positions.get(partitionKey(partition)))
+      this.#lanes.set(lane.key, lane)
+    }
+    this.#host.report.assigned(partitions)
+  }
+
+  /** Gives up every lane and batch. What their steps still yield is ignored. */
+  fence(why: string, failed = false): void {
+    const { def, deps, report } = this.#host
+    const reason = new AppError('PIPE_DEADLINE', `${def.name}: ${why}`)
+    for (const flush of this.#flushes) {
+      flush.stale = true
+      if (flush.running) this.#stale.add(flush)
+      if (typeof flush.wait === 'object') flush.wait[Symbol.dispose]()
+      if (failed) for (const { lane } of flush.parts) lane.become('failed')
+      flush.abort(reason)
+    }
+    this.#flushes.clear()
+    let discarded = 0
+    for (const lane of this.#lanes.values()) {
+      discarded += lane.clear()
+      if (lane.state !== 'failed') lane.become('fenced')
+    }
+    report.lost(why, this.#lanes.size, discarded)
+    this.#lanes.clear()
+    if (this.#joined) this.#lostAtMs = deps.clock.monotonic()
+    this.#joined = false
+    this.#arm(Infinity)
+  }
+
+  take(batch: RecordBatch): void {
+    const lane = this.#lanes.get(partitionKey(batch))
+    if (lane === undefined) return
+    this.#host.report.taken(batch, lane.take(batch, this.#host.deps.clock.monotonic()))
+  }
+
+  outOfRange(partition: TopicPartition, requested: bigint, logStart: bigint): void {
+    const lane = this.#lanes.get(partitionKey(partition))
+    if (lane === undefined) return
+    this.#host.report.expired(partition, requested, logStart)
+    if (logStart < requested && this.#host.def.startAt !== undefined)
+      throw new AppError('PIPE_TOPIC_DRIFT', `${lane.key} ends before the position of its sink, ${requested}`)
+    lane.jump(requested, logStart)
+  }
+
+  /** A step of `flush` ended. Throws what the consumer fails with. */
+  stepped(flush: Flush<Item>, result: StepResult): void {
+    flush.running = false
+    if (flush.stale) return this.#onLate(flush, result)
+    switch (result.step) {
+      case 'letters':
+        return this.#onLetters(flush, result.fates)
+      case 'handle':
+        return this.#onHandled(flush, result.result)
+      case 'commit':
+        if (result.result === 'transient') return this.#wait(flush, 'commit', result.error)
+        return result.result === 'committed' ? this.#onCommitted(flush) : this.fence('the group moved on')
+      case 'failed':
+        throw result.error
+      case 'none':
+        return
+    }
+  }
+
+  /** The backoff of `flush` is over; it goes on when there is room. */
+  waited(flush: Flush<Item>): void {
+    flush.wait = 'over'
+  }
+
+  woke(): void {
+    this.#wakeAtMs = Infinity
+  }
+
+  /** Starts what is due, unless `draining`, and steers the partitions. */
+  schedule(mode: 'filling' | 'draining' | 'stopping'): void {
+    if (this.#member === undefined) return
+    if (mode !== 'draining') {
+      for (const flush of this.#flushes) if (flush.wait === 'over' && this.#hasSlot()) this.#run(flush)
+      while (this.#hasSlot() && this.#cut(mode === 'stopping'));
+    }
+    const overBudget = this.#overBudget()
+    for (const lane of this.#lanes.values()) this.#steer(lane, mode === 'stopping', overBudget)
+    const loads = mode === 'draining' || !this.#hasSlot() ? [] : this.#idle().map((lane) => lane.load())
+    this.#arm(wakeAtMs(loads, this.#host.def.policy))
+  }
+
+  // Batches
+
+  #hasSlot(): boolean {
+    let running = this.#stale.size
+    for (const flush of this.#flushes) if (flush.running) running++
+    return running < this.#host.settings.concurrency
+  }
+
+  /** Lanes that may give records to a batch: filling, and no earlier call for their partition still runs. */
+  #idle(): Lane<Item>[] {
+    const busy = new Set<string>()
+    for (const { parts } of this.#stale) for (const { lane } of parts) busy.add(lane.key)
+    return [...this.#lanes.values()].filter(({ state, key }) => state === 'filling' && !busy.has(key))
+  }
+
+  #overBudget(): boolean {
+    const { bytes } = sumLoads([...this.#lanes.values()].map((lane) => lane.load()))
+    return bytes >= this.#host.settings.totalBytes
+  }
+
+  /** Cuts and starts the next batch; false when none is due. */
+  #cut(stopping: boolean): boolean {
+    const { def, deps, report } = this.#host
+    const lanes = this.#idle()
+    const loads = lanes.map((lane) => lane.load())
+    const pressure = { stopping, overBudget: this.#overBudget() }
+    const picked = pickLanes(loads, def.policy, deps.clock.monotonic(), pressure)
+    if (picked === undefined) return false
+    const chosen = picked.lanes.flatMap((index) => lanes[index] ?? [])
+    // Each batch begins with another lane, so that a full one does not starve the others.
+    const turn = this.#turn++ % chosen.length
+    const flush = cutFlush([...chosen.slice(turn), ...chosen.slice(0, turn)], def.policy, picked.reason)
+    report.cut(flush)
+    this.#flushes.add(flush)
+    this.#begin(flush)
+    return true
+  }
+
+  #begin(flush: Flush<Item>): void {
+    const { def, deps } = this.#host
+    const undelivered: Undelivered<Item>[] = []
+    for (const part of flush.parts) {
+      part.lane.become('flushing')
+      for (const entry of part.entries) {
+        const decoded = (entry.decoded ??= decodeRecord(entry.record, def.topics.redrive, def.decode))
+        if (decoded.kind !== 'dead' || entry.lettered) continue
+        undelivered.push({ part, entry, outcome: decoded, stage: entry.stage, failedAtMs: deps.clock.now() })
+      }
+    }
+    flush.undelivered = undelivered
+    flush.afterLetters = def.startAt !== undefined || itemEntries(flush).length > 0 ? 'handle' : 'commit'
+    flush.step = undelivered.length > 0 ? 'letters' : flush.afterLetters
+    this.#run(flush)
+  }
+
+  #run(flush: Flush<Item>): void {
+    flush.wait = undefined
+    flush.running = true
+    if (flush.step === 'handle') flush.attempt++
+    for (const { lane } of flush.parts) lane.become(flush.step === 'commit' ? 'committing' : 'flushing')
+    void runStep(this.#steps, flush).then((result) => this.#host.post({ kind: 'stepped', flush, result }))
+  }
+
+  #next(flush: Flush<Item>, step: Flush<Item>['step']): void {
+    flush.step = step
+    flush.tries = 0
+    flush.failingSinceMs = undefined
+    this.#run(flush)
+  }
+
+  #onLetters(flush: Flush<Item>, fates: readonly LetterFate[]): void {
+    let error: Error | undefined
+    const pending: Undelivered<Item>[] = []
+    for (const [index, letter] of flush.undelivered.entries()) {
+      const fate = fates[index]
+      if (fate === undefined || fate.kind === 'pending') {
+        pending.push(letter)
+        error ??= fate?.error
+      } else {
+        letter.entry.lettered = true
+        this.#host.report.letter(letter, fate)
+      }
+    }
+    flush.undelivered = pending
+    if (pending.length === 0) return this.#next(flush, flush.afterLetters)
+    // The ranges without a pending letter go on; a dead-letter topic that is down holds up its own records only.
+    const free = splitDelivered(flush)
+    this.#wait(flush, 'letters', error)
+    if (free === undefined) return
+    this.#flushes.add(free)
+    this.#run(free)
+  }
+
+  #onHandled(flush: Flush<Item>, result: AttemptResult): void {
+    if (result.kind === 'transient') return this.#wait(flush, 'handle', result.error)
+    if (result.kind === 'failed') throw result.error
+    if (result.kind === 'rewind') return this.#onRewind(flush, result.to)
+    const entries = itemEntries(flush)
+    for (const [index, outcome] of result.outcomes.entries()) {
+      const entry = entries[index]
+      if (entry !== undefined) flush.outcomes.set(entry, outcome)
+    }
+    const behind = entries[result.outcomes.length]
+    if (result.kind === 'found' && result.verdict.kind === 'dead' && behind !== undefined) {
+      // The next batch writes its letter first and then passes it.
+      behind.decoded = result.verdict
+      behind.stage = 'handle'
+    }
+    if (behind !== undefined) this.#release(truncate(flush, behind))
+    if (flush.parts.length === 0) return void this.#flushes.delete(flush)
+    flush.undelivered = handledDead(flush, this.#host.deps.clock.now())
+    flush.afterLetters = 'commit'
+    this.#next(flush, flush.undelivered.length > 0 ? 'letters' : 'commit')
+  }
+
+  #onRewind(flush: Flush<Item>, to: readonly (TopicPartition & { readonly offset: bigint })[]): void {
+    const { def, report } = this.#host
+    this.#flushes.delete(flush)
+    for (const { topic, partition, offset } of to) {
+      const key = partitionKey({ topic, partition })
+      const lane = flush.parts.find((part) => part.lane.key === key)?.lane
+      if (lane === undefined) throw new Error(`${def.name}: rewind of ${key}, which is not in the batch`)
+      lane.rewindTo(offset)
+      if (lane.rewinds > maxRewinds) throw new Error(`${def.name}: ${maxRewinds} rewinds of ${key} without progress`)
+      this.#member?.seek(lane.partition, offset)
+      report.rewound(lane.partition, offset)
+    }
+    this.#release(flush.parts)
+  }
+
+  #onCommitted(flush: Flush<Item>): void {
+    this.#flushes.delete(flush)
+    for (const { lane, entries, to } of flush.parts) {
+      this.#host.report.settled(entries, flush.outcomes)
+      lane.settle(entries.length, to)
+    }
+    this.#release(flush.parts)
+  }
+
+  #release(parts: readonly Part<Item>[]): void {
+    for (const { lane } of parts) lane.become('filling')
+  }
+
+  #onLate(flush: Flush<Item>, result: StepResult): void {
+    this.#stale.delete(flush)
+    this.#host.report.stale()
+    if (!(this.#host.deps.planted?.has('consumer.ignore-epoch') ?? false) || result.step !== 'handle') return
+    flush.step = 'commit'
+    void runStep(this.#steps, flush)
+  }
+
+  /** The same batch again after a while: its dependency is down, the records are innocent. */
+  #wait(flush: Flush<Item>, step: WaitStep, error: unknown): void {
+    const { deps, settings, post, report } = this.#host
+    for (const { lane } of flush.parts) lane.become('waiting')
+    flush.tries++
+    flush.failingSinceMs ??= deps.clock.monotonic()
+    const waitMs = backoffMs(settings.backoff, flush.tries, deps.random)
+    flush.wait = deps.clock.timer(waitMs, () => post({ kind: 'waited', flush }))
+    report.waits(step, flush.tries, waitMs, error)
+  }
+
+  /** Pauses a full or waiting partition, and resumes it when half of its buffer is free. */
+  #steer(lane: Lane<Item>, stopping: boolean, overBudget: boolean): void {
+    const full = isFull(lane.load(), this.#host.settings, lane.paused, overBudget)
+    const paused = full || stopping || lane.state === 'waiting'
+    if (paused === lane.paused) return
+    lane.paused = paused
+    if (paused) this.#member?.pause([lane.partition])
+    else this.#member?.resume([lane.partition])
+  }
+
+  #arm(atMs: number): void {
+    if (atMs === this.#wakeAtMs) return
+    this.#wake?.[Symbol.dispose]()
+    this.#wake = undefined
+    this.#wakeAtMs = atMs
+    if (atMs === Infinity) return
+    const { clock } = this.#host.deps
+    const waitMs = Math.max(0, atMs - clock.monotonic())
+    this.#wake = clock.timer(waitMs, () => this.#host.post({ kind: 'wake' }))
+  }
+}

@@ -1,0 +1,44 @@
+// The limits of a consumer and their defaults.
+import { AppError } from '@millrace/kernel'
+import type { ConsumerDef, ConsumerSettings, FlushPolicy } from './definition.ts'
+
+/** The settings of a consumer that names none; buffers follow from its flush policy. */
+export function defaultSettings(policy: FlushPolicy): ConsumerSettings {
+  return {
+    maxHandleMs: 30_000,
+    concurrency: policy.scope === 'lane' ? 4 : 1,
+    laneRows: policy.maxRows * 2,
+    laneBytes: policy.maxBytes * 2,
+    totalBytes: policy.maxBytes * 8,
+    backoff: { baseMs: 250, capMs: 60_000, jitter: 0.3 },
+    unreadyAfterMs: 30_000,
+    drainMs: 5_000,
+    stopMs: 10_000,
+    maxBisectCalls: 256,
+    isolateBugs: false,
+    sessionTimeoutMs: 30_000,
+    heartbeatIntervalMs: 3_000,
+    rebalanceTimeoutMs: 60_000,
+    topicRefreshMs: 15_000,
+    maxBytesPerPartition: 512 * 1024,
+    maxWaitMs: 250
+  }
+}
+
+/** The settings of `def`, defaults filled in. Throws PIPE_CONFIG_INVALID for limits that contradict each other. */
+export function resolveSettings<Item>(def: ConsumerDef<Item>): ConsumerSettings {
+  const settings = { ...defaultSettings(def.policy), ...def.settings }
+  const problems = [
+    def.policy.maxRows < 1 && 'policy.maxRows must be at least 1',
+    def.policy.maxBytes < 1 && 'policy.maxBytes must be at least 1',
+    settings.concurrency < 1 && 'concurrency must be at least 1',
+    settings.laneRows < def.policy.maxRows && 'laneRows must be at least policy.maxRows',
+    settings.laneBytes < def.policy.maxBytes && 'laneBytes must be at least policy.maxBytes',
+    settings.drainMs >= settings.rebalanceTimeoutMs && 'drainMs must be below rebalanceTimeoutMs',
+    settings.heartbeatIntervalMs * 3 > settings.sessionTimeoutMs &&
+      'heartbeatIntervalMs must be at most a third of sessionTimeoutMs',
+    def.startAt !== undefined && def.policy.scope === 'process' && 'startAt needs policy.scope "lane"'
+  ].filter((problem) => problem !== false)
+  if (problems.length > 0) throw new AppError('PIPE_CONFIG_INVALID', `consumer ${def.name}: ${problems.join('; ')}`)
+  return settings
+}
