@@ -83,3 +83,12 @@ export const clickhouseFields = {
     protocols: ['http:', 'https:']
   })
 }
+
+/** A member that sends fewer than three heartbeats per session timeout is dropped by one late one. */
+export function heartbeatRule(config: {
+  readonly HEARTBEAT_INTERVAL_MS: number
+  readonly SESSION_TIMEOUT_MS: number
+}): string | undefined {
+  const { HEARTBEAT_INTERVAL_MS: heartbeat, SESSION_TIMEOUT_MS: timeout } = config
+  return heartbeat * 3 <= timeout ? undefined : 'HEARTBEAT_INTERVAL_MS must be at most a third of SESSION_TIMEOUT_MS'
+}

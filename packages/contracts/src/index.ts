@@ -21,11 +21,13 @@ export {
   dlqTopic,
   isProjectId,
   isRawTopic,
+  letterTopic,
   metricsTopic,
   parseTopic,
   processedTopic,
   projectOfTopic,
   rawTopic,
+  rawTopicsOf,
   redriveTopic,
   reservedProjectIds,
   sessionsTopic,
@@ -42,3 +44,5 @@ export type {
   TopicProfile,
   TopicSettings
 } from './topics.ts'
+export { apiKeyOf, keyProblems } from './key-headers.ts'
+export type { KeyDecision, KeyHeaders } from './key-headers.ts'

@@ -1,4 +1,5 @@
 // Names of topics and the way back: a topic's name is what says which project a record belongs to.
+import { AppError } from '@millrace/kernel'
 
 /** Families of topics by the name that code uses; topics.yaml declares each of them. */
 export const topicPatterns = {
@@ -86,8 +87,21 @@ export function isRawTopic(name: string): boolean {
   return parseTopic(name)?.family === 'raw'
 }
 
+/** Picks the raw topics of `projects`; of every project when none is named. */
+export function rawTopicsOf(projects: readonly string[]): (topic: string) => boolean {
+  const wanted = new Set(projects.map(rawTopic))
+  return (topic) => isRawTopic(topic) && (wanted.size === 0 || wanted.has(topic))
+}
+
 /** The project that a raw, processed, dead-letter or sessions topic belongs to; undefined for every other name. */
 export function projectOfTopic(name: string): string | undefined {
   const parsed = parseTopic(name)
   return parsed !== undefined && topicPatterns[parsed.family].endsWith('{project}') ? parsed.parameter : undefined
+}
+
+/** The dead-letter topic of a raw topic. Throws PIPE_INVALID_INPUT for any other topic. */
+export function letterTopic(topic: string): string {
+  const parsed = parseTopic(topic)
+  if (parsed?.family === 'raw') return dlqTopic(parsed.parameter)
+  throw new AppError('PIPE_INVALID_INPUT', `${topic} is not the raw topic of a project, so it has no dead letters`)
 }

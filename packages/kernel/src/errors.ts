@@ -16,6 +16,11 @@ export const errorCatalog = {
   PIPE_KAFKA_UNKNOWN_OUTCOME: { class: 'transient', doc: 'A produce request may or may not be stored.' },
   PIPE_KAFKA_REFUSED: { class: 'poison', doc: 'The broker refused a record for good: too large, or invalid.' },
   PIPE_KAFKA_FATAL: { class: 'fatal', doc: 'The Kafka client stopped for good; the process must be restarted.' },
+  PIPE_PROCESSED_TOPIC: {
+    class: 'transient',
+    doc: 'A processed topic is missing, has too few partitions, or cannot be written; `millrace topics ensure` mends it.'
+  },
+  PIPE_NOT_AN_EVENT: { class: 'poison', doc: 'A record of a raw topic is not an event; the message says why.' },
   PIPE_TOPIC_DRIFT: { class: 'fatal', doc: 'A topic differs from topics.yaml in a way that cannot be reconciled.' },
   PIPE_TOPIC_MISSING: { class: 'fatal', doc: 'A declared topic does not exist; `millrace topics ensure` creates it.' },
   PIPE_POSTGRES_UNAVAILABLE: { class: 'transient', doc: 'PostgreSQL did not answer, or is starting or overloaded.' },
@@ -26,6 +31,10 @@ export const errorCatalog = {
   PIPE_CLICKHOUSE_UNAVAILABLE: { class: 'transient', doc: 'ClickHouse did not answer, or is overloaded.' },
   PIPE_CLICKHOUSE_REFUSED: { class: 'poison', doc: 'ClickHouse refused rows because of their data.' },
   PIPE_CLICKHOUSE_QUERY: { class: 'poison', doc: 'ClickHouse refused a query: syntax, unknown column, or a limit.' },
+  PIPE_TABLE_DRIFT: {
+    class: 'fatal',
+    doc: 'A table lacks a column that this version writes, or has it with another type; migrate first, then deploy.'
+  },
   PIPE_MIGRATION_DRIFT: {
     class: 'fatal',
     doc: 'An applied migration differs from its file, or the order was changed.'

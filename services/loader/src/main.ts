@@ -1,0 +1,83 @@
+// loader: inserts every event of the raw log into ClickHouse. Wiring only.
+import { letterTopic, rawTopicsOf, redriveTopic } from '@millrace/contracts'
+import { startConsumer, topicFamily } from '@millrace/consumer'
+import { openKafka } from '@millrace/kafka'
+import { isTransient } from '@millrace/kernel'
+import { bindMetrics } from '@millrace/observability'
+import { errorFields, runService } from '@millrace/service'
+import { openClickhouse } from '@millrace/stores/clickhouse'
+import { loaderRules, loaderSpec } from './config.ts'
+import { createLoad } from './load.ts'
+import { loaderMetrics } from './metrics.ts'
+import { withPlantedBugs } from './planted.ts'
+import { createTableCheck } from './table.ts'
+import { toLine } from './to-line.ts'
+
+await runService(
+  { name: 'loader', spec: loaderSpec, rules: loaderRules },
+  async ({ config, log, registry, clock, stack, signal, faults, planted, version }) => {
+    const clickhouse = stack.use(
+      await openClickhouse({
+        url: config.CLICKHOUSE_URL,
+        log,
+        applicationName: 'millrace-loader',
+        requestTimeoutMs: config.INSERT_TIMEOUT_MS
+      })
+    )
+    const checkTable = createTableCheck(clickhouse)
+    // A server that is down is no reason to stay down: the check is made again before the first insert.
+    await checkTable().catch((error: unknown) => {
+      if (!isTransient(error)) throw error
+      log.warn(errorFields(error), 'clickhouse does not answer, its table is checked later')
+    })
+    const kafka = stack.use(await openKafka(config, { log, clientId: 'loader' }))
+    const admin = stack.use(await kafka.admin())
+    const producer = stack.use(await kafka.producer())
+    const load = createLoad({ clickhouse, checkTable, metrics: bindMetrics(loaderMetrics, registry), clock, faults })
+    const consumer = stack.use(
+      await startConsumer(
+        {
+          name: 'loader',
+          group: config.CONSUMER_GROUP,
+          topics: topicFamily({
+            admin,
+            belongs: rawTopicsOf(config.PROJECTS),
+            redrive: redriveTopic(config.CONSUMER_GROUP)
+          }),
+          policy: {
+            maxRows: config.BATCH_SIZE,
+            maxBytes: config.BATCH_BYTES,
+            maxAgeMs: config.FLUSH_AFTER_MS,
+            scope: 'process'
+          },
+          decode: toLine,
+          handle: withPlantedBugs(load, planted),
+          settings: {
+            maxHandleMs: config.INSERT_TIMEOUT_MS,
+            sessionTimeoutMs: config.SESSION_TIMEOUT_MS,
+            heartbeatIntervalMs: config.HEARTBEAT_INTERVAL_MS,
+            topicRefreshMs: config.TOPIC_REFRESH_MS
+          }
+        },
+        {
+          client: kafka.consumers,
+          letters: { producer, topicFor: letterTopic, appVersion: version },
+          log,
+          registry,
+          clock,
+          signal,
+          faults
+        }
+      )
+    )
+    return {
+      ready: consumer.ready,
+      live: consumer.live,
+      done: consumer.done,
+      checks: {
+        kafka: { critical: true, run: () => admin.brokerCount() },
+        clickhouse: { critical: true, run: () => clickhouse.ping() }
+      }
+    }
+  }
+)
