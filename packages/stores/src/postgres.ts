@@ -1,7 +1,6 @@
 // PostgreSQL over a pool. Works through PgBouncer in transaction mode: no session state, no named statements, no
 // LISTEN; what needs a session (advisory locks, migrations) goes through advisory-lock.ts on the direct URL.
 import { Pool } from 'pg'
-import type { PoolClient } from 'pg'
 import type { Logger } from '@millrace/observability'
 import { toPostgresError } from './postgres-errors.ts'
 import { createRun } from './postgres-run.ts'

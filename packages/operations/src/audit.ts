@@ -1,0 +1,25 @@
+// One row of the audit log, written in the transaction of the change it tells of.
+import type { Queryable } from '@millrace/stores/postgres'
+
+export type AuditAction = 'project.create' | 'key.create' | 'key.revoke'
+
+export interface AuditEntry {
+  /** Who: `cli:<user>` or `api:<key id>`. */
+  readonly actor: string
+  readonly action: AuditAction
+  readonly projectId: string
+  /** What was changed: a project or key id. Never a secret. */
+  readonly subject: string
+  readonly details?: Readonly<Record<string, unknown>>
+}
+
+/** Appends `entry`; the time is the database's. */
+export async function writeAudit(
+  tx: Queryable,
+  { actor, action, projectId, subject, details }: AuditEntry
+): Promise<void> {
+  await tx.query(
+    'INSERT INTO audit_log (actor, action, project_id, subject, details) VALUES ($1, $2, $3, $4, $5::jsonb)',
+    [actor, action, projectId, subject, JSON.stringify(details ?? {})]
+  )
+}

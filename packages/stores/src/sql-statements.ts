@@ -1,0 +1,70 @@
+// The statements of an SQL file. ClickHouse takes one statement per request, so the file must be cut, and only at those
+// semicolons that are not inside a string, a quoted name, a heredoc or a comment.
+
+/**
+ * Statements of `sql` in order, without their semicolon and without comments around them; empty ones are left out.
+ * Understands '...', "..." and `...` with backslashes and doubled quotes, $tag$...$tag$, --, # and block comments.
+ */
+export function splitStatements(sql: string): readonly string[] {
+  const statements: string[] = []
+  let start = 0
+  let at = 0
+  const cut = (): void => {
+    const statement = stripComments(sql.slice(start, at))
+    if (statement !== '') statements.push(statement)
+  }
+  while (at < sql.length) {
+    if (sql[at] === ';') {
+      cut()
+      start = ++at
+    } else at = endOfToken(sql, at)
+  }
+  cut()
+  return statements
+}
+
+/** The index after the token at `at`: a string, a comment, or one character. An unclosed one reaches to the end. */
+function endOfToken(sql: string, at: number): number {
+  const char = sql[at]
+  if (char === "'" || char === '"' || char === '`') return endOfQuoted(sql, at, char)
+  return endOfComment(sql, at) ?? endOfHeredoc(sql, at) ?? at + 1
+}
+
+function endOfQuoted(sql: string, from: number, quote: string): number {
+  for (let at = from + 1; at < sql.length; at++) {
+    if (sql[at] === '\\') at++
+    // A doubled quote ends one string and begins the next, which comes to the same.
+    else if (sql[at] === quote) return at + 1
+  }
+  return sql.length
+}
+
+function endOfComment(sql: string, at: number): number | undefined {
+  const two = sql.slice(at, at + 2)
+  if (two === '/*') return after(sql, '*/', at + 2)
+  if (two === '--' || two === '# ' || two === '#!') return after(sql, '\n', at + 2)
+  return undefined
+}
+
+function endOfHeredoc(sql: string, at: number): number | undefined {
+  if (sql[at] !== '$') return undefined
+  const tag = /^\$[A-Za-z0-9_]*\$/.exec(sql.slice(at, at + 66))?.[0]
+  return tag === undefined ? undefined : after(sql, tag, at + tag.length)
+}
+
+function after(sql: string, text: string, from: number): number {
+  const found = sql.indexOf(text, from)
+  return found < 0 ? sql.length : found + text.length
+}
+
+/** Comments and space at both ends are dropped; a comment inside belongs to the statement. */
+function stripComments(text: string): string {
+  let from = 0
+  for (;;) {
+    while (/\s/.test(text[from] ?? '')) from++
+    const end = endOfComment(text, from)
+    if (end === undefined) break
+    from = end
+  }
+  return text.slice(from).trim()
+}
