@@ -1,0 +1,34 @@
+// Values bound to {name:Type}: every name that the query declares needs one, and only values that a type can take.
+
+/** Values by name, or what is wrong with them and where. */
+export type BoundParameters =
+  | { readonly ok: true; readonly params: Readonly<Record<string, unknown>> }
+  | { readonly ok: false; readonly pointer: string; readonly detail: string }
+
+/** Checks the values a client sent against the names its query declares. */
+export function bindParameters(declared: ReadonlyMap<string, string>, sent: unknown): BoundParameters {
+  if (sent !== undefined && (typeof sent !== 'object' || sent === null || Array.isArray(sent))) {
+    return { ok: false, pointer: '/params', detail: 'must be an object of values by name' }
+  }
+  const values = new Map(Object.entries(sent ?? {}))
+  const params: Record<string, unknown> = {}
+  for (const [name, type] of declared) {
+    if (!values.has(name))
+      return { ok: false, pointer: `/params/${name}`, detail: `the query binds {${name}:${type}}, no value was sent` }
+    const value = values.get(name)
+    if (!isBindable(value))
+      return {
+        ok: false,
+        pointer: `/params/${name}`,
+        detail: 'must be text, a number, true, false, null, or a list of these'
+      }
+    params[name] = value
+  }
+  return { ok: true, params }
+}
+
+function isBindable(value: unknown): boolean {
+  if (Array.isArray(value))
+    return value.length <= 10_000 && value.every((item) => !Array.isArray(item) && isBindable(item))
+  return value === null || typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value)
+}

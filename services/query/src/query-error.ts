@@ -1,0 +1,63 @@
+// What a failed query tells its author: the fault in the words of the engine where they concern the query, without
+// the names of what lies beneath the view.
+import { AppError } from '@millrace/kernel'
+import type { ProblemCode } from '@millrace/contracts'
+
+/** A problem for the author of a query. */
+export interface QueryProblem {
+  readonly code: ProblemCode
+  readonly detail: string
+}
+
+/** ClickHouse codes of limits, each with what to do about it. */
+const limits: Readonly<Record<number, string>> = {
+  158: 'the query reads too many rows; narrow the time range',
+  241: 'the query needs too much memory; group by fewer values or narrow the time range',
+  307: 'the query reads too many bytes; narrow the time range or name fewer columns',
+  396: 'the answer has too many rows or bytes; add LIMIT or aggregate',
+  167: 'the query is nested too deep',
+  168: 'the query has too many parts',
+  191: 'a set right of IN is too large'
+}
+
+/** ClickHouse codes of mistakes in the text of a query; their message helps and concerns the query alone. */
+const mistakes: ReadonlySet<number> = new Set([
+  6, 20, 27, 32, 35, 36, 38, 41, 42, 43, 44, 46, 47, 53, 62, 69, 70, 72, 130, 153, 179, 184, 190, 207, 215, 321, 349,
+  352, 386, 403, 407, 427, 456, 457
+])
+
+const timeoutCodes: ReadonlySet<number> = new Set([159, 160])
+
+/** The problem for anything thrown while a query ran; undefined for what is not the query's fault and not known. */
+export function toQueryProblem(error: unknown): QueryProblem | undefined {
+  if (!(error instanceof AppError)) return undefined
+  if (error.code === 'PIPE_CLICKHOUSE_UNAVAILABLE') {
+    return {
+      code: 'unavailable',
+      detail: error.details['reason'] === 'bulkhead' ? error.message : 'the warehouse does not answer'
+    }
+  }
+  if (error.code !== 'PIPE_CLICKHOUSE_QUERY') return undefined
+  if (error.details['limit'] === 'result_bytes') return { code: 'query_limit', detail: limits[396] ?? '' }
+  const code = Number(error.details['code'])
+  if (timeoutCodes.has(code)) return { code: 'query_timeout', detail: 'the query took too long; narrow the time range' }
+  const limit = limits[code]
+  if (limit !== undefined) return { code: 'query_limit', detail: limit }
+  if (mistakes.has(code)) return { code: 'query_failed', detail: publicMessage(error) }
+  const type = error.details['type']
+  return { code: 'query_failed', detail: `the engine refused the query${typeof type === 'string' ? ` (${type})` : ''}` }
+}
+
+/** The first sentence of the engine's message without scopes, versions and the physical schema. */
+export function publicMessage(error: AppError): string {
+  const text = error.cause instanceof Error ? error.cause.message : error.message
+  const [first] = text
+    .replace(/^(?:Code: \d+\. )?(?:DB::Exception: )*/, '')
+    .split(/(?: In scope | in scope |: While | While processing |\. Stack trace|\(version )/)
+  return (first ?? '')
+    .replace(/\b[A-Za-z_]\w*\.events(?:_raw)?\b/g, 'events')
+    .replace(/\bevents_raw\b/g, 'events')
+    .replace(/`?__table\d+`?\.?/g, '')
+    .trim()
+    .slice(0, 500)
+}
