@@ -68,6 +68,9 @@ export interface ClickhouseOptions {
   readonly requestTimeoutMs?: number
 }
 
+/** The reply to an insert is empty; anything long is not ClickHouse. */
+const maxInsertReplyBytes = 64 * 1024
+
 /** Opens a client; nothing is sent before the first call, so a service can start while ClickHouse is down. */
 export async function openClickhouse(options: ClickhouseOptions): Promise<Clickhouse> {
   const { database } = clickhouseTarget(options.url)
@@ -97,15 +100,13 @@ export async function openClickhouse(options: ClickhouseOptions): Promise<Clickh
     queryRaw,
     insertLines: (table, columns, body, request = {}) =>
       guarded('insert', `insert into ${table}`, request.signal, async () => {
-        const [first, ...rest] = columns
-        if (first === undefined) throw new AppError('PIPE_INVALID_INPUT', 'an insert names its columns')
-        await client.insert({
-          table,
-          columns: [first, ...rest],
-          format: 'JSONEachRow',
+        // `insert` of the client would make text of objects; `exec` sends bytes as they are.
+        const { stream } = await client.exec({
+          query: `INSERT INTO ${identifier(table)} (${columns.map(identifier).join(', ')}) FORMAT JSONEachRow`,
           values: Buffer.isBuffer(body) ? Readable.from([body], { objectMode: false }) : body,
-          ...parameters(request, { async_insert: 0, input_format_skip_unknown_fields: 0 })
+          ...parameters(request, { async_insert: 0, input_format_skip_unknown_fields: 0, wait_end_of_query: 1 })
         })
+        await collect(stream, maxInsertReplyBytes)
       }),
     rows: <R>(sql: string, params?: Readonly<Record<string, unknown>>, request: ClickhouseRequest = {}) =>
       guarded('query', firstWords(sql), request.signal, async () => {
@@ -184,6 +185,11 @@ async function collect(stream: Readable, maxBytes: number): Promise<Buffer> {
     chunks.push(buffer)
   }
   return Buffer.concat(chunks)
+}
+
+function identifier(name: string): string {
+  if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return `\`${name}\``
+  throw new AppError('PIPE_INVALID_INPUT', `'${name}' is no name of a table or column`)
 }
 
 function firstWords(sql: string): string {
