@@ -1,0 +1,46 @@
+// docs/delivery.md: 202 means stored, 409 means stored before, and an event is in SQL seconds later, once.
+import { describe, expect, it } from 'vitest'
+import { createEventFactory } from '@millrace/testkit/event-factory'
+import { eventually } from '@millrace/testkit/eventually'
+import { openE2e } from './open-e2e.ts'
+
+describe('an event', () => {
+  it('is counted in SQL within 5 s of its 202, and a second sending gets 409 and changes nothing', async () => {
+    const pipeline = await openE2e()
+    const project = await pipeline.createProject('first')
+    const factory = createEventFactory('first', { run: project.projectId })
+    const count = async (): Promise<unknown> =>
+      (await pipeline.query(project, 'SELECT count() FROM events')).rows[0]?.[0]
+
+    const warm = await pipeline.send(project, factory.event())
+    expect(warm.status).toBe(202)
+    await eventually('the first event of the project in SQL', async () => Number(await count()) === 1, {
+      timeoutMs: 40_000
+    })
+
+    const event = factory.event({ eventType: 'purchase' })
+    const accepted = await pipeline.send(project, event)
+    expect({ status: accepted.status, body: await accepted.json() }).toEqual({
+      status: 202,
+      body: { status: 'accepted', eventId: event.eventId }
+    })
+    await eventually('the second event in SQL', async () => Number(await count()) === 2, { timeoutMs: 5_000 })
+    const stored = await pipeline.query(
+      project,
+      `SELECT eventType, userId FROM events WHERE eventId = '${event.eventId}'`
+    )
+    expect(stored.rows).toEqual([['purchase', event.userId ?? '']])
+    const purchases = await pipeline.query(project, "SELECT COUNT(*) FROM events WHERE eventType='purchase'")
+    expect(Number(purchases.rows[0]?.[0])).toBeGreaterThanOrEqual(1)
+
+    const again = await pipeline.send(project, event)
+    expect({ status: again.status, body: await again.json() }).toMatchObject({
+      status: 409,
+      body: { status: 'duplicate', eventId: event.eventId }
+    })
+    const last = factory.event()
+    expect((await pipeline.send(project, last)).status).toBe(202)
+    await eventually('the third event in SQL', async () => Number(await count()) === 3, { timeoutMs: 5_000 })
+    expect((await pipeline.visibleIds(project.projectId)).size).toBe(3)
+  })
+})
