@@ -13,7 +13,7 @@ import { dedupSettings, gatewaySpec, publishLimits } from './config.ts'
 import { createDedup, createDedupBeforeAck } from './dedup.ts'
 import { createBoundedChildren, gatewayMetrics } from './metrics.ts'
 import { createPublisher } from './publish.ts'
-import { reportCost, verifyLayoutWhenReachable } from './upkeep.ts'
+import { createBrokerCheck, reportCost, verifyLayoutWhenReachable } from './upkeep.ts'
 
 await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
   const { config, log, registry, clock, stack, signal, faults, planted } = context
@@ -97,13 +97,12 @@ await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
   void reportCost(cost, (us) => metrics.cpuPerEvent.set(us, { stage: 'gateway' }), clock, signal)
   verifyLayoutWhenReachable(lease, clock, signal).catch(failed.reject)
 
-  const admin = await kafka.admin()
   return {
     ready: () => true,
     done: failed.promise,
     app,
     checks: {
-      kafka: { critical: true, run: () => admin.brokerCount() },
+      kafka: { critical: true, run: createBrokerCheck(kafka.admin) },
       redis: { critical: false, run: () => redis.ping() },
       postgres: { critical: false, run: () => postgres.ping() }
     }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { AppError, createManualClock } from '@millrace/kernel'
-import { reportCost, verifyLayoutWhenReachable } from './upkeep.ts'
+import { createBrokerCheck, reportCost, verifyLayoutWhenReachable } from './upkeep.ts'
 
 describe('verifyLayoutWhenReachable', () => {
   it('waits for Redis and then is done', async () => {
@@ -59,5 +59,20 @@ describe('reportCost', () => {
     stop.abort(new Error('stop'))
     await done
     expect(reports).toEqual([100, 100])
+  })
+})
+
+describe('createBrokerCheck', () => {
+  it('opens a client at the first check that succeeds and keeps it', async () => {
+    let opened = 0
+    const check = createBrokerCheck(async () => {
+      opened++
+      if (opened === 1) throw new AppError('PIPE_KAFKA_UNAVAILABLE', 'down')
+      return { brokerCount: async () => 3 }
+    })
+    await expect(check()).rejects.toMatchObject({ code: 'PIPE_KAFKA_UNAVAILABLE' })
+    expect(await check()).toBe(3)
+    expect(await check()).toBe(3)
+    expect(opened).toBe(2)
   })
 })

@@ -46,3 +46,15 @@ export async function reportCost(
     before = after
   }
 }
+
+/** A health check of Kafka whose admin client is opened by the first check that succeeds: Kafka may be down at start. */
+export function createBrokerCheck(open: () => Promise<{ brokerCount(): Promise<number> }>): () => Promise<number> {
+  let opening: ReturnType<typeof open> | undefined
+  return async () => {
+    opening ??= open()
+    opening.catch(() => {
+      opening = undefined
+    })
+    return await (await opening).brokerCount()
+  }
+}
