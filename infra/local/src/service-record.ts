@@ -7,7 +7,8 @@ import { endProcess, isAlive, isProcessRecord, recordOf } from './process-record
 import type { ProcessRecord } from './process-record.ts'
 import { hasFields, readState } from './state-file.ts'
 
-type ServiceProcessRecord = ProcessRecord & { readonly name: string }
+/** A service process on disk. */
+export type ServiceProcessRecord = ProcessRecord & { readonly name: string }
 
 const fileOf = (folder: string): string => join(folder, 'services.json')
 
@@ -29,9 +30,14 @@ export function recordServices(folder: string, running: readonly { name: string;
  * caller must know that no living launcher owns the folder.
  */
 export async function endStaleServices(folder: string, clock: Clock): Promise<readonly string[]> {
-  const stale = (readState(fileOf(folder), isRecordList) ?? []).filter(isAlive)
+  const stale = runningServices(folder)
   await Promise.all(stale.map((record) => endProcess(record, { signal: 'SIGTERM', timeoutMs: 5_000, clock })))
   return stale.map(({ name }) => name)
+}
+
+/** The services of a folder that run now, whoever started them. */
+export function runningServices(folder: string): readonly ServiceProcessRecord[] {
+  return (readState(fileOf(folder), isRecordList) ?? []).filter(isAlive)
 }
 
 function isRecordList(value: unknown): value is readonly ServiceProcessRecord[] {

@@ -17,6 +17,7 @@ if (!existsSync(manifest)) {
 }
 const pinned = JSON.parse(readFileSync(manifest, 'utf8')).version
 if (process.versions.node === pinned) {
+  // oxlint-disable-next-line no-restricted-imports -- this file is how main.ts is run
   await import('../src/main.ts')
 } else {
   const bin = join(root, 'node_modules/.bin')

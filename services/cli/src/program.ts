@@ -12,12 +12,11 @@ export function createProgram(context: CliContext): Command {
   const program = new Command('millrace')
     .description('Runs and manages a Millrace event pipeline.')
     .helpCommand(false)
-    .showHelpAfterError('(add --help for the options and examples)')
     .exitOverride()
     .configureOutput({
       writeOut: (text) => context.terminal.out(text.trimEnd()),
       writeErr: (text) => context.terminal.error(text.trimEnd()),
-      outputError: (text, write) => write(text.replace(/^error: /, 'millrace: ').replaceAll('\n', ' '))
+      outputError: (text, write) => write(`${text.replace(/^error: /, 'millrace: ').trim().replaceAll('\n', ' ')} (--help shows the options and examples)`))
     })
     .addHelpText(
       'after',

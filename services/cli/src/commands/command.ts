@@ -1,4 +1,5 @@
 // What every command looks like.
+import { Option } from 'commander'
 import type { Command } from 'commander'
 import { defaultDataDir } from '../context.ts'
 
@@ -16,7 +17,7 @@ export function addCommand(parent: Command, { usage, description, examples }: Co
     .command(usage)
     .description(description)
     .option('--json', 'print JSON')
-    .option('--data-dir <folder>', 'folder of the local pipeline', defaultDataDir)
+    .addOption(new Option('--data-dir <folder>', 'folder of the local pipeline').default(defaultDataDir, '.millrace'))
     .addHelpText('after', `\nExamples:\n${examples.map((line) => `  ${line}`).join('\n')}`)
 }
 

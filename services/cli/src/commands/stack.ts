@@ -8,6 +8,7 @@ import type { StackStatus } from '@millrace/local-stack/stack-control'
 import { dataFolder } from '../context.ts'
 import type { CliContext, CommonOptions } from '../context.ts'
 import { UsageError, print, toTable } from '../output.ts'
+import { migrateStores } from '../start/prepare.ts'
 import { addCommand, addGroup } from './command.ts'
 
 /** Adds `stack up|down|status|wipe`. */
@@ -23,9 +24,9 @@ export function addStackCommands(program: Command, context: CliContext): void {
     const log = (line: string): void => terminal.error(line)
     await ensurePrograms({ log })
     const ports = portsFromEnv(context.env)
-    print(terminal, json, await stackUp({ dataDir: dataFolder(dataDir).stack, ports, log }), (status) =>
-      renderStatus(status, terminal.colour)
-    )
+    const status = await stackUp({ dataDir: dataFolder(dataDir).stack, ports, log })
+    await migrateStores(status.endpoints ?? {}, log)
+    print(terminal, json, { state: stackState(status), ...status }, () => renderStatus(status, terminal.colour))
   })
 
   addCommand(group, {

@@ -136,7 +136,7 @@ function toEvent(at: OpenVisit, step: Step, known: boolean, eventId: string, now
 
 /** What clients do wrong; each is refused with a 4xx. */
 const breakages: readonly ((event: Record<string, unknown>) => string)[] = [
-  ({ eventType: _, ...rest }) => JSON.stringify(rest),
+  (event) => JSON.stringify({ ...event, eventType: undefined }),
   (event) => JSON.stringify({ ...event, userId: 42 }),
   (event) => JSON.stringify({ ...event, timestamp: 'yesterday' }),
   (event) => JSON.stringify({ ...event, revenue: 12.5 }),
