@@ -2,7 +2,7 @@
 // see the same order, and names its raw coordinates, so they can tell repeats apart.
 import { AppError } from '@millrace/kernel'
 import type { DeadReason } from '@millrace/kernel'
-import { enrich, processedTopic, projectOfTopic, toRowLine } from '@millrace/contracts'
+import { enrich, isRawTopic, processedTopic, toRowLine } from '@millrace/contracts'
 import type { RawRecord } from '@millrace/contracts'
 
 /** A raw record with its key; redriven letters come with the coordinates of the record that failed. */
@@ -30,16 +30,15 @@ export type Processed =
  * its letter to this one.
  */
 export function toProcessed(record: RawEvent): Processed {
-  const project = projectOfTopic(record.topic)
   // Only a forged letter names another topic; it belongs to no project that could keep a letter of it.
-  if (project === undefined) return { kind: 'skip', reason: 'invalid' }
+  if (!isRawTopic(record.topic)) return { kind: 'skip', reason: 'invalid' }
   const enriched = enrich(record)
   if (!enriched.ok) {
     const { reason, detail } = enriched
     return { kind: 'dead', reason, cause: new AppError('PIPE_NOT_AN_EVENT', `not an event: ${detail}`) }
   }
   const item = {
-    topic: processedTopic(project),
+    topic: processedTopic(enriched.row.projectId),
     partition: record.partition,
     key: record.key,
     value: Buffer.from(toRowLine(enriched.row)),
