@@ -16,7 +16,7 @@ export function createProgram(context: CliContext): Command {
     .configureOutput({
       writeOut: (text) => context.terminal.out(text.trimEnd()),
       writeErr: (text) => context.terminal.error(text.trimEnd()),
-      outputError: (text, write) => write(`${text.replace(/^error: /, 'millrace: ').trim().replaceAll('\n', ' ')} (--help shows the options and examples)`))
+      outputError: (text, write) => write(usageLine(text))
     })
     .addHelpText(
       'after',
@@ -28,4 +28,13 @@ export function createProgram(context: CliContext): Command {
   addProjectsCommands(program, context)
   addKeysCommands(program, context)
   return program
+}
+
+/** commander's complaint in our form. */
+function usageLine(text: string): string {
+  const complaint = text
+    .replace(/^error: /, '')
+    .trim()
+    .replaceAll('\n', ' ')
+  return `millrace: ${complaint} (--help shows the options and examples)`
 }
