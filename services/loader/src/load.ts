@@ -42,6 +42,7 @@ export function createLoad({ clickhouse, checkTable, metrics, clock, faults }: L
     if (lines.length === 0) return []
     await checkTable()
     const body = Buffer.from(`${lines.join('\n')}\n`)
+    await faults.at('loader.before-insert')
     const startedAtMs = clock.monotonic()
     try {
       await clickhouse.insertLines(table, columns, body, { queryId: `load:${randomUUID()}`, settings, signal })
