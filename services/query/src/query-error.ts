@@ -53,7 +53,7 @@ export function publicMessage(error: AppError): string {
   const text = error.cause instanceof Error ? error.cause.message : error.message
   const [first] = text
     .replace(/^(?:Code: \d+\. )?(?:DB::Exception: )*/, '')
-    .split(/(?: In scope | in scope |: While | While processing |\. Stack trace|\(version )/)
+    .split(/(?: In query | In scope | in scope |: While | While processing |\. Stack trace|\(version )/)
   return (first ?? '')
     .replace(/\b[A-Za-z_]\w*\.events(?:_raw)?\b/g, 'events')
     .replace(/\bevents_raw\b/g, 'events')
