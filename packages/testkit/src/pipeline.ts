@@ -1,11 +1,21 @@
 // A whole pipeline for a test: real services on free ports, on a stack that runs already. Everything is stopped when it
 // is disposed; projects have names of their own, so pipelines on one stack do not meet.
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { Admin, Kafka } from '@millrace/kafka'
+import { createSilentLogger } from '@millrace/observability'
+import { migrate } from '@millrace/operations/migrate'
+import { createProject } from '@millrace/operations/projects'
+import { ensureTopics, loadTopicDeclaration } from '@millrace/operations/topics'
+import { openClickhouse } from '@millrace/stores/clickhouse'
+import type { Clickhouse } from '@millrace/stores/clickhouse'
+import { openPostgres } from '@millrace/stores/postgres'
 import { startServices } from '@millrace/local-stack/supervisor'
 import type { RunningServices } from '@millrace/local-stack/supervisor'
 import type { ServiceName } from '@millrace/local-stack/services'
+import type { Endpoints } from './endpoints.ts'
 import { openTestKafka } from './test-kafka.ts'
+import { uniqueProject } from './unique.ts'
 
 /** A project with its keys. */
 export interface TestProject {
@@ -23,7 +33,7 @@ export interface QueryAnswer {
 
 export interface PipelineOptions {
   /** Where the stack listens. */
-  readonly endpoints: Readonly<Record<string, string>>
+  readonly endpoints: Endpoints
   /** Logs of the services go to `<folder>/services/logs`. */
   readonly folder: string
   readonly only?: readonly ServiceName[]
@@ -35,7 +45,7 @@ export interface PipelineOptions {
 }
 
 export interface Pipeline extends AsyncDisposable {
-  readonly endpoints: Readonly<Record<string, string>>
+  readonly endpoints: Endpoints
   readonly services: RunningServices
   readonly kafka: Kafka
   readonly admin: Admin
@@ -48,4 +58,96 @@ export interface Pipeline extends AsyncDisposable {
   query(project: TestProject, sql: string): Promise<QueryAnswer>
   /** How often each event id of a project is visible through the view. */
   visibleIds(projectId: string): Promise<ReadonlyMap<string, number>>
+}
+
+/** A killed worker's place in its group is free after the session timeout, so tests keep it as short as Kafka permits. */
+const testEnv = {
+  MILLRACE_TEST: '1',
+  SESSION_TIMEOUT_MS: '6s',
+  HEARTBEAT_INTERVAL_MS: '1s',
+  TOPIC_REFRESH_MS: '5s'
+}
+
+/** Migrates both databases, ensures the shared topics, and starts the services; resolves when all are ready. */
+export async function openPipeline(options: PipelineOptions): Promise<Pipeline> {
+  const { endpoints, only, startEnv, say } = options
+  const pepper = randomBytes(32).toString('base64url')
+  const log = createSilentLogger()
+  await using opening = new AsyncDisposableStack()
+  const { DATABASE_URL, DATABASE_DIRECT_URL, CLICKHOUSE_URL } = endpoints
+  await migrate({ databaseDirectUrl: DATABASE_DIRECT_URL, clickhouseUrl: CLICKHOUSE_URL, log })
+  const kafka = opening.use(await openTestKafka(endpoints))
+  const admin = await kafka.admin()
+  const declaration = await loadTopicDeclaration()
+  const ensureTopicsOf = (projects: readonly string[]) =>
+    ensureTopics({ admin, declaration, profile: 'local', projects })
+  await ensureTopicsOf([])
+  const postgres = opening.use(await openPostgres({ url: DATABASE_URL, poolSize: 2, log, name: 'test' }))
+  const clickhouse = opening.use(await openClickhouse({ url: CLICKHOUSE_URL, log, applicationName: 'test' }))
+  const services = opening.use(
+    await startServices({
+      endpoints,
+      pepper,
+      folder: join(options.folder, 'services'),
+      ports: 'ephemeral',
+      env: {
+        ...testEnv,
+        ...options.env,
+        ...(options.planted === undefined ? {} : { MILLRACE_PLANTED_BUG: options.planted })
+      },
+      ...(only === undefined ? {} : { only }),
+      ...(startEnv === undefined ? {} : { startEnv }),
+      onEvent: (event) => {
+        if (event.kind === 'exited')
+          say?.(`${event.name} ended: ${event.exit.signal ?? `exit code ${event.exit.code}`}`)
+      }
+    })
+  )
+  const opened = opening.move()
+  const projectAdmin = { postgres, pepper, actor: 'test', ensureTopics: (id: string) => ensureTopicsOf([id]) }
+  return {
+    endpoints,
+    services,
+    kafka,
+    admin,
+    get eventsUrl() {
+      return `${services.service('gateway').url}/v1/events`
+    },
+    createProject: (prefix) => createProject(projectAdmin, { projectId: uniqueProject(prefix) }),
+    send: (project, body) => send(services, project, body),
+    query: (project, sql) => query(services, project, sql),
+    visibleIds: (projectId) => visibleIds(clickhouse, projectId),
+    [Symbol.asyncDispose]: () => opened.disposeAsync()
+  }
+}
+
+/** Bytes and text are sent as they are, anything else as JSON. */
+async function send(services: RunningServices, project: TestProject, body: unknown): Promise<Response> {
+  const raw = typeof body === 'string' || body instanceof Uint8Array
+  return await fetch(`${services.service('gateway').url}/v1/events`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${project.writeKey}` },
+    // Typed arrays of this runtime are backed by an ArrayBuffer; the type of fetch asks for nothing else.
+    body: raw ? (body as string | Uint8Array<ArrayBuffer>) : JSON.stringify(body)
+  })
+}
+
+async function query(services: RunningServices, project: TestProject, sql: string): Promise<QueryAnswer> {
+  const response = await fetch(`${services.service('query').url}/v1/query`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${project.secretKey}` },
+    body: JSON.stringify({ sql })
+  })
+  const text = await response.text()
+  if (response.status !== 200) throw new Error(`query answered ${response.status}: ${text}`)
+  // The shape is the promise of the query API.
+  return JSON.parse(text) as QueryAnswer
+}
+
+async function visibleIds(clickhouse: Clickhouse, projectId: string): Promise<ReadonlyMap<string, number>> {
+  const rows = await clickhouse.rows<{ eventId: string; times: string }>(
+    'SELECT eventId, count() AS times FROM events WHERE projectId = {projectId:String} GROUP BY eventId',
+    { projectId }
+  )
+  return new Map(rows.map(({ eventId, times }) => [eventId, Number(times)]))
 }

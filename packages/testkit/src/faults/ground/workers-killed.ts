@@ -13,10 +13,13 @@ import { startGroundLoad } from './run-load.ts'
 
 const workers = ['loader', 'processor'] as const
 
-/** The fault of the n-th life of a worker; later lives have none and are killed from outside. */
+/**
+ * The faults of the n-th life of a worker: death after a commit while inserts are slow (a loader that commits before it
+ * inserted loses rows there), and death between effect and commit. Later lives have none and are killed from outside.
+ */
 const faultsOf: Readonly<Record<(typeof workers)[number], readonly string[]>> = {
-  loader: ['loader.before-insert:kill:3', 'loader.after-insert:kill:1'],
-  processor: ['processor.after-produce:kill:5', 'processor.before-produce:kill:1']
+  loader: ['loader.before-insert:delay:300,consumer.after-commit:kill:3', 'loader.after-insert:kill:1'],
+  processor: ['processor.after-produce:kill:5', 'consumer.before-handle:kill:2']
 }
 
 export const workersKilled: FaultCase = {
