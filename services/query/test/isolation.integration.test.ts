@@ -153,11 +153,23 @@ describe('limits', () => {
     ['rows of the answer', 'SELECT number FROM numbers(2000)', 396],
     ['time', 'SELECT max(SHA512(toString(number))) FROM numbers(90000000)', 159],
     ['rows read', 'SELECT count() FROM numbers(200000000)', 158],
-    ['memory', 'SELECT groupArray(number) FROM numbers(99000000)', 241],
     ['writing', 'INSERT INTO events_raw SELECT * FROM events_raw', 164],
     ['DDL', 'DROP TABLE events_raw', 164]
   ])('bound %s', async (_name, sql, code) => {
     expect(await codeOf(ask(sql))).toBe(code)
+  })
+
+  it('bound memory', async () => {
+    const tight = createRunQuery(clickhouse, { ...limits, maxMemoryBytes: 10_000_000, timeoutMs: 60_000 })
+    const sql = 'SELECT length(groupArray(number)) FROM numbers(90000000)'
+    const asked = tight({
+      projectId: mine,
+      queryId: randomUUID(),
+      sql,
+      params: {},
+      signal: new AbortController().signal
+    })
+    expect(await codeOf(asked)).toBe(241)
   })
 
   it('bound the bytes of an answer', async () => {
