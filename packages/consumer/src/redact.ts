@@ -14,7 +14,7 @@ const rules: readonly (readonly [RegExp, string])[] = [
 export function redact(text: string, maxBytes: number): string {
   let clean = text.slice(0, maxBytes * 4)
   for (const [pattern, replacement] of rules) clean = clean.replace(pattern, replacement)
-  const bytes = Buffer.from(clean.replace(/\s+/g, ' ').trim())
+  const bytes = Buffer.from(clean.replace(/[\s\p{Cc}]+/gu, ' ').trim())
   if (bytes.byteLength <= maxBytes) return bytes.toString()
   let end = maxBytes
   // A UTF-8 character is not cut: bytes 10xxxxxx continue one.

@@ -158,7 +158,8 @@ export function createMemoryGroup(deps: {
       forget(member)
     },
     poke() {
-      for (const member of members) member.poke()
+      // A dropped member that does not know it goes on fetching.
+      for (const member of refreshes.keys()) member.poke()
     }
   }
   return group
