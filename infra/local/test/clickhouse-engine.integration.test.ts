@@ -217,6 +217,9 @@ describe('isolation', () => {
     const set = client.command({ query: "SET log_comment = 'other:1'", clickhouse_settings: { readonly: '1' } })
     expect(await codeOf(set)).toBe('164')
     expect(await readonly("SELECT * FROM url('http://127.0.0.1:1/', CSV)")).toBe('164')
+    expect(await readonly("SELECT * FROM file('/etc/hostname', LineAsString)")).toBe('164')
+    expect(await readonly("KILL QUERY WHERE query_id = 'any'")).toBe('164')
+    expect(await codeOf(client.command({ query: "SELECT 1 INTO OUTFILE '/dev/null'" }))).toBe('358')
   })
 
   it('never carries a setting of one request into the next', async () => {
@@ -251,6 +254,9 @@ describe('isolation', () => {
     expect(await counts('b:q1')).toEqual([{ n: ['20', '20', '20', '20'] }])
     expect(await counts('c:q1')).toEqual([{ n: ['0', '0', '0', '0'] }])
     expect(await counts('')).toEqual([{ n: ['30', '30', '30', '30'] }])
+    const nested = "SELECT count() AS n FROM (SELECT * FROM app.events_raw SETTINGS log_comment = '')"
+    const escape = client.query({ query: nested, clickhouse_settings: { readonly: '1', log_comment: 'a:q1' } })
+    expect(await codeOf(escape)).toBe('164')
   })
 })
 

@@ -15,6 +15,7 @@ import {
 import { toError } from '@millrace/kernel'
 import { EngineError } from './engine.ts'
 import type { Engine, EngineSession, Work } from './engine.ts'
+import { refusalOf } from './refused.ts'
 import { parseRequest } from './request.ts'
 import type { EngineRequest } from './request.ts'
 import {
@@ -74,6 +75,8 @@ async function handle(options: ServerOptions, message: IncomingMessage, response
   response.setHeader('Content-Type', 'text/plain; charset=UTF-8')
   authenticate(options, request)
   const { sql, rows } = inspect(request)
+  const refused = rows === undefined ? refusalOf(request, sql, kindOf(sql) === 'kill') : undefined
+  if (refused !== undefined) throw new EngineError(refused.code, refused.message)
   if (kindOf(sql) === 'kill') {
     await engine.kill(killTarget(sql) ?? '')
     return void response.end()
