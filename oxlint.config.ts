@@ -73,6 +73,9 @@ export default defineConfig({
     // The compiler's noImplicitReturns knows exhaustive switches, this rule does not.
     'typescript/consistent-return': 'off',
     'typescript/unbound-method': 'off',
+    'typescript/no-base-to-string': 'off',
+    'typescript/require-array-sort-compare': 'off',
+    'no-unmodified-loop-condition': 'off',
     'import/no-named-as-default-member': 'off',
     'vitest/expect-expect': 'off',
     'vitest/no-conditional-expect': 'off',
