@@ -74,3 +74,21 @@ test('answers members without a partition with an empty share', () => {
     ['m3', []]
   ])
 })
+
+test('places what only some can read first, so that the rest can be balanced around it', () => {
+  const group = [
+    { memberId: 'm1', topics: ['a'] },
+    { memberId: 'm2', topics: ['a', 'b'] }
+  ]
+  const shares = assignPartitions(
+    group,
+    new Map([
+      ['a', 2],
+      ['b', 2]
+    ])
+  )
+  expect([...shares].map(([memberId, topics]) => [memberId, [...topics]])).toEqual([
+    ['m1', [['a', [0, 1]]]],
+    ['m2', [['b', [0, 1]]]]
+  ])
+})

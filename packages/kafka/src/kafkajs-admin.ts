@@ -3,14 +3,16 @@
 import kafkajs from 'kafkajs'
 import type { Admin as KafkaJSAdmin, Cluster, Kafka as KafkaJS } from 'kafkajs'
 import { AppError } from '@millrace/kernel'
+import type { Clock } from '@millrace/kernel'
+import { within } from './bounded.ts'
 import { createAssigner } from './kafkajs-assigner.ts'
 import { classifyKafka, toAppError } from './kafkajs-errors.ts'
 import type { Admin, PartitionRange, TopicDescription } from './port.ts'
 import { guardNull } from './topic-leaders.ts'
 
 /** Opens an admin client. Throws PIPE_KAFKA_UNAVAILABLE when no broker answers. */
-export async function openAdmin(createClient: () => KafkaJS): Promise<Admin> {
-  const session = createAdminSession(createClient)
+export async function openAdmin(createClient: () => KafkaJS, clock: Clock): Promise<Admin> {
+  const session = createAdminSession(createClient, clock)
   await session.run('connecting', async () => undefined)
   const { run } = session
   return {
@@ -65,7 +67,7 @@ interface AdminSession {
   close(): Promise<void>
 }
 
-function createAdminSession(createClient: () => KafkaJS): AdminSession {
+function createAdminSession(createClient: () => KafkaJS, clock: Clock): AdminSession {
   let current: Promise<KafkaJSAdmin> | undefined
   const connect = (): Promise<KafkaJSAdmin> => {
     if (current !== undefined) return current
@@ -80,7 +82,8 @@ function createAdminSession(createClient: () => KafkaJS): AdminSession {
   const close = async (): Promise<void> => {
     const admin = current
     current = undefined
-    await admin?.then((opened) => opened.disconnect()).catch(() => undefined)
+    const closing = admin?.then((opened) => opened.disconnect()).catch(() => undefined)
+    if (closing !== undefined) await within(closing, 5_000, clock)
   }
   const attempt = async <T>(work: (admin: KafkaJSAdmin) => Promise<T>): Promise<T> => await work(await connect())
   return {

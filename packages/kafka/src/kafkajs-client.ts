@@ -16,10 +16,10 @@ export interface ClientOptions {
 }
 
 /** Attempts of the library itself, for connections and metadata; what may store a record is never repeated by it. */
-export const clientRetry: RetryOptions = { retries: 8, initialRetryTime: 100, maxRetryTime: 2_000 }
+const clientRetry: RetryOptions = { retries: 5, initialRetryTime: 100, maxRetryTime: 1_000 }
 
 /** A client of the library; it connects nothing by itself. */
-export function createClient({ settings, clientId, log }: ClientOptions, retry: RetryOptions = clientRetry): KafkaJS {
+export function createClient({ settings, clientId, log }: ClientOptions): KafkaJS {
   installCodecs()
   const sasl = saslOf(settings)
   const config: KafkaConfig = {
@@ -28,7 +28,7 @@ export function createClient({ settings, clientId, log }: ClientOptions, retry: 
     ssl: settings.KAFKA_SSL,
     connectionTimeout: 3_000,
     requestTimeout: 15_000,
-    retry,
+    retry: clientRetry,
     logLevel: kafkajs.logLevel.INFO,
     logCreator: createKafkaLog(log)
   }

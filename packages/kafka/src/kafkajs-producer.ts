@@ -4,6 +4,7 @@ import kafkajs from 'kafkajs'
 import type { Kafka as KafkaJS, Message, Producer as KafkaJSProducer } from 'kafkajs'
 import type { Clock } from '@millrace/kernel'
 import type { Logger } from '@millrace/observability'
+import { within } from './bounded.ts'
 import { compressionType } from './codecs.ts'
 import { classifyKafka, toAppError } from './kafkajs-errors.ts'
 import type { Producer, ProduceRecord, ProducerOptions } from './port.ts'
@@ -19,6 +20,8 @@ export interface ProducerDeps {
 }
 
 const maxRecordsPerPartition = 1_000
+const warmUpMs = 2_000
+const closeMs = 5_000
 
 /** Opens a producer. It connects now when it can, else with the first record: a broker that is down is a wait. */
 export async function openProducer(deps: ProducerDeps, options: ProducerOptions = {}): Promise<Producer> {
@@ -65,7 +68,11 @@ interface Lease {
  * One library producer at a time. It is replaced after UNKNOWN_TOPIC_OR_PARTITION: the library asks for the metadata of
  * every topic it ever sent to at once, so one deleted topic would fail all the others from then on.
  */
-function createConnection({ createClient, log }: ProducerDeps, ackTimeoutMs: number, compression: number): Connection {
+function createConnection(
+  { createClient, clock, log }: ProducerDeps,
+  ackTimeoutMs: number,
+  compression: number
+): Connection {
   const open = (): Lease => ({ producer: newProducer(createClient()), connected: undefined, users: 0, retired: false })
   let lease = open()
   const connect = (used: Lease): Promise<void> => {
@@ -98,13 +105,13 @@ function createConnection({ createClient, log }: ProducerDeps, ackTimeoutMs: num
       }
     },
     async warmUp() {
-      await connect(lease).catch((error: unknown) =>
+      const failed = (error: unknown): void =>
         log.warn({ code: classifyKafka(error).code }, 'Kafka is not reachable yet; records will be tried as they come')
-      )
+      await within(connect(lease), warmUpMs, clock).catch(failed)
     },
     async close() {
       lease.retired = true
-      if (lease.users === 0) await lease.producer.disconnect()
+      if (lease.users === 0) await within(lease.producer.disconnect(), closeMs, clock)
     }
   }
 }

@@ -5,6 +5,7 @@ import type { Batch, Cluster, Consumer, ConsumerGroupJoinEvent, EachBatchPayload
 import { AppError, backoffMs, toError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { Logger } from '@millrace/observability'
+import { within } from './bounded.ts'
 import { createGroupEpoch } from './group-epoch.ts'
 import type { GroupEpoch } from './group-epoch.ts'
 import { createGroupOffsets } from './group-offsets.ts'
@@ -285,19 +286,20 @@ function startOf({ committed, start, end }: LogView, { fallback }: GroupOptions)
 
 /** Leaving is bounded: a coordinator that does not answer expires the member by itself. */
 async function closeConsumer(consumer: Consumer, running: Promise<void>, clock: Clock, log: Logger): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  using _timer = clock.timer(closeTimeoutMs, () => {
-    log.warn('leaving the group took too long; the broker expires the member by itself')
-    resolve()
-  })
   const leave = async (): Promise<void> => {
     await consumer.disconnect()
     // A start that was under way when the first disconnect came finds itself running afterwards.
     await running
     await consumer.disconnect()
   }
-  await Promise.race([
-    leave().catch((error: unknown) => log.debug({ err: error }, 'leaving the group failed')),
-    promise
-  ])
+  const left = leave().catch((error: unknown) => log.debug({ err: error }, 'leaving the group failed'))
+  if (
+    (await within(
+      left.then(() => true),
+      closeTimeoutMs,
+      clock
+    )) === undefined
+  ) {
+    log.warn('leaving the group took too long; the broker expires the member by itself')
+  }
 }

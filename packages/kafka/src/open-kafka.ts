@@ -3,6 +3,7 @@ import type { Admin as KafkaJSAdmin } from 'kafkajs'
 import { systemClock } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { Logger } from '@millrace/observability'
+import { within } from './bounded.ts'
 import { openAdmin } from './kafkajs-admin.ts'
 import { createClient } from './kafkajs-client.ts'
 import type { KafkaSettings } from './kafkajs-client.ts'
@@ -27,7 +28,7 @@ export async function openKafka(settings: KafkaSettings, deps: OpenKafkaDeps): P
   const { log, clock = systemClock, clientId = settings.KAFKA_CLIENT_ID } = deps
   const newClient = () => createClient({ settings, clientId, log })
   await using opening = new AsyncDisposableStack()
-  const metadata = opening.use(createSharedAdmin(newClient))
+  const metadata = opening.use(createSharedAdmin(newClient, clock))
   const leaders = createTopicLeaders(metadata.admin, clock)
   const listTopics = async (): Promise<readonly string[]> => {
     try {
@@ -40,7 +41,7 @@ export async function openKafka(settings: KafkaSettings, deps: OpenKafkaDeps): P
   return {
     producer: async (options) =>
       stack.use(await openProducer({ createClient: newClient, leaders, clock, log }, options)),
-    admin: async () => stack.use(await openAdmin(newClient)),
+    admin: async () => stack.use(await openAdmin(newClient, clock)),
     consumers: {
       async join(options, handlers) {
         const member = startMember(options, handlers, { createClient: newClient, listTopics, clock, log })
@@ -58,7 +59,7 @@ interface SharedAdmin extends AsyncDisposable {
 }
 
 /** One lazily connected admin client for metadata. It names no topics of its own, so deleted ones cannot poison it. */
-function createSharedAdmin(newClient: () => ReturnType<typeof createClient>): SharedAdmin {
+function createSharedAdmin(newClient: () => ReturnType<typeof createClient>, clock: Clock): SharedAdmin {
   let current: Promise<KafkaJSAdmin> | undefined
   return {
     admin() {
@@ -72,8 +73,8 @@ function createSharedAdmin(newClient: () => ReturnType<typeof createClient>): Sh
       return current
     },
     async [Symbol.asyncDispose]() {
-      const admin = await current?.catch(() => undefined)
-      await admin?.disconnect()
+      const closing = current?.then((admin) => admin.disconnect()).catch(() => undefined)
+      if (closing !== undefined) await within(closing, 5_000, clock)
     }
   }
 }

@@ -1,8 +1,9 @@
 // Drives records to an outcome: one request per leader, checked per partition, tried again until the deadline. `refused`
 // is said only when no attempt can have stored the record; whatever is in doubt ends as `unknown`.
-import { backoffMs } from '@millrace/kernel'
+import { AppError, backoffMs } from '@millrace/kernel'
 import type { BackoffPolicy, Clock } from '@millrace/kernel'
 import type { Logger } from '@millrace/observability'
+import { within } from './bounded.ts'
 import { classifyKafka, layersOf } from './kafkajs-errors.ts'
 import type { ProduceOutcome, ProduceRecord } from './port.ts'
 import { readReply } from './produce-reply.ts'
@@ -113,9 +114,18 @@ async function sendRound(work: Work, slices: readonly Slice[]): Promise<Round> {
 
 /** Leaders known now; asked anew once when a partition is not among them, since topics grow. */
 async function leadersFor(work: Work, slices: readonly Slice[]): Promise<ReadonlyMap<number, number>> {
-  const { transport } = work.options
-  const known = await transport.leaders(work.topic)
-  return slices.every(({ partition }) => known.has(partition)) ? known : await transport.leaders(work.topic, 0)
+  const { transport, clock } = work.options
+  const ask = async (): Promise<ReadonlyMap<number, number>> => {
+    const known = await transport.leaders(work.topic)
+    return slices.every(({ partition }) => known.has(partition)) ? known : await transport.leaders(work.topic, 0)
+  }
+  const leaders = await within(ask(), timeLeft(work), clock)
+  if (leaders === undefined) throw new AppError('PIPE_KAFKA_UNAVAILABLE', `nobody named the leaders of ${work.topic}`)
+  return leaders
+}
+
+function timeLeft({ deadline, options }: Work): number {
+  return deadline - options.clock.monotonic()
 }
 
 async function sendToLeader(work: Work, group: readonly Slice[]): Promise<Round> {
@@ -146,7 +156,8 @@ async function attempt(
   const read = (lines: readonly ReplyLine[]) =>
     group.map((slice) => [slice, readReply(lines, work.topic, slice.partition, sentAtMs)] as const)
   try {
-    const lines = await beforeDeadline(work, work.options.transport.send(work.topic, records, sentAtMs))
+    const request = work.options.transport.send(work.topic, records, sentAtMs)
+    const lines = await within(request, timeLeft(work), work.options.clock)
     if (lines === undefined) return all({ kind: 'unknown', message: `no reply within ${work.options.ackTimeoutMs} ms` })
     return read(lines)
   } catch (error) {
@@ -168,15 +179,6 @@ function replyIn(error: unknown): readonly ReplyLine[] | undefined {
     return topics.flatMap(({ topicName, partitions }) => partitions.map((line) => ({ ...line, topicName })))
   }
   return undefined
-}
-
-/** The result of `request`, or undefined at the deadline; a request given up on goes on alone, its outcome unknown. */
-async function beforeDeadline<T>(work: Work, request: Promise<T>): Promise<T | undefined> {
-  const { clock } = work.options
-  const { promise, resolve } = Promise.withResolvers<undefined>()
-  using _timer = clock.timer(Math.max(0, work.deadline - clock.monotonic()), () => resolve(undefined))
-  request.catch(() => undefined)
-  return await Promise.race([request, promise])
 }
 
 function acknowledge(work: Work, slice: Slice, reply: PartitionReply & { kind: 'acked' }): void {
