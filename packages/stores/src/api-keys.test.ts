@@ -1,0 +1,206 @@
+import { describe, expect, it } from 'vitest'
+import { AppError, createManualClock } from '@millrace/kernel'
+import { digestSecret, generateApiKey } from '@millrace/contracts'
+import type { ApiKeyKind } from '@millrace/contracts'
+import { createSilentLogger } from '@millrace/observability'
+import { createKeyStore } from './api-keys.ts'
+import type { KeyStoreOptions } from './api-keys.ts'
+import type { Queryable } from './postgres-run.ts'
+
+const pepper = 'pepper'
+const day = 86_400_000
+
+interface StoredKey {
+  readonly project_id: string
+  readonly kind: ApiKeyKind
+  readonly digest: Buffer
+  readonly expires_at: Date | null
+  revoked: boolean
+  stale_use: boolean
+}
+
+/** The table, a switch for its server, and the statements that arrived. */
+function fakeTable() {
+  const keys = new Map<string, StoredKey>()
+  const server = { mode: 'up' as 'up' | 'down' | 'hangs', reads: 0, touched: [] as unknown[] }
+  const query = async (text: string, [id]: readonly unknown[] = []): Promise<readonly unknown[]> => {
+    if (text.startsWith('UPDATE')) {
+      server.touched.push(id)
+      return []
+    }
+    server.reads++
+    if (server.mode === 'hangs') return await new Promise(() => undefined)
+    if (server.mode === 'down') throw new AppError('PIPE_POSTGRES_UNAVAILABLE', 'down')
+    const key = keys.get(String(id))
+    return key === undefined || key.revoked ? [] : [{ id, ...key }]
+  }
+  const add = (kind: ApiKeyKind, expiresAt: Date | null = null) => {
+    const { key, id, secret } = generateApiKey(kind)
+    const digest = digestSecret(pepper, secret)
+    const stored = { project_id: 'shop', kind, digest, expires_at: expiresAt, revoked: false, stale_use: false }
+    keys.set(id, stored)
+    return { key, id, stored }
+  }
+  // The fake answers only the statements of the key store, whose row types it cannot know.
+  return { server, add, postgres: { query } as Queryable }
+}
+
+function setup(options: Partial<KeyStoreOptions> = {}) {
+  const clock = createManualClock()
+  const table = fakeTable()
+  const store = createKeyStore({ postgres: table.postgres, pepper, clock, log: createSilentLogger(), ...options })
+  return { clock, store, ...table }
+}
+
+describe('authenticate', () => {
+  it('lets a write key write and forbids it to read; a secret key may do both', async () => {
+    const { store, add } = setup()
+    const write = add('write')
+    const secret = add('secret')
+    expect(await store.authenticate(write.key, 'write')).toEqual({
+      kind: 'ok',
+      projectId: 'shop',
+      keyId: write.id,
+      keyKind: 'write'
+    })
+    expect(await store.authenticate(write.key, 'read')).toEqual({ kind: 'forbidden' })
+    expect(await store.authenticate(secret.key, 'write')).toMatchObject({ kind: 'ok', keyKind: 'secret' })
+    expect(await store.authenticate(secret.key, 'read')).toMatchObject({ kind: 'ok', keyId: secret.id })
+  })
+
+  it('answers from memory, without a promise, for a minute, and then asks again', async () => {
+    const { store, add, server, clock } = setup()
+    const { key, stored } = add('write')
+    await store.authenticate(key, 'write')
+    await clock.advance(59_999)
+    expect(store.authenticate(key, 'write')).toMatchObject({ kind: 'ok' })
+    expect(server.reads).toBe(1)
+    stored.revoked = true
+    await clock.advance(1)
+    expect(await store.authenticate(key, 'write')).toEqual({ kind: 'invalid' })
+    expect(server.reads).toBe(2)
+  })
+
+  it('refuses a text that is no key, a wrong secret and another kind without believing any of them', async () => {
+    const { store, add, server } = setup()
+    const { id } = add('write')
+    expect(store.authenticate('mr_w_nonsense', 'write')).toEqual({ kind: 'invalid' })
+    expect(server.reads).toBe(0)
+    const withId = generateApiKey('write', (bytes) => Buffer.alloc(bytes, 1))
+    expect(withId.id).not.toBe(id)
+    expect(await store.authenticate(withId.key, 'write')).toEqual({ kind: 'invalid' })
+  })
+
+  it('refuses the id of a key with the secret of another', async () => {
+    const { clock, postgres } = setup()
+    const real = generateApiKey('write', (bytes) => Buffer.alloc(bytes, 1))
+    const forged = generateApiKey('write', (bytes) => (bytes === 8 ? Buffer.alloc(8, 1) : Buffer.alloc(bytes, 2)))
+    const row = { id: real.id, project_id: 'shop', kind: 'write', expires_at: null, stale_use: false }
+    const query = async () => [{ ...row, digest: digestSecret(pepper, real.secret) }]
+    const store = createKeyStore({
+      postgres: { ...postgres, query } as Queryable,
+      pepper,
+      clock,
+      log: createSilentLogger()
+    })
+    expect(forged.id).toBe(real.id)
+    expect(await store.authenticate(forged.key, 'write')).toEqual({ kind: 'invalid' })
+    expect(await store.authenticate(real.key, 'write')).toMatchObject({ kind: 'ok' })
+  })
+
+  it('remembers a wrong key for five seconds only', async () => {
+    const { store, server, clock } = setup()
+    const { key } = generateApiKey('write')
+    expect(await store.authenticate(key, 'write')).toEqual({ kind: 'invalid' })
+    await clock.advance(4_999)
+    expect(store.authenticate(key, 'write')).toEqual({ kind: 'invalid' })
+    expect(server.reads).toBe(1)
+    await clock.advance(1)
+    await store.authenticate(key, 'write')
+    expect(server.reads).toBe(2)
+  })
+
+  it('asks once for many requests with the same key', async () => {
+    const { store, add, server } = setup()
+    const { key } = add('write')
+    const decisions = await Promise.all([1, 2, 3].map(async () => await store.authenticate(key, 'write')))
+    expect(decisions.map(({ kind }) => kind)).toEqual(['ok', 'ok', 'ok'])
+    expect(server.reads).toBe(1)
+  })
+
+  it('expires a key at its time, in memory too', async () => {
+    const { store, add, clock } = setup()
+    const { key } = add('write', new Date(clock.now() + 10_000))
+    expect(await store.authenticate(key, 'write')).toMatchObject({ kind: 'ok' })
+    await clock.advance(10_000)
+    expect(store.authenticate(key, 'write')).toEqual({ kind: 'invalid' })
+  })
+
+  it('writes the last use only when the table says that an hour has passed', async () => {
+    const { store, add, server, clock } = setup()
+    const { key, id, stored } = add('write')
+    await store.authenticate(key, 'write')
+    expect(server.touched).toEqual([])
+    stored.stale_use = true
+    await clock.advance(60_000)
+    await store.authenticate(key, 'write')
+    expect(server.touched).toEqual([id])
+  })
+})
+
+describe('authenticate without PostgreSQL', () => {
+  it('believes a key it has seen for a day and no longer', async () => {
+    const { store, add, server, clock } = setup()
+    const { key } = add('write')
+    await store.authenticate(key, 'write')
+    server.mode = 'down'
+    await clock.advance(day - 1)
+    expect(await store.authenticate(key, 'write')).toMatchObject({ kind: 'ok' })
+    await clock.advance(1)
+    expect(await store.authenticate(key, 'write')).toEqual({ kind: 'unavailable' })
+  })
+
+  it('calls a key it has never seen unavailable, not invalid, and one it knew to be wrong as well', async () => {
+    const { store, add, server, clock } = setup()
+    const wrong = generateApiKey('write')
+    await store.authenticate(wrong.key, 'write')
+    server.mode = 'down'
+    expect(await store.authenticate(add('write').key, 'write')).toEqual({ kind: 'unavailable' })
+    await clock.advance(5_000)
+    expect(await store.authenticate(wrong.key, 'write')).toEqual({ kind: 'unavailable' })
+  })
+
+  it('leaves the server alone for a second after a failure, then finds it again', async () => {
+    const { store, add, server, clock } = setup()
+    const { key } = add('write')
+    server.mode = 'down'
+    await store.authenticate(key, 'write')
+    server.mode = 'up'
+    await clock.advance(999)
+    expect(await store.authenticate(key, 'write')).toEqual({ kind: 'unavailable' })
+    expect(server.reads).toBe(1)
+    await clock.advance(1)
+    expect(await store.authenticate(key, 'write')).toMatchObject({ kind: 'ok' })
+  })
+
+  it('waits one second for a server that hangs', async () => {
+    const { store, add, server, clock } = setup()
+    const { key } = add('write')
+    await store.authenticate(key, 'write')
+    server.mode = 'hangs'
+    await clock.advance(60_000)
+    const decision = Promise.resolve(store.authenticate(key, 'write'))
+    await clock.advance(1_000)
+    expect(await decision).toMatchObject({ kind: 'ok' })
+  })
+
+  it('does not let wrong keys push out good ones', async () => {
+    const { store, add, server, clock } = setup({ maxEntries: 2 })
+    const { key } = add('write')
+    await store.authenticate(key, 'write')
+    for (let guess = 0; guess < 5; guess++) await store.authenticate(generateApiKey('write').key, 'write')
+    server.mode = 'down'
+    await clock.advance(60_000)
+    expect(await store.authenticate(key, 'write')).toMatchObject({ kind: 'ok' })
+  })
+})

@@ -1,0 +1,24 @@
+import { describe, expect, it } from 'vitest'
+import { splitStatements } from './sql-statements.ts'
+
+describe('splitStatements', () => {
+  it.each([
+    ['two statements', 'SELECT 1; SELECT 2', ['SELECT 1', 'SELECT 2']],
+    ['an end without a semicolon and empty statements', ';;SELECT 1;\n;', ['SELECT 1']],
+    ['a semicolon in a string', "SELECT ';' ; SELECT 2", ["SELECT ';'", 'SELECT 2']],
+    ['an escaped quote', "SELECT '\\';' ; SELECT 2", ["SELECT '\\';'", 'SELECT 2']],
+    ['a backslash before the closing quote', "SELECT '\\\\'; SELECT ';'", ["SELECT '\\\\'", "SELECT ';'"]],
+    ['a doubled quote', "SELECT 'a'';b'; SELECT 2", ["SELECT 'a'';b'", 'SELECT 2']],
+    ['quoted names', 'SELECT `a;b`, "c;d"; SELECT 2', ['SELECT `a;b`, "c;d"', 'SELECT 2']],
+    ['a line comment inside', 'SELECT 1 -- a; b\n+ 1; SELECT 2', ['SELECT 1 -- a; b\n+ 1', 'SELECT 2']],
+    ['comments around', '-- first; still\n/* ; */ SELECT 1; -- last;', ['SELECT 1']],
+    ['a quote in a comment', "-- don't\nSELECT 1; SELECT 2", ['SELECT 1', 'SELECT 2']],
+    ['a comment mark in a string', "SELECT '--'; SELECT 2", ["SELECT '--'", 'SELECT 2']],
+    ['a hash comment', '# a; b\nSELECT 1', ['SELECT 1']],
+    ['a heredoc', 'SELECT $a$ ; $b$ ; $a$; SELECT 2', ['SELECT $a$ ; $b$ ; $a$', 'SELECT 2']],
+    ['an unclosed string', "SELECT 'a; b", ["SELECT 'a; b"]],
+    ['nothing', ' -- nothing\n', []]
+  ])('%s', (_what, sql, statements) => {
+    expect(splitStatements(sql)).toEqual(statements)
+  })
+})
