@@ -1,10 +1,11 @@
 // The broker's jars from Maven Central, downloaded once for all stacks of the repository. The folder gets its name when
 // it is complete, so a killed download is never taken for a finished one.
 import { createHash } from 'node:crypto'
-import { access, cp, mkdir, readFile, rename, rm } from 'node:fs/promises'
+import { cp, mkdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '@millrace/kernel'
 import { repositoryRoot, toolsFolder } from './layout.ts'
+import { exists, partialOf } from './partial.ts'
 import { runTool } from './run-tool.ts'
 
 const kafkaFolder = join(repositoryRoot, 'infra', 'local', 'kafka')
@@ -21,8 +22,7 @@ export async function kafkaJars(options: { log: (line: string) => void; signal: 
   const folder = join(toolsFolder, `kafka-${version}-${digest}`)
   if (await exists(folder)) return folder
   options.log(`getting Kafka ${version} from Maven Central`)
-  const partial = `${folder}.${process.pid}.partial`
-  await rm(partial, { recursive: true, force: true })
+  const partial = await partialOf(folder)
   await mkdir(partial, { recursive: true })
   await cp(pom, join(partial, 'pom.xml'))
   const copy = ['dependency:copy-dependencies', `-DoutputDirectory=${partial}`, '-DincludeScope=runtime']
@@ -33,11 +33,4 @@ export async function kafkaJars(options: { log: (line: string) => void; signal: 
     if (!(await exists(folder))) throw new AppError('PIPE_STACK', `could not create ${folder}`, { cause: error })
   })
   return folder
-}
-
-function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false
-  )
 }

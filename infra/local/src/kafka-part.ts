@@ -1,11 +1,13 @@
 // Kafka as a part: one KRaft node on a JRE, its settings written anew before every start.
-import { access, mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { kafkaJars, kafkaLogSettings } from './kafka-jars.ts'
 import { kafkaProperties } from './kafka-properties.ts'
+import type { KafkaNode } from './kafka-properties.ts'
 import { kafkaAnswers } from './kafka-ready.ts'
 import { layout } from './layout.ts'
+import { exists, partialOf } from './partial.ts'
 import type { Part } from './part.ts'
 import type { PartContext } from './parts.ts'
 import { runTool } from './run-tool.ts'
@@ -28,11 +30,8 @@ export function createKafkaPart({ dataDir, ports, log }: PartContext): Part {
       const jars = await kafkaJars({ log, signal })
       const classPath = join(jars, '*')
       await mkdir(folder, { recursive: true })
+      if (!(await exists(dataFolder))) await format({ folder, dataFolder, node, classPath, signal })
       await writeFile(settings, kafkaProperties({ node, nodes: [node], dataFolder }))
-      if (!(await isFormatted(dataFolder))) {
-        const format = ['kafka.tools.StorageTool', 'format', '--ignore-formatted', '-t', clusterId(), '-c', settings]
-        await runTool('java', ['-XX:TieredStopAtLevel=1', '-cp', classPath, ...format], { signal })
-      }
       const heap = ['-Xms128m', '-Xmx512m', '-XX:+ExitOnOutOfMemoryError']
       const logging = [`-Dlog4j2.configurationFile=${kafkaLogSettings}`]
       return {
@@ -45,15 +44,27 @@ export function createKafkaPart({ dataDir, ports, log }: PartContext): Part {
   }
 }
 
+interface FormatOptions {
+  readonly folder: string
+  readonly dataFolder: string
+  readonly node: KafkaNode
+  readonly classPath: string
+  readonly signal: AbortSignal
+}
+
+/** Makes the broker's folder aside and renames it when complete: half a format is never taken for a whole one. */
+async function format({ folder, dataFolder, node, classPath, signal }: FormatOptions): Promise<void> {
+  const partial = await partialOf(dataFolder)
+  const settings = join(folder, 'format.properties')
+  await writeFile(settings, kafkaProperties({ node, nodes: [node], dataFolder: partial }))
+  const tool = ['kafka.tools.StorageTool', 'format', '-t', clusterId(), '-c', settings]
+  await runTool('java', ['-XX:TieredStopAtLevel=1', '-cp', classPath, ...tool], { signal })
+  await rename(partial, dataFolder)
+  await rm(settings)
+}
+
 /** 16 random bytes the way Kafka writes a UUID. Ids that begin with a dash are refused by its command line. */
 function clusterId(): string {
   const id = randomBytes(16).toString('base64url')
   return id.startsWith('-') ? clusterId() : id
-}
-
-function isFormatted(dataFolder: string): Promise<boolean> {
-  return access(join(dataFolder, 'meta.properties')).then(
-    () => true,
-    () => false
-  )
 }

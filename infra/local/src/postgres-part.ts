@@ -1,8 +1,9 @@
 // PostgreSQL as a part, from the machine's own binaries. The cluster is made once, aside, and renamed when complete.
-import { access, chown, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { chown, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError, systemClock } from '@millrace/kernel'
 import type { Part } from './part.ts'
+import { exists, partialOf } from './partial.ts'
 import type { PartContext } from './parts.ts'
 import { postgresPlace } from './postgres-place.ts'
 import type { PostgresPlace } from './postgres-place.ts'
@@ -62,8 +63,7 @@ interface ClusterTools {
 }
 
 async function createCluster({ binaries, place, cluster, signal }: ClusterTools, password: string): Promise<void> {
-  const partial = `${cluster}.partial`
-  await rm(partial, { recursive: true, force: true })
+  const partial = await partialOf(cluster)
   await mkdir(place.folder, { recursive: true })
   const passwordFile = join(place.folder, 'initial-password')
   await writeFile(passwordFile, password, { mode: 0o600 })
@@ -111,11 +111,4 @@ function startupMessage(): Buffer {
   const body = Buffer.from(`\0\0\0\0\0\x03\0\0user\0${postgresName}\0database\0${postgresName}\0\0`, 'latin1')
   body.writeInt32BE(body.length, 0)
   return body
-}
-
-function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false
-  )
 }

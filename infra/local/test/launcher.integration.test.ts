@@ -214,6 +214,19 @@ describe('starting and ending', () => {
     expect(stack.endpoints.DATABASE_URL.split('@')[0]).toBe(attached.endpoints.DATABASE_URL.split('@')[0])
   })
 
+  test('recovers a folder whose launcher was killed in the middle of its first start', async () => {
+    const dataDir = await temporaryFolder()
+    const fixture = fileURLToPath(new URL('fixture-stack-launcher.ts', import.meta.url))
+    const launcher = spawn(process.execPath, [fixture, dataDir], { stdio: 'ignore' })
+    onTestFinished(() => stackWipe(dataDir))
+    await expect.poll(() => existsSync(layout.record(dataDir, 'redis-state')), { timeout: 10_000 }).toBe(true)
+    launcher.kill('SIGKILL')
+    await once(launcher, 'exit')
+    expect(existsSync(layout.endpoints(dataDir))).toBe(false)
+    await using stack = await startStack({ dataDir, ports: 'ephemeral' })
+    expect(running(pidsOf(stack))).toHaveLength(partNames.length)
+  })
+
   test('runs in the background, from a folder that PostgreSQL cannot reach, and is wiped whole', async () => {
     const home = await temporaryFolder(0o700)
     onTestFinished(() => rm(home, { recursive: true }))
