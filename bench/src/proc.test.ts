@@ -54,7 +54,11 @@ describe('treeCpuMs', () => {
 
   it('counts a process once when two roots reach it', () => {
     expect(treeCpuMs([10, 11], processes)).toBe(23)
-    expect(treeOf([12, 20], processes).map(({ pid }) => pid).sort()).toEqual([12, 20])
+    expect(
+      treeOf([12, 20], processes)
+        .map(({ pid }) => pid)
+        .sort()
+    ).toEqual([12, 20])
   })
 
   it('ignores a root that is gone', () => {
