@@ -27,7 +27,8 @@ export function addTopicsCommands(program: Command, context: CliContext): void {
     examples: ['npx millrace topics list', "npx millrace topics list --json | jq '.[].topic'"]
   }).action(async ({ json, dataDir }: CommonOptions) => {
     await using stack = new AsyncDisposableStack()
-    const topics = await listTopics(await openAdmin(context, dataDir, stack))
+    const topics = [...(await listTopics(await openAdmin(context, dataDir, stack)))]
+    topics.sort((left, right) => (left.topic < right.topic ? -1 : 1))
     print(terminal, json, topics, () => renderTopics(topics, terminal.colour))
   })
 

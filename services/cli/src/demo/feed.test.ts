@@ -71,6 +71,15 @@ describe('startFeed', () => {
     await feed[Symbol.asyncDispose]()
   })
 
+  it('goes on while one event is still being stored, and repeats that one later', async () => {
+    const answers = [new Response('{"code":"in_progress"}', { status: 503, headers: { 'retry-after': '2' } })]
+    const { feed, clock, sent } = createWorld(1, () => answers.shift() ?? status(202))
+    await clock.advance(3_000)
+    expect(sent.map(({ body }) => body)).toEqual(['1', '2', '1', '3'])
+    expect(feed.counts()).toEqual({ accepted: 3, duplicate: 0, refused: 0, waits: 1 })
+    await feed[Symbol.asyncDispose]()
+  })
+
   it('never repeats what was refused for good', async () => {
     const codes = [409, 422, 400]
     const { feed, clock, sent } = createWorld(1, () => status(codes.shift() ?? 202))

@@ -40,6 +40,9 @@ export interface RunOptions extends CommonOptions {
   readonly seed: number
 }
 
+/** A worker that was killed is replaced as soon as its group lets go of it: on one machine that may be soon. */
+const localSettings = { SESSION_TIMEOUT_MS: '10000' }
+
 /** What the steps of one run share. */
 interface Run {
   readonly context: CliContext
@@ -112,6 +115,7 @@ async function run(all: Run): Promise<void> {
       pepper,
       folder: folder.stack,
       ports: ports.services,
+      env: localSettings,
       signal,
       onEvent: (event) => tell(event, say)
     })
