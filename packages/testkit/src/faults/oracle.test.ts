@@ -63,6 +63,7 @@ describe('judge', () => {
       letters: 1,
       visibleCopies: 0,
       unknown: 0,
+      unchecked: 0,
       unresolved: 0
     })
   })
@@ -94,6 +95,7 @@ describe('judge', () => {
     expect(problems({ ledger })).toEqual(['INV-2 accepted again after it was acknowledged'])
     expect(problems({ ledger }, { produceRetries: 0, lostMarks: true })).toEqual([])
     expect(problems({ ledger: [...sound.ledger, entry('a', { kind: 'repeat', status: 409 })] })).toEqual([])
+    expect(problems({ ledger, log: [...sound.log, logged('a', 3, { unchecked: true })] })).toEqual([])
   })
 
   it('sees refused input in the log and in the sinks', () => {

@@ -80,6 +80,8 @@ export interface Figures {
   readonly visibleCopies: number
   /** Attempts after which nobody knew whether the event is stored. */
   readonly unknown: number
+  /** Records stored without a deduplication check, because its store did not answer in time. */
+  readonly unchecked: number
   readonly unresolved: number
 }
 
@@ -107,7 +109,9 @@ export function judge(evidence: Evidence, allowance: Allowance = none): Verdict 
     unexplained(evidence, clients, copies),
     allowance.produceRetries
   )
-  if (!allowance.lostMarks) report('INV-2', 'accepted again after it was acknowledged', clients.acceptedAgain)
+  const unchecked = new Set(evidence.log.flatMap((fact) => (fact.unchecked && fact.eventId) || []))
+  const again = clients.acceptedAgain.filter((id) => !unchecked.has(id))
+  if (!allowance.lostMarks) report('INV-2', 'accepted again after it was acknowledged', again)
   report(
     'edge',
     'refused, but in the log',
@@ -136,6 +140,7 @@ export function judge(evidence: Evidence, allowance: Allowance = none): Verdict 
         .filter((sink) => sink.copies === 'once')
         .reduce((sum, { ids }) => sum + [...ids.values()].filter((count) => count > 1).length, 0),
       unknown: evidence.ledger.filter(isUnknown).length,
+      unchecked: evidence.log.filter((fact) => fact.unchecked).length,
       unresolved: clients.unresolved.length
     }
   }

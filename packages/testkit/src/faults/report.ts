@@ -12,6 +12,7 @@ const columns = [
   ['letters', (result) => figure(result, 'letters')],
   ['refused', (result) => figure(result, 'refused')],
   ['unknown', (result) => figure(result, 'unknown')],
+  ['unchecked', (result) => figure(result, 'unchecked')],
   ['unresolved', (result) => figure(result, 'unresolved')],
   ['seconds', ({ seconds }) => seconds.toFixed(1)]
 ] as const satisfies readonly (readonly [string, (result: CaseResult) => string])[]
