@@ -1,0 +1,64 @@
+// A stack of the benchmark's own: fresh data, free ports, one project. Nothing of a developer's stack is touched.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { kafkaFields, load } from '@millrace/config'
+import { openKafka } from '@millrace/kafka'
+import { createSilentLogger } from '@millrace/observability'
+import { startStack } from '@millrace/local-stack/stack'
+import type { Endpoints } from '@millrace/local-stack/endpoints'
+import { createProject } from '@millrace/operations/projects'
+import { ensureTopics, loadTopicDeclaration } from '@millrace/operations/topics'
+import { schemasFolder } from '@millrace/operations/migrate'
+import { migratePostgres } from '@millrace/stores/migrations'
+import { openPostgres } from '@millrace/stores/postgres'
+
+export interface BenchStack extends AsyncDisposable {
+  readonly endpoints: Endpoints
+  /** Folder for logs of services. */
+  readonly folder: string
+  readonly pepper: string
+  readonly writeKey: string
+  /** Processes of the stack. */
+  pids(): readonly number[]
+}
+
+const pepper = 'the-pepper-of-a-benchmark'
+
+/** Starts the stack and creates the project `bench`; `log` is told each step. */
+export async function openBenchStack(log: (line: string) => void): Promise<BenchStack> {
+  await using opening = new AsyncDisposableStack()
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-'))
+  opening.defer(() => rmSync(folder, { recursive: true, force: true }))
+  const stack = opening.use(await startStack({ dataDir: join(folder, 'stack'), ports: 'ephemeral', log }))
+  const writeKey = await createBenchProject(stack.endpoints)
+  const opened = opening.move()
+  return {
+    endpoints: stack.endpoints,
+    folder,
+    pepper,
+    writeKey,
+    pids: () => stack.parts.flatMap(({ pid }) => (pid === undefined ? [] : [pid])),
+    [Symbol.asyncDispose]: () => opened.disposeAsync()
+  }
+}
+
+async function createBenchProject(endpoints: Endpoints): Promise<string> {
+  const log = createSilentLogger()
+  const url = endpoints.DATABASE_DIRECT_URL
+  await migratePostgres({ url, folder: new URL('postgres/', schemasFolder), log })
+  await using kafka = await openKafka(load(kafkaFields, endpoints), { log, clientId: 'bench' })
+  await using postgres = await openPostgres({ url, poolSize: 1, log, name: 'bench' })
+  const admin = await kafka.admin()
+  const declaration = await loadTopicDeclaration()
+  const { writeKey } = await createProject(
+    {
+      postgres,
+      pepper,
+      actor: 'cli:bench',
+      ensureTopics: (project) => ensureTopics({ admin, declaration, profile: 'local', projects: [project] })
+    },
+    { projectId: 'bench' }
+  )
+  return writeKey
+}
