@@ -14,7 +14,7 @@ export interface ScriptCall {
 export interface RedisScript<T> {
   /** Throws PIPE_REDIS_UNAVAILABLE or PIPE_REDIS_REFUSED. */
   run(call: ScriptCall): Promise<T>
-  /** All calls in one write. One outcome per call in order; throws only when nothing was sent. */
+  /** All calls in one write. One outcome per call, in order; never throws for what Redis does. */
   runAll(calls: readonly ScriptCall[]): Promise<readonly ScriptOutcome<T>[]>
 }
 

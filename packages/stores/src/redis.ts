@@ -21,7 +21,7 @@ export interface Redis extends AsyncDisposable {
   readonly client: Client | Cluster
   /** Sends one command. Replies are strings, numbers, arrays and null. Throws PIPE_REDIS_UNAVAILABLE or _REFUSED. */
   command(name: string, ...args: readonly RedisArg[]): Promise<unknown>
-  /** Sends many commands in one write; each has its own reply or AppError. Throws only when nothing was sent. */
+  /** Sends many commands in one write; each has its own reply or AppError, all of them when nothing could be sent. */
   pipeline(commands: readonly (readonly [name: string, ...args: RedisArg[]])[]): Promise<readonly RedisReply[]>
   /** Resolves when a round trip succeeded. */
   ping(): Promise<void>

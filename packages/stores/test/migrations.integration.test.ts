@@ -1,0 +1,143 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { eventColumns } from '@millrace/contracts'
+import { createSilentLogger } from '@millrace/observability'
+import { openTestDatabases } from '@millrace/testkit/test-databases'
+import type { TestDatabases } from '@millrace/testkit/test-databases'
+import { openClickhouse } from '../src/clickhouse.ts'
+import { migrateClickhouse, migratePostgres } from '../src/migrations.ts'
+import { openPostgres } from '../src/postgres.ts'
+import { splitStatements } from '../src/sql-statements.ts'
+
+const log = createSilentLogger()
+const schemas = new URL('../../../schemas/', import.meta.url)
+let databases: TestDatabases
+let directory: string
+
+beforeEach(async () => {
+  databases = await openTestDatabases('migrations')
+  directory = await mkdtemp(join(tmpdir(), 'millrace-migrations-'))
+  return async () => {
+    await databases[Symbol.asyncDispose]()
+    await rm(directory, { recursive: true })
+  }
+})
+
+const folder = (): URL => pathToFileURL(`${directory}/`)
+const write = (name: string, sql: string): Promise<void> => writeFile(join(directory, name), sql)
+const postgres = () => migratePostgres({ url: databases.databaseUrl, folder: folder(), log })
+const clickhouse = () => migrateClickhouse({ url: databases.clickhouseUrl, folder: folder(), log })
+
+describe('migratePostgres', () => {
+  it('applies each file once, in order, however many processes start together', async () => {
+    await write('0001_a.sql', 'CREATE TABLE a (id int); INSERT INTO a VALUES (1);')
+    await write('0002_b.sql', 'INSERT INTO a VALUES (2)')
+    const runs = await Promise.all([postgres(), postgres(), postgres()])
+    expect(runs.map(({ length }) => length).sort()).toEqual([0, 0, 2])
+    await using database = await openPostgres({ url: databases.databaseUrl, poolSize: 1, log, name: 'test' })
+    expect(await database.query('SELECT id FROM a ORDER BY id')).toEqual([{ id: 1 }, { id: 2 }])
+  })
+
+  it('leaves nothing of a file that fails, and goes on from there', async () => {
+    await write('0001_a.sql', 'CREATE TABLE a (id int)')
+    await write('0002_b.sql', 'CREATE TABLE b (id int); SELECT 1 / 0;')
+    await expect(postgres()).rejects.toMatchObject({ code: 'PIPE_POSTGRES_REFUSED' })
+    await write('0002_b.sql', 'CREATE TABLE b (id int)')
+    expect(await postgres()).toEqual(['0002_b.sql'])
+  })
+
+  it('refuses to go on when an applied file was changed', async () => {
+    await write('0001_a.sql', 'CREATE TABLE a (id int)')
+    await postgres()
+    await write('0001_a.sql', 'CREATE TABLE a (id bigint)')
+    await expect(postgres()).rejects.toMatchObject({
+      code: 'PIPE_MIGRATION_DRIFT',
+      details: { migration: '0001_a.sql' }
+    })
+  })
+
+  it('makes an audit log that takes rows and never changes them', async () => {
+    await migratePostgres({ url: databases.databaseUrl, folder: new URL('postgres/', schemas), log })
+    await using database = await openPostgres({ url: databases.databaseUrl, poolSize: 1, log, name: 'test' })
+    await database.query("INSERT INTO audit_log (actor, action, subject) VALUES ('t', 'x', 'y')")
+    for (const change of ["UPDATE audit_log SET actor = 'z'", 'DELETE FROM audit_log', 'TRUNCATE audit_log']) {
+      await expect(database.query(change)).rejects.toMatchObject({ code: 'PIPE_POSTGRES_REFUSED' })
+    }
+    expect(await database.query('SELECT actor FROM audit_log')).toEqual([{ actor: 't' }])
+  })
+})
+
+describe('migrateClickhouse', () => {
+  it('makes the database, applies each file once, and completes one that was killed in the middle', async () => {
+    const whole = "CREATE TABLE IF NOT EXISTS a (s String DEFAULT ';') ENGINE = MergeTree ORDER BY s;\n"
+    await write('0001_a.sql', `${whole}SELECT throwIf(1)`)
+    await expect(clickhouse()).rejects.toMatchObject({ code: 'PIPE_CLICKHOUSE_QUERY' })
+    await write('0001_a.sql', `${whole}CREATE TABLE IF NOT EXISTS b (s String) ENGINE = MergeTree ORDER BY s`)
+    expect(await clickhouse()).toEqual(['0001_a.sql'])
+    expect(await clickhouse()).toEqual([])
+    await write('0001_a.sql', whole)
+    await expect(clickhouse()).rejects.toMatchObject({ code: 'PIPE_MIGRATION_DRIFT' })
+  })
+})
+
+describe('the schemas of this version', () => {
+  it('bear a second run of every ClickHouse statement, as a kill in the middle makes it', async () => {
+    const files = { url: databases.clickhouseUrl, folder: new URL('clickhouse/', schemas), log }
+    const names = await migrateClickhouse(files)
+    await using database = await openClickhouse({ url: databases.clickhouseUrl, log, applicationName: 'test' })
+    for (const name of names) {
+      const statements = splitStatements(await readFile(new URL(name, files.folder), 'utf8'))
+      for (const statement of statements) await database.command(statement)
+    }
+    await database.command('TRUNCATE TABLE schema_migrations')
+    expect(await migrateClickhouse(files)).toEqual(names)
+  })
+})
+
+describe('events_raw and events', () => {
+  const stack = new AsyncDisposableStack()
+  let url: string
+  beforeAll(async () => {
+    url = stack.use(await openTestDatabases('events')).clickhouseUrl
+    await migrateClickhouse({ url, folder: new URL('clickhouse/', schemas), log })
+  })
+  afterAll(() => stack.disposeAsync())
+
+  const columnsOf = async (table: string): Promise<readonly (readonly string[])[]> => {
+    await using database = await openClickhouse({ url, log, applicationName: 'test' })
+    const columns = await database.rows<{ name: string; type: string }>(`DESCRIBE TABLE ${table}`)
+    return columns.map(({ name, type }) => [name, type])
+  }
+  const declared = eventColumns.map(({ name, type }) => [name, type])
+
+  it('has exactly the columns of the row, in its order', async () => {
+    expect(await columnsOf('events_raw')).toEqual(declared)
+  })
+
+  it('shows all of them but the version', async () => {
+    expect(await columnsOf('events')).toEqual(declared.filter(([name]) => name !== 'version'))
+  })
+
+  it('shows an event once, in its copy of the highest version, however often it was inserted', async () => {
+    await using database = await openClickhouse({ url, log, applicationName: 'test' })
+    const row = { projectId: 'p', eventType: 'buy', eventId: 'e1', timestamp: '2026-03-01 10:00:00.000' }
+    const insert = (rows: readonly object[]): Promise<void> => {
+      const body = Buffer.from(rows.map((copy) => JSON.stringify(copy)).join('\n'))
+      const columns = ['projectId', 'eventType', 'eventId', 'timestamp', 'offset', 'version']
+      return database.insertLines('events_raw', columns, body, { settings: { insert_deduplicate: 0 } })
+    }
+    const copies = [
+      { ...row, offset: 5, version: '18014398509481985' },
+      { ...row, offset: 9, version: '18014398509481984' },
+      { ...row, eventId: 'e2', timestamp: '2026-02-28 23:59:59.999', offset: 6, version: '1' }
+    ]
+    for (let time = 0; time < 3; time++) await insert(copies)
+    expect(await database.rows('SELECT eventId, offset, timestamp FROM events ORDER BY eventId')).toEqual([
+      { eventId: 'e1', offset: '5', timestamp: '2026-03-01 10:00:00.000' },
+      { eventId: 'e2', offset: '6', timestamp: '2026-02-28 23:59:59.999' }
+    ])
+  })
+})
