@@ -140,11 +140,11 @@ async function pump(connection: Connection, direction: Direction, rules: RuleSet
     tail = tail.then(async () => {
       const before = connection.seen[direction]
       connection.seen[direction] += chunk.length
-      const { bytes, then } = await deliver(connection, direction, rules, { chunk, before, arrivedMs })
+      const { bytes, next } = await deliver(connection, direction, rules, { chunk, before, arrivedMs })
       held -= chunk.length
       if (!ended && bytes.length > 0 && !to.write(bytes)) await once(to, 'drain')
-      if (then === 'reset') throw new Error('reset by rule')
-      if (then === 'end' && !ended) {
+      if (next === 'reset') throw new Error('reset by rule')
+      if (next === 'end' && !ended) {
         ended = true
         to.end()
       }
@@ -165,7 +165,7 @@ interface Arrival {
 
 interface Delivery {
   readonly bytes: Buffer
-  readonly then: 'go on' | 'reset' | 'end'
+  readonly next: 'go on' | 'reset' | 'end'
 }
 
 const nothing = Buffer.alloc(0)
@@ -186,15 +186,15 @@ async function deliver(
   if (direction === 'up') connection.eating ??= rules.eats(chunk)
   else if (connection.eating !== undefined) {
     rules.act(connection.eating)
-    return { bytes: nothing, then: 'reset' }
+    return { bytes: nothing, next: 'reset' }
   }
   const hit = rules.reached(direction, before, chunk.length)
-  if (hit === undefined) return { bytes: chunk, then: 'go on' }
+  if (hit === undefined) return { bytes: chunk, next: 'go on' }
   const keep = Math.max(0, hit.afterBytes - before)
   if (hit.kind === 'garbage') {
     const noise = Buffer.from(chunk)
     for (let index = keep; index < noise.length; index++) noise[index] = (noise[index] ?? 0) ^ (0x5a + (index % 64))
-    return { bytes: noise, then: 'go on' }
+    return { bytes: noise, next: 'go on' }
   }
-  return { bytes: chunk.subarray(0, keep), then: hit.kind === 'cut' ? 'reset' : 'end' }
+  return { bytes: chunk.subarray(0, keep), next: hit.kind === 'cut' ? 'reset' : 'end' }
 }
