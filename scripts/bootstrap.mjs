@@ -92,11 +92,21 @@ const bin = join(root, 'node_modules', '.bin')
 const child = spawn(join(bin, 'node'), [...entry, ...rest], {
   cwd: root,
   stdio: 'inherit',
-  env: { ...process.env, PATH: `${bin}:${process.env.PATH}` }
+  env: { ...process.env, PATH: `${bin}:${process.env.PATH}`, MILLRACE_PARENT_PID: String(process.pid) }
 })
-// Ctrl-C reaches the whole process group: the task stops in its own order and this process waits for it. A SIGTERM
-// reaches this process alone and is handed on.
-process.on('SIGINT', () => {})
+// Ctrl-C reaches the whole process group: the task stops in its own order and this process waits for it. A signal to
+// this process alone is handed on; `start` takes two at the same moment for one.
+process.on('SIGINT', () => task === 'start' && child.kill('SIGINT'))
 process.on('SIGTERM', () => child.kill('SIGTERM'))
+// A killed npm hands nothing on: its end is noticed here, as `start` notices the end of this process.
+const parent = process.ppid
+if (task === 'start' && process.env.npm_lifecycle_event !== undefined) {
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(watch)
+    child.kill('SIGTERM')
+  }, 1_000)
+  watch.unref()
+}
 child.on('error', (error) => fail(`could not start the pinned Node: ${error.message}; remove node_modules and repeat`))
 child.on('exit', (code) => process.exit(code ?? 1))

@@ -23,11 +23,11 @@ if (process.versions.node === pinned) {
   const bin = join(root, 'node_modules/.bin')
   const child = spawn(join(bin, 'node'), [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
     stdio: 'inherit',
-    env: { ...process.env, PATH: `${bin}:${process.env.PATH}` }
+    env: { ...process.env, PATH: `${bin}:${process.env.PATH}`, MILLRACE_PARENT_PID: String(process.pid) }
   })
-  // Ctrl-C reaches the child by itself: this process waits for its orderly end. SIGTERM is handed on.
-  process.on('SIGINT', () => {})
-  process.on('SIGTERM', () => child.kill('SIGTERM'))
+  // The child stops in its own order and this process waits for it. Signals are handed on; of a Ctrl-C, which reaches
+  // both, the child gets two at the same moment and takes them for one.
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => child.kill(name))
   child.on('error', (error) => {
     process.stderr.write(`millrace: could not start the pinned Node: ${error.message}; run \`npm run setup\`\n`)
     process.exit(1)

@@ -9,6 +9,8 @@ export interface StopSignals extends Disposable {
 
 const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const watchEveryMs = 1_000
+/** A Ctrl-C may arrive more than once: from the terminal, and handed on by npm and the bootstrap. */
+const sameRequestMs = 200
 
 /**
  * Listens from now on. `onSecond` runs at the second signal. `parentPid` is the process that started this one and waits
@@ -22,9 +24,12 @@ export function listenForStop(options: {
   const { parentPid, clock, onSecond } = options
   const stop = new AbortController()
   const watching = new AbortController()
+  let askedAtMs = 0
   const ask = (reason: string): void => {
-    if (stop.signal.aborted) onSecond()
-    else stop.abort(reason)
+    if (!stop.signal.aborted) {
+      askedAtMs = clock.monotonic()
+      stop.abort(reason)
+    } else if (clock.monotonic() - askedAtMs >= sameRequestMs) onSecond()
   }
   const handlers = names.map((name) => [name, () => ask(name)] as const)
   for (const [name, handler] of handlers) process.on(name, handler)
