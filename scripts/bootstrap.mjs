@@ -58,6 +58,16 @@ function pnpm() {
   return binary
 }
 
+/** The parent of a process where the system tells it in /proc, else nothing. */
+function parentOf(pid) {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]
+  } catch {
+    return ''
+  }
+}
+
 /** A digest of everything an install depends on. */
 function lockDigest() {
   const hash = createHash('sha256')
@@ -98,11 +108,13 @@ const child = spawn(join(bin, 'node'), [...entry, ...rest], {
 // this process alone is handed on; `start` takes two at the same moment for one.
 process.on('SIGINT', () => task === 'start' && child.kill('SIGINT'))
 process.on('SIGTERM', () => child.kill('SIGTERM'))
-// A killed npm hands nothing on: its end is noticed here, as `start` notices the end of this process.
-const parent = process.ppid
+// A killed npm hands nothing on: its end is noticed here, as `start` notices the end of this process. npm is the parent,
+// or behind the shell that is.
+const callers = () => `${process.ppid} ${parentOf(process.ppid)}`
+const before = callers()
 if (task === 'start' && process.env.npm_lifecycle_event !== undefined) {
   const watch = setInterval(() => {
-    if (process.ppid === parent) return
+    if (callers() === before) return
     clearInterval(watch)
     child.kill('SIGTERM')
   }, 1_000)

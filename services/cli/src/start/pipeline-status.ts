@@ -38,7 +38,8 @@ export async function readPipelineStatus(admin: Admin, groups: readonly string[]
       accepted += end
       for (const [group, committed] of offsets) {
         const position = committed.get(partition) ?? start
-        lag.set(group, (lag.get(group) ?? 0n) + end - position)
+        // Commits are read after the ends, so a position may be ahead of them.
+        lag.set(group, (lag.get(group) ?? 0n) + (end > position ? end - position : 0n))
         if (group === landingGroup) landed += position
       }
     }
