@@ -12,6 +12,7 @@ import { ensureTopics, loadTopicDeclaration } from '@millrace/operations/topics'
 import { schemasFolder } from '@millrace/operations/migrate'
 import { migratePostgres } from '@millrace/stores/migrations'
 import { openPostgres } from '@millrace/stores/postgres'
+import { openRedis } from '@millrace/stores/redis'
 
 export interface BenchStack extends AsyncDisposable {
   readonly endpoints: Endpoints
@@ -19,10 +20,13 @@ export interface BenchStack extends AsyncDisposable {
   readonly folder: string
   readonly pepper: string
   readonly writeKey: string
+  readonly versions: Readonly<Record<string, string>>
   /** Processes of the stack. */
   pids(): readonly number[]
 }
 
+/** The version that infra/local/kafka/pom.xml pins. */
+const kafkaVersion = '4.3.1'
 const pepper = 'the-pepper-of-a-benchmark'
 
 /** Starts the stack and creates the project `bench`; `log` is told each step. */
@@ -32,12 +36,14 @@ export async function openBenchStack(log: (line: string) => void): Promise<Bench
   opening.defer(() => rmSync(folder, { recursive: true, force: true }))
   const stack = opening.use(await startStack({ dataDir: join(folder, 'stack'), ports: 'ephemeral', log }))
   const writeKey = await createBenchProject(stack.endpoints)
+  const versions = { kafka: kafkaVersion, redis: await redisVersion(stack.endpoints) }
   const opened = opening.move()
   return {
     endpoints: stack.endpoints,
     folder,
     pepper,
     writeKey,
+    versions,
     pids: () => stack.parts.flatMap(({ pid }) => (pid === undefined ? [] : [pid])),
     [Symbol.asyncDispose]: () => opened.disposeAsync()
   }
@@ -61,4 +67,10 @@ async function createBenchProject(endpoints: Endpoints): Promise<string> {
     { projectId: 'bench' }
   )
   return writeKey
+}
+
+async function redisVersion(endpoints: Endpoints): Promise<string> {
+  const url = endpoints.REDIS_DEDUP_URL
+  await using redis = await openRedis({ url, role: 'dedup', log: createSilentLogger(), requirePolicy: 'now' })
+  return /redis_version:(\S+)/.exec(String(await redis.command('INFO', 'server')))?.[1] ?? 'unknown'
 }

@@ -6,7 +6,7 @@ import { ratios, summarise } from './statistics.ts'
 import type { Summary } from './statistics.ts'
 
 /** More foreign load or stolen time than this share of the machine makes a result unfit to publish. */
-export const maxDisturbance = 0.1
+const maxDisturbance = 0.1
 
 /** A comparison of two variants by events per CPU second. */
 export interface Comparison {

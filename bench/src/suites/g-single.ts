@@ -1,6 +1,5 @@
 // G-single: what a single event costs at the edge, in CPU of the gateway, against Fastify that answers 202 and does
 // nothing. Every 202 of the gateway was acknowledged by a real Kafka and deduplicated by a real Redis.
-import { execFileSync } from 'node:child_process'
 import fastifyPackage from 'fastify/package.json' with { type: 'json' }
 import { startServices } from '@millrace/local-stack/supervisor'
 import { openBenchStack } from '../bench-stack.ts'
@@ -49,12 +48,8 @@ async function open(settings: BenchSettings, log: (line: string) => void): Promi
       variant('raw fastify', reference.url, () => reference.pid, settings.seed)
     ],
     otherPids: stack.pids,
-    versions: { fastify: fastifyPackage.version, redis: redisVersion(), kafka: '4.3.1' },
+    versions: { fastify: fastifyPackage.version, ...stack.versions },
     settings: { workload: 'W1', connections: settings.connections, acks: 'all', partitions: 4, dedup: 'lease' },
     [Symbol.asyncDispose]: () => opened.disposeAsync()
   }
-}
-
-function redisVersion(): string {
-  return /v=([\d.]+)/.exec(execFileSync('redis-server', ['--version'], { encoding: 'utf8' }))?.[1] ?? 'unknown'
 }

@@ -2,7 +2,7 @@
 // on: `accepted` and `duplicate` mean stored on all in-sync replicas, anything else means "not known to be stored".
 import { randomUUIDv7 } from 'node:crypto'
 import { decodeEvent, defaultEventLimits, spliceRawEvent } from '@millrace/contracts'
-import type { EventDecision, EventRefusal } from '@millrace/contracts'
+import type { EventRefusal } from '@millrace/contracts'
 import type { Clock } from '@millrace/kernel'
 import type { Faults } from '@millrace/service'
 import type { Dedup, Hold } from './dedup.ts'
@@ -26,7 +26,7 @@ export type Acceptance =
     }
 
 /** Why an event has to be sent again. Closed: it is a metric label. */
-export type RetryReason = UnavailableReason | 'in_progress' | 'unknown' | 'broker_refused'
+type RetryReason = UnavailableReason | 'in_progress' | 'unknown' | 'broker_refused'
 
 /** Takes one event of `project` from its bytes to its answer. */
 export type AcceptEvent = (project: string, body: Buffer, origin: Origin) => Promise<Acceptance>
@@ -65,7 +65,13 @@ export function createAcceptEvent(deps: AcceptDeps): AcceptEvent {
 
     const { hold } = admission
     if (!hold.checked) deps.onUnchecked()
-    const value = toRawValue(project, body, decision, eventId, now, origin)
+    const value = spliceRawEvent(body, {
+      projectId: project,
+      receivedAt: new Date(now).toISOString(),
+      eventId: generatedId ? eventId : undefined,
+      ip: origin.ip,
+      userAgent: origin.userAgent
+    })
     const unchecked = hold.checked ? {} : { headers: uncheckedHeaders }
     await faults.at('gateway.before-produce')
     const outcome = await publisher.publish({
@@ -80,23 +86,6 @@ export function createAcceptEvent(deps: AcceptDeps): AcceptEvent {
     await faults.at('gateway.before-reply')
     return acceptance
   }
-}
-
-function toRawValue(
-  project: string,
-  body: Buffer,
-  { event }: Extract<EventDecision, { ok: true }>,
-  eventId: string,
-  now: number,
-  origin: Origin
-): Buffer {
-  return spliceRawEvent(body, {
-    projectId: project,
-    receivedAt: new Date(now).toISOString(),
-    eventId: event.eventId === undefined ? eventId : undefined,
-    ip: origin.ip,
-    userAgent: origin.userAgent
-  })
 }
 
 /** Ends the hold as the outcome demands: commit after an ack, release after a refusal, and neither when in doubt. */

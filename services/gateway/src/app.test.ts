@@ -139,7 +139,7 @@ describe('the response table', () => {
       expect(response.json()).toEqual(row.reply)
     } else {
       expect(response.headers['content-type']).toBe('application/problem+json; charset=utf-8')
-      const { status, code, pointer, eventId } = response.json() as Row
+      const { status, code, pointer, eventId } = response.json<Row>()
       expect({ status, code, pointer, eventId }).toEqual({
         status: row.status,
         code: row.code,
@@ -156,7 +156,7 @@ describe('bad input', () => {
   it.each(badInputs)('answers $status $code to $name, publishes nothing, and takes the next event', async (bad) => {
     const { send, published, holds } = setup()
     const response = await send(bad.body)
-    const { status, code, pointer } = response.json() as { status: number; code: string; pointer?: string }
+    const { status, code, pointer } = response.json<{ status: number; code: string; pointer?: string }>()
     expect({ status: response.statusCode, body: { status, code, pointer: pointer ?? null } }).toEqual({
       status: bad.status,
       body: { status: bad.status, code: bad.code, pointer: bad.pointer }
@@ -185,7 +185,7 @@ describe('the gateway', () => {
   it('makes an eventId where there is none, stores it and says that a repeat is not recognised', async () => {
     const { send, published } = setup()
     const response = await send('{"eventType":"a"}')
-    const { status, eventId, hint } = response.json() as { status: string; eventId: string; hint: string }
+    const { status, eventId, hint } = response.json<{ status: string; eventId: string; hint: string }>()
     expect(response.statusCode).toBe(202)
     expect(status).toBe('accepted')
     expect(eventId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/)

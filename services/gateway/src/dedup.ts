@@ -86,13 +86,22 @@ export function createDedup(deps: DedupDeps): Dedup {
     }
   }
 
+  // One timer for all marks of a turn: under load a turn ends the waiting of dozens of requests.
+  let limit: Promise<void> | undefined
+  const waitLimit = (): Promise<void> => {
+    if (limit !== undefined) return limit
+    const { promise, resolve } = Promise.withResolvers<void>()
+    clock.timer(settings.commitWaitMs, resolve)
+    setImmediate(() => (limit = undefined))
+    limit = promise
+    return promise
+  }
+
   const commit = async (slot: DedupSlot): Promise<void> => {
     const written = commitUntilDone(slot)
     commits.add(written)
     void written.then(() => commits.delete(written))
-    const { promise, resolve } = Promise.withResolvers<void>()
-    using _timer = clock.timer(settings.commitWaitMs, resolve)
-    await Promise.race([written, promise])
+    await Promise.race([written, waitLimit()])
   }
 
   const hold = (slot: DedupSlot, token: string, checked: boolean): Hold => ({

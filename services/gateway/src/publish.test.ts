@@ -64,7 +64,7 @@ const event = (eventId: string, more: Partial<OutgoingEvent> = {}): OutgoingEven
 
 /** Collects outcomes as they arrive, so that a test can say what has been answered so far. */
 function answers() {
-  const seen: Record<string, PublishOutcome['kind'] | string> = {}
+  const seen: Record<string, string> = {}
   const track = (name: string, outcome: Promise<PublishOutcome>): void => {
     void outcome.then((settled) => {
       seen[name] = settled.kind === 'unavailable' ? settled.reason : settled.kind
