@@ -1,3 +1,4 @@
+export { adminLater } from './admin-later.ts'
 export { createMemoryCluster } from './memory-cluster.ts'
 export type { MemoryClient, MemoryCluster } from './memory-cluster.ts'
 export type { CommitFault, MemoryFaults, ProduceFault } from './memory-faults.ts'

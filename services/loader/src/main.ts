@@ -1,7 +1,7 @@
 // loader: inserts every event of the raw log into ClickHouse. Wiring only.
 import { letterTopic, rawTopicsOf, redriveTopic } from '@millrace/contracts'
 import { startConsumer, topicFamily } from '@millrace/consumer'
-import { openKafka } from '@millrace/kafka'
+import { adminLater, openKafka } from '@millrace/kafka'
 import { isTransient } from '@millrace/kernel'
 import { bindMetrics } from '@millrace/observability'
 import { errorFields, runService } from '@millrace/service'
@@ -31,7 +31,7 @@ await runService(
       log.warn(errorFields(error), 'clickhouse does not answer, its table is checked later')
     })
     const kafka = stack.use(await openKafka(config, { log, clientId: 'loader' }))
-    const admin = stack.use(await kafka.admin())
+    const admin = adminLater(kafka)
     const producer = stack.use(await kafka.producer())
     const load = createLoad({ clickhouse, checkTable, metrics: bindMetrics(loaderMetrics, registry), clock, faults })
     const consumer = stack.use(

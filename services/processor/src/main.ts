@@ -1,7 +1,7 @@
 // processor: enriches raw events into `events.processed.{project}` and sets aside what is not an event. Wiring only.
 import { letterTopic, rawTopicsOf, redriveTopic } from '@millrace/contracts'
 import { startConsumer, topicFamily } from '@millrace/consumer'
-import { openKafka } from '@millrace/kafka'
+import { adminLater, openKafka } from '@millrace/kafka'
 import { bindMetrics } from '@millrace/observability'
 import { runService } from '@millrace/service'
 import { processorRules, processorSpec } from './config.ts'
@@ -13,7 +13,7 @@ await runService(
   { name: 'processor', spec: processorSpec, rules: processorRules },
   async ({ config, log, registry, clock, stack, signal, faults, version }) => {
     const kafka = stack.use(await openKafka(config, { log, clientId: 'processor' }))
-    const admin = stack.use(await kafka.admin())
+    const admin = adminLater(kafka)
     const producer = stack.use(await kafka.producer())
     const consumer = stack.use(
       await startConsumer(
