@@ -170,6 +170,18 @@ describe('authenticate without PostgreSQL', () => {
     expect(await store.authenticate(wrong.key, 'write')).toEqual({ kind: 'unavailable' })
   })
 
+  it('does not bring a key back to life that it has found revoked', async () => {
+    const { store, add, server, clock } = setup()
+    const { key, stored } = add('write')
+    await store.authenticate(key, 'write')
+    stored.revoked = true
+    await clock.advance(60_000)
+    expect(await store.authenticate(key, 'write')).toEqual({ kind: 'invalid' })
+    server.mode = 'down'
+    await clock.advance(5_000)
+    expect(await store.authenticate(key, 'write')).toEqual({ kind: 'unavailable' })
+  })
+
   it('leaves the server alone for a second after a failure, then finds it again', async () => {
     const { store, add, server, clock } = setup()
     const { key } = add('write')
