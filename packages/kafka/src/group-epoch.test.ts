@@ -9,12 +9,10 @@ const newEpoch = () => createGroupEpoch({ memberId: 'm', generationId: 3, assign
 test('takes a batch only when it was fetched from where the epoch stands', () => {
   const epoch = newEpoch()
   expect(epoch.take(p0, 0n, 5n)).toBe(false)
-  epoch.start(
-    new Map([
-      ['t:0', 0n],
-      ['t:1', 9n]
-    ])
-  )
+  epoch.move(p0, 0n)
+  epoch.move(p1, 9n)
+  expect(epoch.take(p0, 0n, 5n)).toBe(false)
+  epoch.start()
   expect(epoch.take(p0, 0n, 5n)).toBe(true)
   expect(epoch.take(p0, 0n, 5n)).toBe(false)
   expect(epoch.take(p0, 7n, 9n)).toBe(false)
@@ -24,31 +22,24 @@ test('takes a batch only when it was fetched from where the epoch stands', () =>
 
 test('takes nothing of a paused partition and nothing after its end', () => {
   const epoch = newEpoch()
-  epoch.start(
-    new Map([
-      ['t:0', 0n],
-      ['t:1', 0n]
-    ])
-  )
+  epoch.move(p0, 0n)
+  epoch.move(p1, 0n)
+  epoch.start()
   epoch.setPaused(p0, true)
   expect(epoch.take(p0, 0n, 1n)).toBe(false)
   epoch.setPaused(p0, false)
   expect(epoch.take(p0, 0n, 1n)).toBe(true)
   epoch.end()
   expect(epoch.take(p1, 0n, 1n)).toBe(false)
-  epoch.start(new Map([['t:1', 0n]]))
+  epoch.start()
   expect(epoch.state()).toBe('over')
 })
 
-test('a position moved before the start stands over the one it is started with', () => {
+test('holds the partitions of its assignment and no others', () => {
   const epoch = newEpoch()
-  epoch.move(p0, 42n)
-  epoch.start(
-    new Map([
-      ['t:0', 0n],
-      ['t:1', 1n]
-    ])
-  )
-  expect([epoch.position(p0), epoch.position(p1)]).toEqual([42n, 1n])
-  expect([epoch.holds(p1), epoch.holds({ topic: 't', partition: 2 })]).toEqual([true, false])
+  expect([epoch.holds(p1), epoch.holds({ topic: 't', partition: 2 }), epoch.position(p0)]).toEqual([
+    true,
+    false,
+    undefined
+  ])
 })

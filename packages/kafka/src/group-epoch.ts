@@ -12,11 +12,11 @@ export interface GroupEpoch {
   readonly assignment: readonly TopicPartition[]
   readonly state: () => EpochState
   holds(partition: TopicPartition): boolean
-  /** Fetching begins at these positions; `starting` only. */
-  start(positions: ReadonlyMap<string, bigint>): void
+  /** Batches may be taken from now on; `starting` only. */
+  start(): void
   end(): void
   position(partition: TopicPartition): bigint | undefined
-  /** Moves the position; also before the start, where it overrides what `start` is given. */
+  /** Sets the position; the handlers may do so before the start. */
   move(partition: TopicPartition, offset: bigint): void
   /** Whether a batch fetched at `fetchedAt` continues this epoch; if so, the position moves to `nextOffset`. */
   take(partition: TopicPartition, fetchedAt: bigint, nextOffset: bigint): boolean
@@ -42,10 +42,8 @@ export function createGroupEpoch({ memberId, generationId, assignment }: EpochId
     assignment,
     state: () => state,
     holds: (partition) => held.has(partitionKey(partition)),
-    start(startPositions) {
-      if (state !== 'starting') return
-      state = 'active'
-      for (const [key, offset] of startPositions) if (!positions.has(key)) positions.set(key, offset)
+    start() {
+      if (state === 'starting') state = 'active'
     },
     end() {
       state = 'over'

@@ -21,6 +21,8 @@ export interface GroupOffsetsDeps {
 }
 
 export interface GroupOffsets {
+  /** Takes a member out of the group; one that the group does not know any more is no failure. */
+  leave(memberId: string): Promise<void>
   /** By partition key. Throws the client's error; a partition whose leader is unknown is PIPE_KAFKA_UNAVAILABLE. */
   read(partitions: readonly TopicPartition[]): Promise<ReadonlyMap<string, LogView>>
   /** `fenced` when the generation is over. Throws PIPE_KAFKA_UNAVAILABLE after a few attempts. */
@@ -46,6 +48,14 @@ export function createGroupOffsets({ cluster, groupId, clock }: GroupOffsetsDeps
     }
   }
   return {
+    async leave(memberId) {
+      try {
+        // The library has this request but leaves it out of its types.
+        await withCoordinator((broker) => (broker as Broker & LeaveGroup).leaveGroup({ groupId, memberId }))
+      } catch (error) {
+        if (classifyKafka(error).kind !== 'fenced') throw error
+      }
+    },
     async read(partitions) {
       if (partitions.length === 0) return new Map()
       const topics = [...groupByTopic(partitions)].map(([topic, own]) => ({
@@ -76,6 +86,10 @@ export function createGroupOffsets({ cluster, groupId, clock }: GroupOffsetsDeps
       }
     }
   }
+}
+
+interface LeaveGroup {
+  leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>
 }
 
 type TopicAnswer = { readonly topic: string; readonly partitions: readonly { partition: number; offset: string }[] }

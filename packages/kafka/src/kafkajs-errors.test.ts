@@ -1,6 +1,7 @@
 // The meaning of every error that the client can raise.
 import { createRequire } from 'node:module'
 import { AppError } from '@millrace/kernel'
+import type { ErrorCode } from '@millrace/kernel'
 import kafkajs from 'kafkajs'
 import { expect, test } from 'vitest'
 import { classifyCode, classifyKafka, layersOf, protocolErrors, toAppError } from './kafkajs-errors.ts'
@@ -84,4 +85,13 @@ test('errors become ours with the foreign code in the details', () => {
   const own = new AppError('PIPE_DEADLINE', 'x')
   expect(toAppError(own, 'testing')).toBe(own)
   expect(toAppError(createErrorFromCode(14), 'testing').details).toEqual({ kafka: 'GROUP_LOAD_IN_PROGRESS' })
+})
+
+test('errors of ours keep their meaning', () => {
+  const meaning = (code: ErrorCode) => classifyKafka(new AppError(code, 'x')).kind
+  expect((['PIPE_KAFKA_UNAVAILABLE', 'PIPE_TOPIC_MISSING', 'PIPE_KAFKA_FATAL'] as const).map(meaning)).toEqual([
+    'unavailable',
+    'missing',
+    'fatal'
+  ])
 })

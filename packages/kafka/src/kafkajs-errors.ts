@@ -113,6 +113,10 @@ const connectCodes: ReadonlySet<string> = new Set([
 
 /** What `error`, or the error that it wraps, means. */
 export function classifyKafka(error: unknown): KafkaFailure {
+  if (error instanceof AppError) {
+    if (error.class === 'transient') return { ...unavailable, code: error.code }
+    if (error.code === 'PIPE_TOPIC_MISSING') return { ...missing, code: error.code }
+  }
   for (const layer of layersOf(error)) {
     const found = meaningOf(layer)
     if (found !== undefined) return found

@@ -32,6 +32,7 @@ export function startMember(options: GroupOptions, handlers: GroupHandlers, deps
   const { clock, log } = deps
   const calls = createSerial()
   const stopping = new AbortController()
+  const ghosts = new Set<string>()
   let session: GroupSession | undefined
 
   const die = (error: unknown): void => {
@@ -64,7 +65,7 @@ export function startMember(options: GroupOptions, handlers: GroupHandlers, deps
   }
   /** One session; the error that ended it, or undefined when the topic list changed. */
   const live = async (topics: readonly string[]): Promise<Error | undefined> => {
-    const own = startSession({ client: deps.createClient(), topics, options, handlers, calls, clock, log })
+    const own = startSession({ client: deps.createClient(), topics, options, handlers, calls, clock, log, ghosts })
     session = own
     const over = new AbortController()
     try {
@@ -130,7 +131,8 @@ async function watchTopics(
       const now = await resolveTopics(options, deps)
       if (now.length !== topics.length || now.some((topic, index) => topic !== topics[index])) return
     } catch (error) {
-      deps.log.warn({ group: options.groupId, err: error }, 'topics could not be refreshed, keeping the known ones')
+      const { code } = classifyKafka(error)
+      deps.log.warn({ group: options.groupId, code }, 'topics could not be refreshed, keeping the known ones')
     }
   }
 }

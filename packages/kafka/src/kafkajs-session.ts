@@ -1,37 +1,30 @@
 // One life of the library's consumer with a fixed topic list: from connect to a crash or to close. Its owner makes a new
 // session when topics change or the cluster comes back; the library never restarts anything by itself.
 // Order of an assignment: beforeJoin (drain) -> GROUP_JOIN (everything paused) -> onAssigned -> seek -> fetching.
-import type { Batch, Cluster, Consumer, ConsumerGroupJoinEvent, EachBatchPayload, Kafka as KafkaJS } from 'kafkajs'
-import { AppError, backoffMs, toError } from '@millrace/kernel'
-import type { Clock } from '@millrace/kernel'
-import type { Logger } from '@millrace/observability'
+import type { Cluster, Consumer, ConsumerGroupJoinEvent, Kafka as KafkaJS } from 'kafkajs'
+import { AppError, toError } from '@millrace/kernel'
 import { within } from './bounded.ts'
-import { createGroupEpoch } from './group-epoch.ts'
-import type { GroupEpoch } from './group-epoch.ts'
+import type { EpochIdentity } from './group-epoch.ts'
 import { createGroupOffsets } from './group-offsets.ts'
-import type { GroupOffsets, LogView } from './group-offsets.ts'
 import { createAssigner } from './kafkajs-assigner.ts'
-import { classifyKafka } from './kafkajs-errors.ts'
-import { partitionKey } from './port.ts'
-import type { Commit, GroupHandlers, GroupOptions, TopicPartition } from './port.ts'
-import { fetchedAt, nextOffset, toRecordBatch } from './record-batch.ts'
-import type { Serial } from './serial.ts'
+import type { AssignerHooks } from './kafkajs-assigner.ts'
+import type { Commit, TopicPartition } from './port.ts'
+import { moveTo } from './session-context.ts'
+import type { SessionContext, SessionState } from './session-context.ts'
+import { createIntake } from './session-intake.ts'
+import { beginEpoch } from './session-start.ts'
 import { createWatchdog } from './watchdog.ts'
+import type { Watchdog } from './watchdog.ts'
 
-export interface SessionDeps {
+export interface SessionDeps extends Pick<SessionContext, 'options' | 'handlers' | 'calls' | 'clock' | 'log'> {
   readonly client: KafkaJS
   readonly topics: readonly string[]
-  readonly options: GroupOptions
-  readonly handlers: GroupHandlers
-  /** The member's queue of handler calls; outlives the session. */
-  readonly calls: Serial
-  readonly clock: Clock
-  readonly log: Logger
+  /** Ids of earlier sessions of this member that may not have left; they leave before this one joins. */
+  readonly ghosts: Set<string>
 }
 
 export interface GroupSession {
-  readonly topics: readonly string[]
-  /** Resolves with the reason when the session ended by itself; the member is no longer in the group then. */
+  /** Resolves with the reason when the session ended by itself. */
   readonly ended: Promise<Error>
   pause(partitions: readonly TopicPartition[]): void
   resume(partitions: readonly TopicPartition[]): void
@@ -44,214 +37,128 @@ export interface GroupSession {
 }
 
 const closeTimeoutMs = 10_000
-const readPolicy = { baseMs: 100, capMs: 2_000, jitter: 0.2 }
+const fetchLimitMs = 60_000
 
 /** Starts a session; failures to connect or join arrive through `ended`. */
 export function startSession(deps: SessionDeps): GroupSession {
-  const { topics, options, handlers, calls, clock, log } = deps
+  const { options, clock, log, topics, ghosts } = deps
   const { promise: ended, resolve: end } = Promise.withResolvers<Error>()
   const { promise: closing, resolve: startClosing } = Promise.withResolvers<void>()
-  let closed = false
-  let current: GroupEpoch | undefined
-  let delivered: GroupEpoch | undefined
-  let offsets: GroupOffsets | undefined
-  const probed = new Map<string, bigint>()
+  const fail = (error: unknown): void => end(fatal(`a handler of group ${options.groupId} failed`, error))
   const watchdog = createWatchdog({
     clock,
-    fetchLimitMs: 60_000,
+    fetchLimitMs,
     joinLimitMs: options.rebalanceTimeoutMs + options.sessionTimeoutMs,
-    onSilence: (ms) =>
-      end(new AppError('PIPE_KAFKA_FATAL', `the consumer of ${options.groupId} was silent for ${ms} ms`))
+    onSilence: (ms) => end(fatal(`the consumer of ${options.groupId} was silent for ${ms} ms`))
   })
-  const fail = (error: unknown): void =>
-    end(new AppError('PIPE_KAFKA_FATAL', 'a group handler failed', { cause: error }))
+  const state: SessionState = { current: undefined, delivered: undefined, closed: false }
+  const { consumer, cluster } = createConsumer(deps, { beforeJoin: () => drain() })
+  const offsets = createGroupOffsets({ cluster, groupId: options.groupId, clock })
+  const context: SessionContext = { ...deps, fetcher: consumer, offsets, state, fail }
+  const drain = (): Promise<void> => drainEpoch(context, watchdog, closing)
 
-  const drain = async (): Promise<void> => {
-    watchdog.joining()
-    const epoch = current
-    if (epoch === undefined || epoch.state() === 'over') return
-    epoch.end()
-    if (delivered !== epoch || closed) return
-    const { promise: budget, resolve: stopWaiting } = Promise.withResolvers<void>()
-    using _timer = clock.timer(Math.min(options.rebalanceTimeoutMs, options.sessionTimeoutMs) / 2, stopWaiting)
-    const revoking = calls.run(() => (current === epoch && !closed ? handlers.onRevoking() : undefined))
-    await Promise.race([revoking.catch(fail), budget, closing])
-  }
-  const consumer = createConsumer(deps, {
-    onCluster: (cluster) => {
-      offsets = createGroupOffsets({ cluster, groupId: options.groupId, clock })
-    },
-    beforeJoin: drain
-  })
-
-  const begin = ({ payload }: ConsumerGroupJoinEvent): void => {
-    if (closed) return
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
     watchdog.fetching()
-    const epoch = createGroupEpoch(toIdentity(payload))
-    current = epoch
-    probed.clear()
-    for (const { topic, partition } of epoch.assignment) consumer.pause([{ topic, partitions: [partition] }])
-    const { memberId, generationId, assignment } = epoch
+    const identity = toIdentity(payload)
+    ghosts.add(identity.memberId)
+    const { memberId, generationId, assignment } = identity
     log.info({ group: options.groupId, memberId, generationId, partitions: assignment.length }, 'joined the group')
-    activate(epoch).catch(fail)
-  }
-  const activate = async (epoch: GroupEpoch): Promise<void> => {
-    const [views, starts] = await Promise.all([
-      readViews(epoch, epoch.assignment),
-      calls.run(() => {
-        if (current !== epoch || closed) return undefined
-        delivered = epoch
-        return handlers.onAssigned(epoch.assignment)
-      })
-    ])
-    if (current !== epoch || closed || epoch.state() !== 'starting' || views === undefined || starts === undefined)
-      return
-    const positions = new Map<string, bigint>()
-    for (const partition of epoch.assignment) {
-      const view = views.get(partitionKey(partition))
-      if (view === undefined) continue
-      const wanted = epoch.position(partition) ?? starts.get(partitionKey(partition)) ?? startOf(view, options)
-      if (wanted < view.start) reportOutOfRange(epoch, partition, wanted, view.start)
-      positions.set(partitionKey(partition), wanted < view.start ? view.start : wanted)
-    }
-    epoch.start(positions)
-    for (const partition of epoch.assignment) {
-      const { topic, partition: id } = partition
-      consumer.seek({ topic, partition: id, offset: String(positions.get(partitionKey(partition)) ?? 0n) })
-      if (!epoch.isPaused(partition)) consumer.resume([{ topic, partitions: [id] }])
-    }
-  }
-  /** Tries until it succeeds or the epoch is over; undefined then. */
-  const readViews = async (
-    epoch: GroupEpoch,
-    partitions: readonly TopicPartition[]
-  ): Promise<ReadonlyMap<string, LogView> | undefined> => {
-    for (let attempt = 1; current === epoch && !closed; attempt++) {
-      try {
-        return await offsets?.read(partitions)
-      } catch (error) {
-        const { kind, code } = classifyKafka(error)
-        if (kind === 'fatal' && !(error instanceof AppError)) throw error
-        log.debug({ group: options.groupId, code }, 'reading offsets failed, trying again')
-        await clock.sleep(backoffMs(readPolicy, attempt))
-      }
-    }
-    return undefined
-  }
-  const reportOutOfRange = (epoch: GroupEpoch, partition: TopicPartition, asked: bigint, logStart: bigint): void => {
-    log.warn({ ...partition, requested: String(asked), logStart: String(logStart) }, 'position is out of the log')
-    const report = () => (current === epoch ? handlers.onOutOfRange(partition, asked, logStart) : undefined)
-    calls.run(report).catch(fail)
-  }
-  const moveTo = (epoch: GroupEpoch, partition: TopicPartition, offset: bigint): void => {
-    epoch.move(partition, offset)
-    consumer.seek({ topic: partition.topic, partition: partition.partition, offset: String(offset) })
-  }
-  /**
-   * A batch came from another position than ours: an old one in flight, a jump of the library after OFFSET_OUT_OF_RANGE,
-   * or records that readers never see. The log's range tells them apart; when in doubt the position is fetched again.
-   */
-  const reconcile = async (epoch: GroupEpoch, partition: TopicPartition, fetched: bigint): Promise<void> => {
-    const view = (await readViews(epoch, [partition]))?.get(partitionKey(partition))
-    const expected = epoch.position(partition)
-    if (view === undefined || expected === undefined || current !== epoch || epoch.state() !== 'active') return
-    if (expected === fetched) return
-    if (expected < view.start || expected > view.end) {
-      reportOutOfRange(epoch, partition, expected, view.start)
-      moveTo(epoch, partition, view.start)
-    } else if (fetched > expected && probed.get(partitionKey(partition)) === expected) {
-      moveTo(epoch, partition, fetched)
-    } else {
-      probed.set(partitionKey(partition), expected)
-      moveTo(epoch, partition, expected)
-    }
-  }
-  const eachBatch = async ({ batch, resolveOffset, isStale, isRunning }: EachBatchPayload): Promise<void> => {
-    const epoch = current
-    const partition = { topic: batch.topic, partition: batch.partition }
-    if (epoch === undefined || epoch.state() !== 'active' || !isRunning() || isStale() || epoch.isPaused(partition))
-      return
-    if (!epoch.take(partition, fetchedAt(batch), nextOffset(batch))) {
-      await reconcile(epoch, partition, fetchedAt(batch)).catch(fail)
-      return
-    }
-    resolveOffset(batch.lastOffset())
-    const taken = calls.run(() => hand(epoch, batch))
-    await Promise.race([taken.catch(fail), closing])
-  }
-  const hand = async (epoch: GroupEpoch, batch: Batch): Promise<void> => {
-    if (current === epoch && epoch.state() === 'active') await handlers.onBatch(toRecordBatch(batch))
-  }
-
-  consumer.on(consumer.events.GROUP_JOIN, begin)
+    beginEpoch(context, identity)
+  })
   consumer.on(consumer.events.CRASH, ({ payload }) => end(payload.error))
   for (const event of [consumer.events.FETCH_START, consumer.events.FETCH, consumer.events.HEARTBEAT] as const) {
     consumer.on(event, () => watchdog.touch())
   }
   const run = async (): Promise<void> => {
     await consumer.connect()
+    for (const memberId of ghosts) await offsets.leave(memberId)
+    ghosts.clear()
     await consumer.subscribe({ topics: [...topics], fromBeginning: true })
-    if (closed) return
+    if (state.closed) return
+    const eachBatch = createIntake(context, closing)
     await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, partitionsConsumedConcurrently: 1, eachBatch })
   }
   const running = run().catch((error: unknown) => end(toError(error)))
   void ended.then(() => {
-    current?.end()
+    state.current?.end()
     watchdog[Symbol.dispose]()
   })
+  return {
+    ended,
+    drain,
+    ...controls(context),
+    async close() {
+      state.closed = true
+      state.current?.end()
+      state.current = undefined
+      startClosing()
+      watchdog[Symbol.dispose]()
+      if ((await within(leave(consumer, running), closeTimeoutMs, clock)) !== true) {
+        log.warn({ group: options.groupId }, 'leaving the group failed or took too long; the broker expires the member')
+      }
+    }
+  }
+}
 
-  /** The epoch that the handlers know, if it is still the one that the group knows. */
-  const known = (): GroupEpoch | undefined => (delivered !== undefined && delivered === current ? delivered : undefined)
+/** Pause, resume, seek and commit of the epoch that the handlers know, if it is still the one that the group knows. */
+function controls(context: SessionContext): Pick<GroupSession, 'pause' | 'resume' | 'seek' | 'commit'> {
+  const { state, fetcher, offsets } = context
+  const known = () => (state.delivered !== undefined && state.delivered === state.current ? state.current : undefined)
   const setPaused = (partitions: readonly TopicPartition[], paused: boolean): void => {
     const epoch = known()
-    if (epoch === undefined || closed) return
     for (const partition of partitions) {
-      if (!epoch.holds(partition)) continue
+      if (epoch === undefined || !epoch.holds(partition)) continue
       epoch.setPaused(partition, paused)
       if (epoch.state() !== 'active') continue
       const one = [{ topic: partition.topic, partitions: [partition.partition] }]
-      if (paused) consumer.pause(one)
-      else consumer.resume(one)
+      if (paused) fetcher.pause(one)
+      else fetcher.resume(one)
     }
   }
   return {
-    topics,
-    ended,
     pause: (partitions) => setPaused(partitions, true),
     resume: (partitions) => setPaused(partitions, false),
     seek(partition, offset) {
       const epoch = known()
-      if (epoch === undefined || closed || !epoch.holds(partition)) return
-      if (epoch.state() === 'active') moveTo(epoch, partition, offset)
+      if (epoch === undefined || !epoch.holds(partition)) return
+      if (epoch.state() === 'active') moveTo(context, epoch, partition, offset)
       else epoch.move(partition, offset)
     },
     async commit(commits) {
-      const epoch = delivered
-      if (epoch === undefined || closed || offsets === undefined) return 'fenced'
+      const epoch = state.delivered
+      if (epoch === undefined || state.closed) return 'fenced'
       if (!commits.every((commit) => epoch.holds(commit))) return 'fenced'
       return commits.length === 0 ? 'committed' : await offsets.commit(epoch, commits)
-    },
-    drain,
-    async close() {
-      closed = true
-      current?.end()
-      current = undefined
-      startClosing()
-      watchdog[Symbol.dispose]()
-      await closeConsumer(consumer, running, clock, log)
     }
   }
 }
 
-interface ConsumerHooks {
-  readonly onCluster: (cluster: Cluster) => void
-  readonly beforeJoin: () => Promise<void>
+/** Ends the current epoch and waits for the handlers to let go of it, at most half of what the group would wait. */
+async function drainEpoch(context: SessionContext, watchdog: Watchdog, closing: Promise<void>): Promise<void> {
+  const { state, options, handlers, calls, clock, fail } = context
+  watchdog.joining()
+  const epoch = state.current
+  if (epoch === undefined || epoch.state() === 'over') return
+  epoch.end()
+  if (state.delivered !== epoch || state.closed) return
+  const revoking = calls.run(() => (state.current === epoch && !state.closed ? handlers.onRevoking() : undefined))
+  const budgetMs = Math.min(options.rebalanceTimeoutMs, options.sessionTimeoutMs) / 2
+  await within(Promise.race([revoking.catch(fail), closing]), budgetMs, clock)
 }
 
-function createConsumer({ client, options }: SessionDeps, hooks: ConsumerHooks): Consumer {
-  return client.consumer({
+interface OpenConsumer {
+  readonly consumer: Consumer
+  readonly cluster: Cluster
+}
+
+function createConsumer({ client, options }: SessionDeps, hooks: Omit<AssignerHooks, 'onCluster'>): OpenConsumer {
+  const found: { cluster?: Cluster } = {}
+  const onCluster = (cluster: Cluster): void => {
+    found.cluster = cluster
+  }
+  const consumer = client.consumer({
     groupId: options.groupId,
-    partitionAssigners: [createAssigner(hooks)],
+    partitionAssigners: [createAssigner({ ...hooks, onCluster })],
     allowAutoTopicCreation: false,
     metadataMaxAge: 10_000,
     sessionTimeout: options.sessionTimeoutMs,
@@ -262,15 +169,13 @@ function createConsumer({ client, options }: SessionDeps, hooks: ConsumerHooks):
     maxWaitTimeInMs: options.maxWaitMs,
     retry: { retries: 8, initialRetryTime: 100, maxRetryTime: 2_000, restartOnFailure: async () => false }
   })
+  if (found.cluster === undefined) throw fatal('the client made no assigner')
+  return { consumer, cluster: found.cluster }
 }
 
 type JoinPayload = ConsumerGroupJoinEvent['payload']
 
-function toIdentity(payload: JoinPayload): {
-  memberId: string
-  generationId: number
-  assignment: readonly TopicPartition[]
-} {
+function toIdentity(payload: JoinPayload): EpochIdentity {
   // Our kafkajs patch adds the generation to the event.
   const { memberId, generationId } = payload as JoinPayload & { readonly generationId: number }
   const assignment = Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
@@ -279,27 +184,19 @@ function toIdentity(payload: JoinPayload): {
   return { memberId, generationId, assignment }
 }
 
-function startOf({ committed, start, end }: LogView, { fallback }: GroupOptions): bigint {
-  if (committed !== undefined) return committed
-  return fallback === 'earliest' ? start : end
-}
-
-/** Leaving is bounded: a coordinator that does not answer expires the member by itself. */
-async function closeConsumer(consumer: Consumer, running: Promise<void>, clock: Clock, log: Logger): Promise<void> {
-  const leave = async (): Promise<void> => {
+/** True when the consumer left and disconnected. */
+async function leave(consumer: Consumer, running: Promise<void>): Promise<boolean> {
+  try {
     await consumer.disconnect()
     // A start that was under way when the first disconnect came finds itself running afterwards.
     await running
     await consumer.disconnect()
+    return true
+  } catch {
+    return false
   }
-  const left = leave().catch((error: unknown) => log.debug({ err: error }, 'leaving the group failed'))
-  if (
-    (await within(
-      left.then(() => true),
-      closeTimeoutMs,
-      clock
-    )) === undefined
-  ) {
-    log.warn('leaving the group took too long; the broker expires the member by itself')
-  }
+}
+
+function fatal(message: string, cause?: unknown): AppError {
+  return new AppError('PIPE_KAFKA_FATAL', message, cause === undefined ? {} : { cause })
 }
