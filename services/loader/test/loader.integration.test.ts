@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { dlqTopic, rawTopic } from '@millrace/contracts'
+import { dlqTopic, rawTopic, redriveTopic, rowVersion } from '@millrace/contracts'
 import type { Admin, Kafka, ProduceRecord, Producer } from '@millrace/kafka'
 import { createSilentLogger } from '@millrace/observability'
 import { openClickhouse } from '@millrace/stores/clickhouse'
@@ -8,7 +8,7 @@ import { testEndpoints } from '@millrace/testkit/endpoints'
 import { eventually } from '@millrace/testkit/eventually'
 import { openTcpProxy } from '@millrace/testkit/faults/tcp-proxy'
 import { openTestKafka } from '@millrace/testkit/test-kafka'
-import { uniqueProject } from '@millrace/testkit/unique'
+import { unique, uniqueProject } from '@millrace/testkit/unique'
 import { createProjectTopics, startWorker } from '@millrace/testkit/worker'
 
 const stack = new AsyncDisposableStack()
@@ -201,6 +201,68 @@ describe('loader', () => {
     proxy.clear()
     await eventuallyVisible(project, 100)
     expect((await admin.ranges(dlqTopic(project))).filter(({ end }) => end > 0n)).toEqual([])
+  })
+
+  it('gives a redriven event the place of the record that failed', async () => {
+    const project = uniqueProject('load')
+    const group = unique('load')
+    await createProjectTopics(admin, project)
+    await admin.createTopics([{ topic: redriveTopic(group), partitions: 1, replicationFactor: 1, config: {} }])
+    const letter = {
+      'dlq.id': `${group}:${rawTopic(project)}:3:41`,
+      'dlq.topic': rawTopic(project),
+      'dlq.partition': '3',
+      'dlq.offset': '41',
+      'dlq.append-time': '1780315200500',
+      'dlq.group': group,
+      'dlq.stage': 'handle',
+      'dlq.error-class': 'constraint',
+      'dlq.attempts': '4',
+      'dlq.first-failure': '1780315201000',
+      'dlq.last-failure': '1780315202000'
+    }
+    await producer.produce(redriveTopic(group), [{ ...event('e-1'), partition: 0, headers: letter }])
+    await using loader = await startWorker({ service: 'loader', project, group, env: { FLUSH_AFTER_MS: '100' } })
+    await eventuallyVisible(project, 1)
+    const columns = 'topic, partition, offset, appendedAt, latenessMs, toString(version) AS version'
+    const rows = await clickhouse.rows(`SELECT ${columns} FROM events_raw WHERE projectId = {project:String}`, {
+      project
+    })
+    expect(rows).toEqual([
+      {
+        topic: rawTopic(project),
+        partition: 3,
+        offset: '41',
+        appendedAt: '2026-06-01 12:00:00.500',
+        latenessMs: '500',
+        version: rowVersion(1, 1_780_315_200_500, 41n)
+      }
+    ])
+    expect(loader.group).toBe(group)
+  })
+
+  it('loses events with the planted bug, so these tests can see a loss', async () => {
+    const project = uniqueProject('load')
+    await createProjectTopics(admin, project)
+    const url = new URL(CLICKHOUSE_URL)
+    await using proxy = await openTcpProxy({ target: { host: url.hostname, port: Number(url.port) } })
+    url.port = String(proxy.port)
+    await using loader = await startWorker({
+      service: 'loader',
+      project,
+      env: { CLICKHOUSE_URL: url.href, FLUSH_AFTER_MS: '100', MILLRACE_PLANTED_BUG: 'loader-commit-before-insert' }
+    })
+    proxy.add({ kind: 'refuse' })
+    proxy.resetAll()
+    await produce(
+      project,
+      ids(100).map((id) => event(id))
+    )
+    await eventuallyCommitted(loader.group, project)
+    proxy.clear()
+    await produce(project, [event('marker-1')])
+    await eventually('the marker is visible', async () => (await visible(project)).ids > 0)
+    expect(await visible(project)).toEqual(all(1))
   })
 
   it('commits what it has inserted when it is stopped', async () => {
