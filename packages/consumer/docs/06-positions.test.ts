@@ -150,6 +150,22 @@ it('sets a refused row of such a sink aside by its letter first, and lets the po
   expect(stage.committed()).toBe(3n)
 })
 
+it('does not pass skipped records in front of a refused row without the sink', async () => {
+  const stage = await createStage()
+  const { sink, worker, startAt } = owningSink()
+  await stage.start(
+    (call) => {
+      if (call.texts.includes('b')) throw new AppError('PIPE_CLICKHOUSE_REFUSED', 'bad row')
+      return worker(call)
+    },
+    { startAt }
+  )
+  stage.append(0, 'skip', 'b', 'c')
+  await stage.advance(200)
+  expect([sink.landed, sink.position, sink.gaps]).toEqual([['c'], 3n, 0])
+  expect(stage.committed()).toBe(3n)
+})
+
 it('ends when such a sink calls a record dead after passing it: the letter could be lost', async () => {
   const stage = await createStage()
   const { consumer } = await stage.start(({ batch }) => batch.items.map(() => dead('size', new Error('no'))), {

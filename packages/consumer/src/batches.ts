@@ -307,7 +307,7 @@ export class Batches<Item> {
       behind.decoded = result.verdict
       behind.stage = 'handle'
     }
-    if (behind !== undefined) this.#release(truncate(flush, behind))
+    if (behind !== undefined) this.#release(truncate(flush, behind, this.#host.def.startAt !== undefined))
     if (flush.parts.length === 0) return void this.#flushes.delete(flush)
     flush.undelivered = handledDead(flush, this.#host.deps.clock.now())
     flush.afterLetters = 'commit'
@@ -345,7 +345,8 @@ export class Batches<Item> {
   #onLate(flush: Flush<Item>, result: StepResult): void {
     this.#stale.delete(flush)
     this.#host.report.stale()
-    if (!(this.#host.deps.planted?.has('consumer.ignore-epoch') ?? false) || result.step !== 'handle') return
+    if (!(this.#host.deps.planted?.has('consumer.ignore-epoch') ?? false)) return
+    if (result.step !== 'handle' || result.result.kind !== 'decided') return
     flush.step = 'commit'
     void runStep(this.#steps, flush)
   }

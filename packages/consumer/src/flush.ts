@@ -91,16 +91,18 @@ export function subBatch<Item>(batch: Batch<Item>, nexts: readonly bigint[], low
 
 /**
  * Cuts `flush` in front of `behind`, its first undecided item: parts before it are kept whole, its own part up to it,
- * and of the parts after it those without items. Returns the parts of which nothing is kept.
+ * and of the parts after it those without items. With `exactly` what lies between the last decided item and `behind`
+ * is cut off too: a sink that owns its position has not passed it. Returns the parts of which nothing is kept.
  */
-export function truncate<Item>(flush: Flush<Item>, behind: Entry<Item>): readonly Part<Item>[] {
+export function truncate<Item>(flush: Flush<Item>, behind: Entry<Item>, exactly: boolean): readonly Part<Item>[] {
   const released: Part<Item>[] = []
   const kept: Part<Item>[] = []
   let passed = false
   for (const part of flush.parts) {
-    const end = part.entries.findIndex((entry) => entry === behind || (passed && entry.decoded?.kind === 'item'))
+    let end = part.entries.findIndex((entry) => entry === behind || (passed && entry.decoded?.kind === 'item'))
     if (end >= 0) {
       passed = true
+      while (exactly && end > 0 && part.entries[end - 1]?.decoded?.kind !== 'item') end--
       part.entries = part.entries.slice(0, end)
       part.to = part.entries.at(-1)?.next ?? part.from
     }

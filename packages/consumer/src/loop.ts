@@ -8,7 +8,7 @@ import type { LoopEvent } from './loop-event.ts'
 import { createReport } from './report.ts'
 import type { Report } from './report.ts'
 
-const tickMs = 1_000
+const tickMs = 5_000
 /** The loop counts as dead when it did not tick for this long. */
 const deadAfterMs = 30_000
 /** Time for a worker to notice its aborted signal when a stop ran out of time. */
