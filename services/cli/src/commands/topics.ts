@@ -1,6 +1,5 @@
 // `millrace topics`: the declaration in topics.yaml against the cluster.
 import { AppError } from '@millrace/kernel'
-import type { Admin } from '@millrace/kafka'
 import { listProjects } from '@millrace/operations/projects'
 import {
   describeDifference,
@@ -15,6 +14,10 @@ import { openAdmin, openDatabase, topicProfile } from '../connections.ts'
 import type { CliContext, CommonOptions } from '../context.ts'
 import { print, toTable } from '../output.ts'
 import { addCommand, addGroup } from './command.ts'
+
+type TopicsOptions = CommonOptions & { readonly project?: string }
+
+const projectOption = ['--project <projectId>', 'only the topics of this project'] as const
 
 /** Adds `topics list|ensure|diff`. */
 export function addTopicsCommands(program: Command, context: CliContext): void {
@@ -36,39 +39,46 @@ export function addTopicsCommands(program: Command, context: CliContext): void {
     usage: 'ensure',
     description: 'create what is missing and reconcile settings; partitions only grow',
     examples: ['npx millrace topics ensure', 'TOPIC_PROFILE=production npx millrace topics ensure']
-  }).action(async ({ json, dataDir }: CommonOptions) => {
-    await using stack = new AsyncDisposableStack()
-    const admin = await openAdmin(context, dataDir, stack)
-    const ensured = await ensureTopics(await request(context, dataDir, admin, stack))
-    print(terminal, json, ensured, renderEnsured)
   })
+    .option(...projectOption)
+    .action(async ({ json, ...options }: TopicsOptions) => {
+      await using stack = new AsyncDisposableStack()
+      const ensured = await ensureTopics(await request(context, options, stack))
+      print(terminal, json, ensured, renderEnsured)
+    })
 
   addCommand(group, {
     usage: 'diff',
     description: 'what differs from topics.yaml; exit code 1 when anything does',
-    examples: ['npx millrace topics diff', 'npx millrace topics diff --json']
-  }).action(async ({ json, dataDir }: CommonOptions) => {
-    await using stack = new AsyncDisposableStack()
-    const admin = await openAdmin(context, dataDir, stack)
-    const differences = await diffTopics(await request(context, dataDir, admin, stack))
-    print(terminal, json, differences, renderDifferences)
-    if (differences.length > 0) {
-      const blocking = differences.some((difference) => difference.blocking)
-      const advice = blocking ? 'some cannot be reconciled: change topics.yaml' : 'run `npx millrace topics ensure`'
-      throw new AppError('PIPE_TOPIC_DRIFT', `${differences.length} difference(s) from topics.yaml; ${advice}`)
-    }
+    examples: ['npx millrace topics diff', 'npx millrace topics diff --project shop --json']
   })
+    .option(...projectOption)
+    .action(async ({ json, ...options }: TopicsOptions) => {
+      await using stack = new AsyncDisposableStack()
+      const differences = await diffTopics(await request(context, options, stack))
+      print(terminal, json, differences, renderDifferences)
+      if (differences.length > 0) throw drift(differences)
+    })
 }
 
-/** The topics that the projects in PostgreSQL need. */
+function drift(differences: readonly TopicDifference[]): AppError {
+  const blocking = differences.some((difference) => difference.blocking)
+  const advice = blocking ? 'some cannot be reconciled: change topics.yaml' : 'run `npx millrace topics ensure`'
+  return new AppError('PIPE_TOPIC_DRIFT', `${differences.length} difference(s) from topics.yaml; ${advice}`)
+}
+
+/** The topics that one project needs, or all projects in PostgreSQL. */
 async function request(
   context: CliContext,
-  dataDir: string,
-  admin: Admin,
+  { dataDir, project }: Omit<TopicsOptions, 'json'>,
   stack: AsyncDisposableStack
 ): Promise<TopicsRequest> {
-  const database = await openDatabase(context, dataDir, stack)
-  const projects = (await listProjects(database)).map(({ projectId }) => projectId)
+  const admin = await openAdmin(context, dataDir, stack)
+  const known = await listProjects(await openDatabase(context, dataDir, stack))
+  const projects = known.map(({ projectId }) => projectId).filter((id) => project === undefined || id === project)
+  if (project !== undefined && projects.length === 0) {
+    throw new AppError('PIPE_NOT_FOUND', `there is no project '${project}'`)
+  }
   return { admin, projects, declaration: await loadTopicDeclaration(), profile: topicProfile(context, dataDir) }
 }
 

@@ -25,6 +25,8 @@ function events(all: readonly DemoRequest[]): SeenEvent[] {
 }
 
 describe('createShop', () => {
+  const many = requests(40_000)
+
   it('repeats itself for a seed, and only for that seed', () => {
     expect(requests(2_000, 7)).toEqual(requests(2_000, 7))
     expect(requests(50, 7)).not.toEqual(requests(50, 8))
@@ -41,7 +43,7 @@ describe('createShop', () => {
   })
 
   it('repeats about 1 % of the events byte for byte and breaks about 0.5 %', () => {
-    const all = requests(40_000)
+    const all = many
     const bodies = new Set(all.filter(({ kind }) => kind === 'event').map(({ body }) => body))
     const copies = all.filter(({ kind }) => kind === 'duplicate')
     expect(copies.every(({ body }) => bodies.has(body))).toBe(true)
@@ -50,12 +52,12 @@ describe('createShop', () => {
   })
 
   it('gives every event an id of its own', () => {
-    const all = events(requests(40_000))
+    const all = events(many)
     expect(new Set(all.map(({ eventId }) => eventId)).size).toBe(all.length)
   })
 
   it('is a funnel: many views, fewer carts, fewer checkouts, some purchases', () => {
-    const all = events(requests(40_000))
+    const all = events(many)
     const share = (type: string): number => all.filter(({ eventType }) => eventType === type).length / all.length
     const funnel = ['product_view', 'add_to_cart', 'checkout', 'purchase'].map(share)
     expect(funnel).toEqual(funnel.toSorted((a, b) => b - a))
@@ -66,7 +68,7 @@ describe('createShop', () => {
 
   it('has visits of geometric length', () => {
     const lengths = new Map<string, number>()
-    for (const { sessionId } of events(requests(40_000))) lengths.set(sessionId, (lengths.get(sessionId) ?? 0) + 1)
+    for (const { sessionId } of events(many)) lengths.set(sessionId, (lengths.get(sessionId) ?? 0) + 1)
     const counts = [...lengths.values()]
     const mean = counts.reduce((sum, count) => sum + count, 0) / counts.length
     expect(mean).toBeGreaterThan(5)
@@ -81,7 +83,7 @@ describe('createShop', () => {
     const users = new Map<string, Set<string>>()
     const anonymousBefore = new Set<string>()
     const recognised = new Set<string>()
-    for (const { userId, anonymousId, sessionId } of events(requests(40_000))) {
+    for (const { userId, anonymousId, sessionId } of events(many)) {
       if (userId === undefined) anonymousBefore.add(sessionId)
       else {
         if (anonymousBefore.has(sessionId)) recognised.add(sessionId)

@@ -49,11 +49,11 @@ describe('renderStatus', () => {
   it('is one line with the rate since the status before', () => {
     const before = { status: { ...status, accepted: 12_305n }, agoMs: 2_000 }
     expect(renderStatus(status, before)).toBe(
-      'events accepted 12,345 (20/s)  |  landed 12,340  |  lag process 0, load 5  |  dead letters 2'
+      'accepted 12,345 (20/s) | landed 12,340 | lag process 0, load 5 | dead letters 2'
     )
   })
 
   it('has no rate without a status before', () => {
-    expect(renderStatus(status, undefined)).toContain('events accepted 12,345  |')
+    expect(renderStatus(status, undefined)).toContain('accepted 12,345 |')
   })
 })

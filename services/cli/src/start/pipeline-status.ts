@@ -58,9 +58,9 @@ export function renderStatus(
       ? ''
       : ` (${((Number(status.accepted - before.status.accepted) * 1_000) / before.agoMs).toFixed(0)}/s)`
   return [
-    `events accepted ${formatCount(status.accepted)}${perSecond}`,
+    `accepted ${formatCount(status.accepted)}${perSecond}`,
     `landed ${formatCount(status.landed)}`,
     `lag ${lag.join(', ')}`,
     `dead letters ${formatCount(status.deadLetters)}`
-  ].join('  |  ')
+  ].join(' | ')
 }
