@@ -16,10 +16,23 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
 }
 
-/** The default of a field as it would stand in an environment file; empty for secrets and required ones. */
+/** The default of a field as it would stand in an environment file; empty for a required one. */
 export function defaultText(field: Field<unknown>): string {
-  if (field.default === undefined) return ''
-  return Array.isArray(field.default) ? field.default.join(',') : String(field.default)
+  const value = field.default
+  if (value === undefined) return ''
+  if (Array.isArray(value)) return value.join(',')
+  if (typeof value !== 'number') return String(value)
+  if (field.type.startsWith('ms'))
+    return withUnit(value, ['d', 86_400_000], ['h', 3_600_000], ['m', 60_000], ['s', 1_000])
+  return field.type.startsWith('bytes')
+    ? withUnit(value, ['GiB', 1024 ** 3], ['MiB', 1024 ** 2], ['KiB', 1024])
+    : String(value)
+}
+
+/** `value` in the largest unit that divides it, as the fields read it back. */
+function withUnit(value: number, ...units: readonly (readonly [unit: string, factor: number])[]): string {
+  const fitting = units.find(([, factor]) => value > 0 && value % factor === 0)
+  return fitting === undefined ? String(value) : `${value / fitting[1]}${fitting[0]}`
 }
 
 /** `services/<name>/src/<file>` and `packages/<name>/src/<file>` modules that exist, by room name. */
