@@ -8,7 +8,7 @@ type Handle = (
 ) => Promise<readonly Outcome[]>
 
 /** Name of the bug in MILLRACE_PLANTED_BUG. */
-export const commitBeforeInsert = 'loader-commit-before-insert'
+const commitBeforeInsert = 'loader-commit-before-insert'
 
 /** `load`, or with the bug planted: answers done at once and inserts later, so a crash in between loses rows. */
 export function withPlantedBugs(load: Handle, planted: ReadonlySet<string>): Handle {
