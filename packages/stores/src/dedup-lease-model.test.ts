@@ -65,22 +65,19 @@ const lease: Protocol = (world, index) => {
       return [move(world, index, toldStored, { mark: 'committed' }), move(world, index, toldStored, unchecked)]
     case 'release':
       return [move(world, index, toldRetry, mark === index ? { mark: 'none' } : {}), move(world, index, toldRetry)]
-    default:
+    case 'over':
+    case undefined:
       return []
   }
 }
 
 /** The tempting mistake: the mark is set before the event is in the log, and never taken back. */
 const markFirst: Protocol = (world, index) => {
-  switch (world.attempts[index]?.at) {
-    case 'reserve':
-      if (world.mark === 'committed') return [move(world, index, toldStored)]
-      return [move(world, index, { at: 'produce', told: 'nothing' }, { mark: 'committed' })]
-    case 'produce':
-      return produced(world, index, toldStored, toldRetry)
-    default:
-      return []
-  }
+  const at = world.attempts[index]?.at
+  if (at === 'produce') return produced(world, index, toldStored, toldRetry)
+  if (at !== 'reserve') return []
+  if (world.mark === 'committed') return [move(world, index, toldStored)]
+  return [move(world, index, { at: 'produce', told: 'nothing' }, { mark: 'committed' })]
 }
 
 /** What can happen next in `world`: a step of an attempt, its death, the end of a lease, the loss of a mark. */
