@@ -2,6 +2,7 @@
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
 import { promisify } from 'node:util'
 import kafkajs from 'kafkajs'
+import type { CompressionTypes } from 'kafkajs'
 
 /** How a producer compresses its batches; consumers read all of them whatever is set here. */
 export type Compression = 'none' | 'gzip' | 'zstd'
@@ -10,14 +11,14 @@ const compress = promisify(zstdCompress)
 const decompress = promisify(zstdDecompress)
 const level1 = { params: { [constants.ZSTD_c_compressionLevel]: 1 } }
 
-const types: Readonly<Record<Compression, number>> = {
+const types: Readonly<Record<Compression, CompressionTypes>> = {
   none: kafkajs.CompressionTypes.None,
   gzip: kafkajs.CompressionTypes.GZIP,
   zstd: kafkajs.CompressionTypes.ZSTD
 }
 
 /** The client's number for a codec. */
-export function compressionType(compression: Compression): number {
+export function compressionType(compression: Compression): CompressionTypes {
   return types[compression]
 }
 

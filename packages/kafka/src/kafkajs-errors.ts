@@ -82,7 +82,7 @@ export const protocolErrors: ReadonlyMap<number, readonly [type: string, meaning
   [89, ['THROTTLING_QUOTA_EXCEEDED', unavailable]]
 ])
 
-const meaningByType: ReadonlyMap<string, Meaning> = new Map([...protocolErrors.values()])
+const meaningByType: ReadonlyMap<string, Meaning> = new Map(protocolErrors.values())
 
 /** Errors that the client makes itself. A closed connection or a timeout says nothing about what the broker did. */
 const meaningByName: ReadonlyMap<string, Meaning> = new Map([

@@ -1,7 +1,7 @@
 // The library's producer as our transport: explicit partitions, acks from all in-sync replicas, one attempt per call.
 // Not idempotent: its broker-side deduplication can swallow another message, and copies are removed downstream.
 import kafkajs from 'kafkajs'
-import type { Kafka as KafkaJS, Message, Producer as KafkaJSProducer } from 'kafkajs'
+import type { CompressionTypes, Kafka as KafkaJS, Message, Producer as KafkaJSProducer } from 'kafkajs'
 import type { Clock } from '@millrace/kernel'
 import type { Logger } from '@millrace/observability'
 import { within } from './bounded.ts'

@@ -18,7 +18,7 @@ test('hashes every tail length', () => {
 })
 
 test('gives text and its bytes the same partition, in range and spread out', () => {
-  const counts = new Array<number>(7).fill(0)
+  const counts = Array.from({ length: 7 }, () => 0)
   for (let index = 0; index < 7_000; index++) {
     const partition = partitionFor(`key-${index}`, 7)
     expect(partitionFor(Buffer.from(`key-${index}`), 7)).toBe(partition)
