@@ -71,7 +71,7 @@ interface Lease {
 function createConnection(
   { createClient, clock, log }: ProducerDeps,
   ackTimeoutMs: number,
-  compression: number
+  compression: CompressionTypes
 ): Connection {
   const open = (): Lease => ({ producer: newProducer(createClient()), connected: undefined, users: 0, retired: false })
   let lease = open()
