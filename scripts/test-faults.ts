@@ -14,6 +14,7 @@ import type { CaseResult, FaultSuite } from '@millrace/testkit/faults/fault-case
 import { groundSuite } from '@millrace/testkit/faults/ground/suite'
 import { isAsAsked, reportLines } from '@millrace/testkit/faults/report'
 import { planSuite, runSuite } from '@millrace/testkit/faults/run-suite'
+import { stopSignal } from './stop-signal.ts'
 
 const suites: readonly FaultSuite[] = [groundSuite]
 const folder = join(fileURLToPath(new URL('..', import.meta.url)), '.millrace', 'faults')
@@ -75,16 +76,8 @@ function toRecord(results: readonly CaseResult[], seed: number): unknown {
   return { at: new Date(systemClock.now()).toISOString(), commit, machine, seed, results }
 }
 
-const stopping = new AbortController()
-for (const name of ['SIGINT', 'SIGTERM'] as const) {
-  process.on(name, () => {
-    if (stopping.signal.aborted) process.exit(1)
-    say('stopping; once more to leave at once')
-    stopping.abort(new Error(name))
-  })
-}
 try {
-  process.exitCode = await main(process.argv.slice(2), stopping.signal)
+  process.exitCode = await main(process.argv.slice(2), stopSignal(say))
 } catch (error) {
   process.stderr.write(`millrace: ${error instanceof Error ? error.message : String(error)}\n`)
   process.exitCode = 1

@@ -1,53 +1,51 @@
 // `npm test [unit|integration|e2e] [-- vitest arguments]`: every test of the tree on a stack of its own, next to
 // whatever else runs on the machine. Ends with `N passed, N failed`; what is left running counts as a failure.
 import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { systemClock } from '@millrace/kernel'
 import { ensurePrograms } from '@millrace/local-stack/ensure-programs'
 import { layout, testDataDir } from '@millrace/local-stack/layout'
 import { startStack } from '@millrace/local-stack/stack'
 import { stackWipe } from '@millrace/local-stack/stack-control'
 import { findLeftovers } from './leftover-processes.ts'
+import { stopSignal } from './stop-signal.ts'
 import { closingLine, countReport, parsePlan } from './test-plan.ts'
 import type { Part, Plan, Totals } from './test-plan.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const resultsFolder = join(root, '.millrace', 'test-results')
-const stopping = new AbortController()
 const say = (line: string): void => console.log(`millrace: ${line}`)
+const stopping = stopSignal(say)
 
-/** Marks the processes of this run, so that none is left behind unseen. */
+/** Marks the processes of this run, so that none is left behind unseen; what the stack adds is told once it runs. */
 const mark = `MILLRACE_TEST_RUN=${randomBytes(8).toString('hex')}`
+const marks = [mark, testDataDir]
+
+/** A part that takes longer hangs: it is ended and counts as failed. */
+const longestMinutes: Readonly<Record<Part, number>> = { unit: 3, integration: 10, e2e: 10 }
 
 /** Adds the totals of each part to `totals` as it ends, so that a later failure keeps them. */
 async function runAll(plan: Plan, totals: Totals[]): Promise<void> {
   if (plan.parts.includes('unit')) totals.push(await runPart('unit', plan, {}))
   const onStack = plan.parts.filter((part) => part !== 'unit')
-  if (onStack.length > 0 && !stopping.signal.aborted) await runOnStack(onStack, plan, totals)
+  if (onStack.length > 0 && !stopping.aborted) await runOnStack(onStack, plan, totals)
 }
 
 async function runOnStack(stackParts: readonly Part[], plan: Plan, totals: Totals[]): Promise<void> {
   await ensurePrograms({ log: say })
   await stackWipe(testDataDir)
   say(`starting the test stack in ${testDataDir}`)
-  const marks = [mark, testDataDir]
-  {
-    await using stack = await startStack({
-      dataDir: testDataDir,
-      ports: 'ephemeral',
-      log: say,
-      signal: stopping.signal
-    })
-    marks.push(`KAFKA_BROKERS=${stack.endpoints.KAFKA_BROKERS}`)
-    const env = { MILLRACE_TEST_ENDPOINTS: layout.endpoints(testDataDir) }
-    for (const part of stackParts) {
-      if (!stopping.signal.aborted) totals.push(await runPart(part, plan, env))
-    }
-    say('stopping the test stack')
+  await using stack = await startStack({ dataDir: testDataDir, ports: 'ephemeral', log: say, signal: stopping })
+  marks.push(`KAFKA_BROKERS=${stack.endpoints.KAFKA_BROKERS}`)
+  const env = { MILLRACE_TEST_ENDPOINTS: layout.endpoints(testDataDir) }
+  for (const part of stackParts) {
+    if (!stopping.aborted) totals.push(await runPart(part, plan, env))
   }
-  totals.push(await endLeftovers(marks))
+  say('stopping the test stack')
 }
 
 /** Runs one vitest project to its end, with its own report on the terminal. */
@@ -63,14 +61,24 @@ async function runPart(part: Part, plan: Plan, env: Readonly<Record<string, stri
     stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...process.env, ...env, [name]: value }
   })
-  const stop = (): void => void child.kill('SIGTERM')
-  stopping.signal.addEventListener('abort', stop)
+  using _limit = systemClock.timer(longestMinutes[part] * 60_000, () => {
+    say(`the ${part} tests take longer than ${longestMinutes[part]} minutes; ending them`)
+    end(child)
+  })
+  const stop = (): void => end(child)
+  stopping.addEventListener('abort', stop)
   const code = await new Promise<number>((resolve) => {
     child.once('error', () => resolve(127))
     child.once('close', (exitCode) => resolve(exitCode ?? 1))
   })
-  stopping.signal.removeEventListener('abort', stop)
+  stopping.removeEventListener('abort', stop)
   return countReport(readReport(report), code)
+}
+
+/** Asks a process to end, and ends it 10 s later. */
+function end(child: ChildProcess): void {
+  child.kill('SIGTERM')
+  systemClock.timer(10_000, () => void child.kill('SIGKILL'))
 }
 
 function readReport(file: string): string | undefined {
@@ -83,12 +91,12 @@ function readReport(file: string): string | undefined {
 }
 
 /** Names what the run left behind, ends it, and counts it as one failure. */
-async function endLeftovers(marks: readonly string[]): Promise<Totals> {
+async function endLeftovers(): Promise<Totals> {
   // Processes that were told to stop may take a moment to be gone.
-  const deadline = performance.now() + 5_000
+  const deadline = systemClock.monotonic() + 5_000
   let left = findLeftovers(marks)
-  while (left.length > 0 && performance.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 100))
+  while (left.length > 0 && systemClock.monotonic() < deadline) {
+    await systemClock.sleep(100)
     left = findLeftovers(marks)
   }
   for (const { pid, command } of left) {
@@ -105,22 +113,15 @@ function sum(totals: readonly Totals[]): Totals {
   })
 }
 
-for (const name of ['SIGINT', 'SIGTERM'] as const) {
-  process.on(name, () => {
-    if (stopping.signal.aborted) process.exit(1)
-    say('stopping; once more to leave at once')
-    stopping.abort(new Error(name))
-  })
-}
-
 const totals: Totals[] = []
 try {
   await runAll(parsePlan(process.argv.slice(2)), totals)
-  stopping.signal.throwIfAborted()
+  stopping.throwIfAborted()
 } catch (error) {
   process.stderr.write(`millrace: ${error instanceof Error ? error.message : String(error)}\n`)
   totals.push({ passed: 0, failed: 1 })
 }
+totals.push(await endLeftovers())
 const all = sum(totals)
 console.log(closingLine(all))
 process.exitCode = all.failed === 0 && all.passed > 0 ? 0 : 1
