@@ -1,5 +1,5 @@
-// Finds processes that a test run started and left behind: their environment carries the mark of the run, or their
-// command line or environment names its stack. Reads /proc; where there is none, nothing is found.
+// Finds processes that a test run started and left behind, by their environment: a command line may name the same files
+// for reasons of its own, as an editor does. Reads /proc; where there is none, nothing is found.
 import { readFileSync, readdirSync } from 'node:fs'
 
 export interface Leftover {
@@ -7,15 +7,15 @@ export interface Leftover {
   readonly command: string
 }
 
-/** Processes, other than this one, whose environment or command line contains one of `marks`. */
+/** Processes, other than this one, whose environment contains one of `marks` (`NAME=value`). */
 export function findLeftovers(marks: readonly string[]): Leftover[] {
   const found: Leftover[] = []
   for (const name of list('/proc')) {
     const pid = Number(name)
     if (!Number.isInteger(pid) || pid === process.pid || isZombie(pid)) continue
-    const command = read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim()
-    const text = `${command}\n${read(`/proc/${pid}/environ`)}`
-    if (marks.some((mark) => text.includes(mark))) found.push({ pid, command: command.slice(0, 200) })
+    const environment = read(`/proc/${pid}/environ`).split('\0')
+    if (!marks.some((mark) => environment.includes(mark))) continue
+    found.push({ pid, command: read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim().slice(0, 200) })
   }
   return found
 }

@@ -21,9 +21,13 @@ const resultsFolder = join(root, '.millrace', 'test-results')
 const say = (line: string): void => console.log(`millrace: ${line}`)
 const stopping = stopSignal(say)
 
-/** Marks the processes of this run, so that none is left behind unseen; what the stack adds is told once it runs. */
-const mark = `MILLRACE_TEST_RUN=${randomBytes(8).toString('hex')}`
-const marks = [mark, testDataDir]
+/**
+ * What the environment of every process of this run holds: the stack and vitest inherit the mark, services get the
+ * stack's broker address instead, which is added once the stack runs.
+ */
+const run = randomBytes(8).toString('hex')
+process.env['MILLRACE_TEST_RUN'] = run
+const marks = [`MILLRACE_TEST_RUN=${run}`]
 
 /** A part that takes longer hangs: it is ended and counts as failed. */
 const longestMinutes: Readonly<Record<Part, number>> = { unit: 3, integration: 10, e2e: 10 }
@@ -55,11 +59,10 @@ async function runPart(part: Part, plan: Plan, env: Readonly<Record<string, stri
   rmSync(report, { force: true })
   mkdirSync(resultsFolder, { recursive: true })
   const args = ['run', '--project', part, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
-  const [name = '', value = ''] = mark.split('=')
   const child = spawn('vitest', [...args, ...plan.vitestArgs], {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, ...env, [name]: value }
+    env: { ...process.env, ...env }
   })
   using _limit = systemClock.timer(longestMinutes[part] * 60_000, () => {
     say(`the ${part} tests take longer than ${longestMinutes[part]} minutes; ending them`)
