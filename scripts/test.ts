@@ -10,8 +10,9 @@ import { systemClock } from '@millrace/kernel'
 import { ensurePrograms } from '@millrace/local-stack/ensure-programs'
 import { layout, testDataDir } from '@millrace/local-stack/layout'
 import { startStack } from '@millrace/local-stack/stack'
-import { stackWipe } from '@millrace/local-stack/stack-control'
+import { stackStatus, stackWipe } from '@millrace/local-stack/stack-control'
 import { findLeftovers } from './leftover-processes.ts'
+import type { Leftover } from './leftover-processes.ts'
 import { stopSignal } from './stop-signal.ts'
 import { closingLine, countReport, parsePlan } from './test-plan.ts'
 import type { Part, Plan, Totals } from './test-plan.ts'
@@ -97,16 +98,25 @@ function readReport(file: string): string | undefined {
 async function endLeftovers(): Promise<Totals> {
   // Processes that were told to stop may take a moment to be gone.
   const deadline = systemClock.monotonic() + 5_000
-  let left = findLeftovers(marks)
+  let left = stillRunning()
   while (left.length > 0 && systemClock.monotonic() < deadline) {
     await systemClock.sleep(100)
-    left = findLeftovers(marks)
+    left = stillRunning()
   }
   for (const { pid, command } of left) {
     say(`left running by the tests: ${pid} ${command}`)
     process.kill(pid, 'SIGKILL')
   }
   return { passed: 0, failed: left.length > 0 ? 1 : 0 }
+}
+
+/** PostgreSQL writes over its environment, so the parts of the stack are looked up by their records too. */
+function stillRunning(): Leftover[] {
+  const parts = stackStatus(testDataDir).parts.flatMap(({ name, pid }) =>
+    pid === undefined ? [] : { pid, command: name }
+  )
+  const others = findLeftovers(marks).filter(({ pid }) => !parts.some((part) => part.pid === pid))
+  return [...parts, ...others]
 }
 
 function sum(totals: readonly Totals[]): Totals {
