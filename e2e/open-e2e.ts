@@ -1,6 +1,6 @@
 // What every whole-stack test starts with: all services on the test stack, with a group session short enough that a
 // killed worker is replaced within seconds.
-import { mkdtemp } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
@@ -8,13 +8,14 @@ import { testEndpoints } from '@millrace/testkit/endpoints'
 import { openPipeline } from '@millrace/testkit/pipeline'
 import type { Pipeline, PipelineOptions } from '@millrace/testkit/pipeline'
 
-/** Opens a pipeline that is stopped when the test ends; on a failure the logs stay in the folder it names. */
+/** Opens a pipeline that is stopped when the test ends; the logs of a failed test stay in the folder that it names. */
 export async function openE2e(options: Partial<PipelineOptions> = {}): Promise<Pipeline> {
   const folder = await mkdtemp(join(tmpdir(), 'millrace-e2e-'))
   const pipeline = await openPipeline({ endpoints: testEndpoints(), folder, ...options })
   onTestFinished(async ({ task }) => {
     await pipeline[Symbol.asyncDispose]()
     if (task.result?.state === 'fail') console.log(`logs of the services: ${folder}`)
+    else await rm(folder, { recursive: true, force: true })
   })
   return pipeline
 }
