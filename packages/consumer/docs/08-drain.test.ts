@@ -142,5 +142,8 @@ it('refuses contradicting settings', async () => {
   const stage = await createStage()
   await expect(
     stage.start(({ batch }) => batch.items.map(() => done), { settings: { laneRows: 1, drainMs: 60_000 } })
-  ).rejects.toThrow('consumer test: laneRows must be at least policy.maxRows; drainMs must be below rebalanceTimeoutMs')
+  ).rejects.toThrow(
+    'consumer test: laneRows must be at least policy.maxRows; ' +
+      'drainMs must be at most half of sessionTimeoutMs and of rebalanceTimeoutMs'
+  )
 })

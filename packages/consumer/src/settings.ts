@@ -34,7 +34,8 @@ export function resolveSettings<Item>(def: ConsumerDef<Item>): ConsumerSettings 
     settings.concurrency < 1 && 'concurrency must be at least 1',
     settings.laneRows < def.policy.maxRows && 'laneRows must be at least policy.maxRows',
     settings.laneBytes < def.policy.maxBytes && 'laneBytes must be at least policy.maxBytes',
-    settings.drainMs >= settings.rebalanceTimeoutMs && 'drainMs must be below rebalanceTimeoutMs',
+    settings.drainMs * 2 > Math.min(settings.sessionTimeoutMs, settings.rebalanceTimeoutMs) &&
+      'drainMs must be at most half of sessionTimeoutMs and of rebalanceTimeoutMs',
     settings.heartbeatIntervalMs * 3 > settings.sessionTimeoutMs &&
       'heartbeatIntervalMs must be at most a third of sessionTimeoutMs',
     def.startAt !== undefined && def.policy.scope === 'process' && 'startAt needs policy.scope "lane"'

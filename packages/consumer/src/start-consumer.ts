@@ -24,7 +24,7 @@ export async function startConsumer<Item>(def: ConsumerDef<Item>, deps: Consumer
   deps.signal?.addEventListener('abort', () => void stop(), { once: true })
 
   try {
-    const member = await join(def, deps, settings, loop, intake.signal)
+    const member = await join({ def, deps, settings, loop, signal: intake.signal })
     if (intake.signal.aborted) await member.stop()
     else loop.post({ kind: 'attached', member })
   } catch (error) {
@@ -39,13 +39,17 @@ export async function startConsumer<Item>(def: ConsumerDef<Item>, deps: Consumer
   }
 }
 
-function join<Item>(
-  def: ConsumerDef<Item>,
-  deps: ConsumerDeps,
-  settings: ConsumerSettings,
-  loop: Loop<Item>,
-  signal: AbortSignal
-): Promise<GroupMember> {
+interface Wiring<Item> {
+  readonly def: ConsumerDef<Item>
+  readonly deps: ConsumerDeps
+  readonly settings: ConsumerSettings
+  readonly loop: Loop<Item>
+  /** Aborts when the consumer stops. */
+  readonly signal: AbortSignal
+}
+
+function join<Item>(wiring: Wiring<Item>): Promise<GroupMember> {
+  const { def, deps, settings, loop, signal } = wiring
   const { sessionTimeoutMs, heartbeatIntervalMs, rebalanceTimeoutMs } = settings
   const { topicRefreshMs, maxBytesPerPartition, maxWaitMs } = settings
   const options = {
@@ -62,7 +66,7 @@ function join<Item>(
   const handlers: GroupHandlers = {
     async onAssigned(partitions) {
       loop.post({ kind: 'void' })
-      const positions = await startPositions(def, deps, settings, loop, partitions, signal)
+      const positions = await startPositions(wiring, partitions)
       loop.post({ kind: 'assigned', partitions, positions })
       return positions
     },
@@ -84,13 +88,10 @@ function join<Item>(
 
 /** The positions owned by the sink. Waits for a sink that does not answer; any other error fails the consumer. */
 async function startPositions<Item>(
-  def: ConsumerDef<Item>,
-  { clock, log }: ConsumerDeps,
-  settings: ConsumerSettings,
-  loop: Loop<Item>,
-  partitions: readonly TopicPartition[],
-  signal: AbortSignal
+  { def, deps, settings, loop, signal }: Wiring<Item>,
+  partitions: readonly TopicPartition[]
 ): Promise<ReadonlyMap<string, bigint>> {
+  const { clock, log } = deps
   const { startAt } = def
   if (startAt === undefined) return new Map()
   try {

@@ -262,44 +262,27 @@ export async function simulate(options: SimulationOptions): Promise<Tally> {
     { topic: 'events.dlq.a', partitions: 1, ...plain }
   ])
   await start()
+  const event = async (): Promise<void> => {
+    const process = any()
+    const events: readonly (() => void | Promise<void>)[] = [
+      () => (processes.size < 3 ? start() : undefined),
+      () => (process === undefined ? undefined : crash(process)),
+      () => (process === undefined ? undefined : void stop(process)),
+      () => process?.client.isolate(),
+      () => [...processes].forEach(({ client }) => client.heal()),
+      () => cluster.rebalance('g'),
+      () => void (trouble.store = chance(0.5) ? random() : 0),
+      () => void (trouble.slow = chance(0.5) ? random() : 0),
+      () => void (trouble.letters = chance(0.5) ? random() : 0),
+      () => void (trouble.commits = chance(0.5) ? random() : 0),
+      () => void (trouble.crash = chance(0.3) ? random() * 0.1 : 0),
+      () => (processes.size === 0 ? start() : undefined)
+    ]
+    await events[below(events.length)]?.()
+  }
   for (let step = 0; step < steps; step++) {
     for (let count = below(8); count > 0; count--) append()
-    const process = any()
-    switch (below(12)) {
-      case 0:
-        if (processes.size < 3) await start()
-        break
-      case 1:
-        if (process !== undefined) crash(process)
-        break
-      case 2:
-        if (process !== undefined) void stop(process)
-        break
-      case 3:
-        process?.client.isolate()
-        break
-      case 4:
-        for (const { client } of processes) client.heal()
-        break
-      case 5:
-        cluster.rebalance('g')
-        break
-      case 6:
-        trouble.store = chance(0.5) ? random() : 0
-        break
-      case 7:
-        trouble.slow = chance(0.5) ? random() : 0
-        break
-      case 8:
-        trouble.letters = chance(0.5) ? random() : 0
-        trouble.commits = chance(0.5) ? random() : 0
-        break
-      case 9:
-        trouble.crash = chance(0.3) ? random() * 0.1 : 0
-        break
-      default:
-        if (processes.size === 0) await start()
-    }
+    await event()
     await advance(below(chance(0.2) ? 20_000 : 500))
   }
 

@@ -3,8 +3,8 @@
 import { AppError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { MemoryFaults } from './memory-faults.ts'
-import { createMemoryGroup } from './memory-group.ts'
-import type { MemoryGroup } from './memory-group.ts'
+
+import { MemoryGroup } from './memory-group.ts'
 import { createMemoryLog } from './memory-log.ts'
 import type { MemoryLog } from './memory-log.ts'
 import type { MemoryMember } from './memory-member.ts'
@@ -55,7 +55,7 @@ export function createMemoryCluster(options: { readonly clock: Clock; readonly m
   const faults: MemoryFaults = {}
   const groups = new Map<string, MemoryGroup>()
   const groupOf = (groupId: string): MemoryGroup => {
-    const found = groups.get(groupId) ?? createMemoryGroup({ groupId, clock, log, faults, maxRecords })
+    const found = groups.get(groupId) ?? new MemoryGroup({ groupId, clock, log, faults, maxRecords })
     groups.set(groupId, found)
     return found
   }

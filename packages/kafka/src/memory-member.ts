@@ -9,7 +9,7 @@ import type { Commit, GroupHandlers, GroupMember, GroupOptions, TopicPartition }
 export interface MemberHost {
   readonly log: MemoryLog
   readonly maxRecords: number
-  committed(partition: TopicPartition): bigint | undefined
+  committedOf(partition: TopicPartition): bigint | undefined
   commit(member: MemoryMember, commits: readonly Commit[]): Promise<'committed' | 'fenced'>
   leave(member: MemoryMember): void
 }
@@ -20,136 +20,145 @@ interface Held {
   paused: boolean
 }
 
-/** A member as its coordinator sees it. */
-export interface MemoryMember extends GroupMember {
+export class MemoryMember implements GroupMember {
+  readonly memberId: string
   readonly options: GroupOptions
-  generation: number
-  topics: readonly string[]
-  assign(partitions: readonly TopicPartition[], generation: number): void
-  revoke(): Promise<void>
-  /** Fetches what is new. */
-  poke(): void
-  crash(): void
-  fail(error: Error): void
-}
+  /** -1 before the first assignment. */
+  generation = -1
+  /** The topics it said it reads. */
+  topics: readonly string[] = []
+  readonly #handlers: GroupHandlers
+  readonly #host: MemberHost
+  #held = new Map<string, Held>()
+  #ended = false
+  #crashed = false
+  #fetching = false
+  #chain: Promise<void> = Promise.resolve()
 
-/** Creates a member that joined with `options`. */
-export function createMemoryMember(options: GroupOptions, handlers: GroupHandlers, host: MemberHost): MemoryMember {
-  let held = new Map<string, Held>()
-  let ended = false
-  let crashed = false
-  let fetching = false
-  let chain: Promise<void> = Promise.resolve()
+  constructor(memberId: string, options: GroupOptions, handlers: GroupHandlers, host: MemberHost) {
+    this.memberId = memberId
+    this.options = options
+    this.#handlers = handlers
+    this.#host = host
+  }
 
-  const run = (task: () => Promise<void> | void): Promise<void> => {
-    chain = chain.then(async () => {
-      if (!ended) await task()
+  pause(partitions: readonly TopicPartition[]): void {
+    for (const one of this.#own(partitions)) one.paused = true
+  }
+
+  resume(partitions: readonly TopicPartition[]): void {
+    for (const one of this.#own(partitions)) one.paused = false
+    this.poke()
+  }
+
+  seek(partition: TopicPartition, offset: bigint): void {
+    for (const one of this.#own([partition])) one.position = offset
+    this.poke()
+  }
+
+  commit(commits: readonly Commit[]): Promise<'committed' | 'fenced'> {
+    return this.#crashed ? new Promise(() => {}) : this.#host.commit(this, commits)
+  }
+
+  async stop(): Promise<void> {
+    if (this.#crashed) return
+    const busy = this.#chain
+    this.#ended = true
+    this.#held.clear()
+    this.#host.leave(this)
+    await busy
+  }
+
+  // Called by the coordinator
+
+  assign(partitions: readonly TopicPartition[], generation: number): void {
+    this.generation = generation
+    this.#held = new Map()
+    void this.#run(async () => {
+      if (this.generation !== generation) return
+      const positions = await this.#handlers.onAssigned(partitions)
+      if (this.generation !== generation) return
+      for (const partition of partitions) {
+        const key = partitionKey(partition)
+        this.#held.set(key, { partition, position: positions.get(key) ?? this.#startOf(partition), paused: false })
+      }
+      this.poke()
     })
-    chain = chain.catch((error: unknown) => fatal(error))
-    return chain
   }
-  const fatal = (error: unknown): void => {
-    if (ended) return
-    ended = true
-    host.leave(member)
-    handlers.onFatal(new AppError('PIPE_KAFKA_FATAL', 'a group handler threw', { cause: error }))
+
+  revoke(): Promise<void> {
+    return this.#run(() => this.#handlers.onRevoking())
   }
-  const startOf = (partition: TopicPartition): bigint => {
-    const range = host.log.range(partition.topic, partition.partition)
-    const fallback = options.fallback === 'earliest' ? range?.start : range?.end
-    return host.committed(partition) ?? fallback ?? 0n
+
+  /** Fetches what is new. */
+  poke(): void {
+    if (this.#fetching || this.#ended) return
+    this.#fetching = true
+    void this.#run(() => this.#fetch())
   }
-  const nextHeld = (): Held | undefined => {
-    for (const [key, one] of held) {
+
+  crash(): void {
+    this.#ended = true
+    this.#crashed = true
+    this.#held.clear()
+  }
+
+  fail(error: Error): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#host.leave(this)
+    this.#handlers.onFatal(error)
+  }
+
+  #run(task: () => Promise<void>): Promise<void> {
+    const guarded = async (): Promise<void> => {
+      if (!this.#ended) await task()
+    }
+    this.#chain = this.#chain
+      .then(guarded)
+      .catch((error: unknown) => this.fail(new AppError('PIPE_KAFKA_FATAL', 'a group handler threw', { cause: error })))
+    return this.#chain
+  }
+
+  async #fetch(): Promise<void> {
+    this.#fetching = false
+    const one = this.#next()
+    if (one === undefined) return
+    const { log, maxRecords } = this.#host
+    const { topic, partition } = one.partition
+    const records = log.read(topic, partition, one.position, maxRecords, this.options.maxBytesPerPartition)
+    one.position += BigInt(records.length)
+    this.poke()
+    const highWatermark = log.range(topic, partition)?.end ?? one.position
+    await this.#handlers.onBatch({ topic, partition, records, highWatermark, nextOffset: one.position })
+  }
+
+  /** A partition with records to fetch; the next turn begins with another one. */
+  #next(): Held | undefined {
+    for (const [key, one] of this.#held) {
       if (one.paused) continue
-      const range = host.log.range(one.partition.topic, one.partition.partition)
+      const range = this.#host.log.range(one.partition.topic, one.partition.partition)
       if (range === undefined) continue
       if (one.position < range.start || one.position > range.end) {
         const requested = one.position
         one.position = range.start
-        handlers.onOutOfRange(one.partition, requested, range.start)
+        this.#handlers.onOutOfRange(one.partition, requested, range.start)
       }
       if (one.position >= range.end) continue
-      // The next turn begins with another partition.
-      held.delete(key)
-      held.set(key, one)
+      this.#held.delete(key)
+      this.#held.set(key, one)
       return one
     }
     return undefined
   }
-  const fetch = async (): Promise<void> => {
-    fetching = false
-    const one = nextHeld()
-    if (one === undefined) return
-    const { topic, partition } = one.partition
-    const { maxBytesPerPartition } = options
-    const records = host.log.read(topic, partition, one.position, host.maxRecords, maxBytesPerPartition)
-    one.position += BigInt(records.length)
-    poke()
-    const highWatermark = host.log.range(topic, partition)?.end ?? one.position
-    await handlers.onBatch({ topic, partition, records, highWatermark, nextOffset: one.position })
-  }
-  const poke = (): void => {
-    if (fetching || ended) return
-    fetching = true
-    void run(fetch)
-  }
-  const each = (partitions: readonly TopicPartition[], change: (one: Held) => void): void => {
-    for (const partition of partitions) {
-      const one = held.get(partitionKey(partition))
-      if (one !== undefined) change(one)
-    }
+
+  #startOf(partition: TopicPartition): bigint {
+    const range = this.#host.log.range(partition.topic, partition.partition)
+    const fallback = this.options.fallback === 'earliest' ? range?.start : range?.end
+    return this.#host.committedOf(partition) ?? fallback ?? 0n
   }
 
-  const member: MemoryMember = {
-    options,
-    generation: -1,
-    topics: [],
-    assign(partitions, generation) {
-      member.generation = generation
-      held = new Map()
-      void run(async () => {
-        if (member.generation !== generation) return
-        const positions = await handlers.onAssigned(partitions)
-        if (member.generation !== generation) return
-        for (const partition of partitions) {
-          const position = positions.get(partitionKey(partition)) ?? startOf(partition)
-          held.set(partitionKey(partition), { partition, position, paused: false })
-        }
-        poke()
-      })
-    },
-    revoke: () => run(() => handlers.onRevoking()),
-    poke,
-    crash() {
-      ended = true
-      crashed = true
-      held.clear()
-    },
-    fail(error) {
-      if (ended) return
-      ended = true
-      host.leave(member)
-      handlers.onFatal(error)
-    },
-    pause: (partitions) => each(partitions, (one) => (one.paused = true)),
-    resume(partitions) {
-      each(partitions, (one) => (one.paused = false))
-      poke()
-    },
-    seek(partition, offset) {
-      each([partition], (one) => (one.position = offset))
-      poke()
-    },
-    commit: (commits) => (crashed ? new Promise(() => {}) : host.commit(member, commits)),
-    async stop() {
-      if (crashed) return
-      const busy = chain
-      ended = true
-      held.clear()
-      host.leave(member)
-      await busy
-    }
+  #own(partitions: readonly TopicPartition[]): Held[] {
+    return partitions.flatMap((partition) => this.#held.get(partitionKey(partition)) ?? [])
   }
-  return member
 }
