@@ -1,25 +1,30 @@
 // The deduplication lease: absent -> pending(token) -> committed. A mark says `committed` only after the log has
 // acknowledged the event, so whoever reads "duplicate" may rely on it; losing a mark costs a copy, never an event.
-import { hash } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { AppError } from '@millrace/kernel'
 import type { Redis } from './redis.ts'
 import { defineScript } from './redis-script.ts'
 
 /** What a reservation found: the caller may publish, the event is stored already, or another attempt is under way. */
-export type Reservation = 'new' | 'duplicate' | 'busy'
+export type Reservation =
+  | { readonly kind: 'new'; readonly token: string }
+  | { readonly kind: 'duplicate' }
+  | { readonly kind: 'busy' }
 
 /** The place of one event in the deduplication store, computed once per event by `slot`. */
 export interface DedupSlot {
-  readonly key: string
-  readonly shard: string
+  /** Start of the key, hash tag included; events with the same one share a script call. */
+  readonly prefix: string
+  /** End of the key, always 20 characters. */
+  readonly digest: string
 }
 
 /** The lease protocol on Redis. Every call throws PIPE_REDIS_UNAVAILABLE or _REFUSED when Redis does not do its part. */
 export interface DedupLease {
   /** Where (project, eventId) lives; 120 bits of a hash over both, so ids of any length cost the same. */
   slot(project: string, eventId: string): DedupSlot
-  /** Takes the lease for `token` unless the event is committed or leased by someone. */
-  reserve(slot: DedupSlot, token: string): Promise<Reservation>
+  /** Takes the lease, under a token of this attempt alone, unless the event is committed or leased by someone. */
+  reserve(slot: DedupSlot): Promise<Reservation>
   /** Marks the event as stored, whoever holds the lease: only ever called after an acknowledgement of the log. */
   commit(slot: DedupSlot): Promise<void>
   /** Gives the lease back if it is still `token`'s: only ever called after the log refused the event for certain. */
@@ -40,100 +45,115 @@ export interface DedupLeaseOptions {
 
 const committed = 'C'
 const layoutKey = 'event:layout'
-/** Arguments of one script call at most; Lua unpacks none of them, this only bounds the time Redis is held. */
+const digestLength = 20
+/** Events of one script call at most; it bounds the time that Redis is held. */
 const maxCallSize = 500
 
+// The digests of a call travel as one text: an argument for each would cost the client more than all of the rest. The
+// keys share the hash tag of KEYS[1], so a cluster finds them where it ran the script.
+const eachKey = (body: string): string => `for i = 1, #ARGV[1] / ${digestLength} do
+  local key = KEYS[1] .. string.sub(ARGV[1], (i - 1) * ${digestLength} + 1, i * ${digestLength})
+  ${body}
+end`
+
 const reserveLua = `local flags = {}
-for i = 1, #KEYS do
-  local held = redis.call('GET', KEYS[i])
+${eachKey(`local held = redis.call('GET', key)
   if not held then
-    redis.call('SET', KEYS[i], ARGV[i + 1], 'PX', ARGV[1])
+    redis.call('SET', key, ARGV[3] .. i, 'PX', ARGV[2])
     flags[i] = 'N'
   elseif held == '${committed}' then
     flags[i] = 'D'
   else
     flags[i] = 'B'
-  end
-end
+  end`)}
 return table.concat(flags)`
 
-const commitLua = `for i = 1, #KEYS do redis.call('SET', KEYS[i], '${committed}', 'PX', ARGV[1]) end
-return #KEYS`
+const commitLua = `${eachKey(`redis.call('SET', key, '${committed}', 'PX', ARGV[2])`)}
+return 1`
 
 const releaseLua = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`
 
+const duplicate: Reservation = { kind: 'duplicate' }
+const busy: Reservation = { kind: 'busy' }
+
 /** The lease on `redis`, whose client settings decide how long a call may take. Calls of one turn share a script. */
 export function createDedupLease(options: DedupLeaseOptions): DedupLease {
-  const { redis, shards } = options
-  const leaseMs = String(options.leaseMs)
-  const committedMs = String(options.committedMs)
+  const { redis, shards, leaseMs, committedMs } = options
   const reserve = defineScript(redis, reserveLua, String)
   const commit = defineScript(redis, commitLua, Number)
   const release = defineScript(redis, releaseLua, Number)
-  const reserves = createCallBatcher<string, Reservation>(async (keys, tokens) => {
-    const flags = await reserve.run({ keys, args: [leaseMs, ...tokens] })
-    return keys.map((_, index) => (flags[index] === 'N' ? 'new' : flags[index] === 'D' ? 'duplicate' : 'busy'))
+  const owner = randomBytes(9).toString('base64url')
+  let calls = 0
+  const reserves = createCallBatcher(async (prefix, digests, count) => {
+    const token = `${owner}.${(calls++).toString(36)}.`
+    const flags = await reserve.run({ keys: [prefix], args: [digests, leaseMs, token] })
+    return Array.from({ length: count }, (_, index): Reservation => {
+      if (flags[index] === 'N') return { kind: 'new', token: `${token}${index + 1}` }
+      return flags[index] === 'D' ? duplicate : busy
+    })
   })
-  const commits = createCallBatcher<undefined, undefined>(async (keys) => {
-    await commit.run({ keys, args: [committedMs] })
-    return keys.map(() => undefined)
+  const commits = createCallBatcher<void>(async (prefix, digests) => {
+    await commit.run({ keys: [prefix], args: [digests, committedMs] })
+    return []
   })
   return {
     slot: (project, eventId) => {
-      const digest = hash('sha256', `${project}\0${eventId}`, 'base64url').slice(0, 20)
-      const shard = `${project}.${shards === 1 ? 0 : shardOf(digest, shards)}`
-      return { key: `event:{${shard}}:${digest}`, shard }
+      const digest = hash('sha256', `${project}\0${eventId}`, 'base64url').slice(0, digestLength)
+      const shard = shards === 1 ? 0 : shardOf(digest, shards)
+      return { prefix: `event:{${project}.${shard}}:`, digest }
     },
-    reserve: (slot, token) => reserves.call(slot, token),
-    commit: (slot) => commits.call(slot, undefined),
-    release: async (slot, token) => {
-      await release.run({ keys: [slot.key], args: [token] })
+    reserve: reserves.call,
+    commit: commits.call,
+    release: async ({ prefix, digest }, token) => {
+      await release.run({ keys: [prefix + digest], args: [token] })
     },
     verifyLayout: () => verifyLayout(redis, shards)
   }
 }
 
-interface CallBatcher<A, R> {
-  call(slot: DedupSlot, argument: A): Promise<R>
+interface CallBatcher<R> {
+  call(slot: DedupSlot): Promise<R>
 }
 
-interface Call<A, R> {
-  readonly key: string
-  readonly argument: A
+interface Call<R> {
+  readonly digest: string
   readonly resolve: (result: R) => void
   readonly reject: (error: unknown) => void
 }
 
-/** Collects the calls of one turn of the event loop and hands them to `send`, one shard (one cluster slot) at a time. */
-function createCallBatcher<A, R>(send: (keys: string[], args: A[]) => Promise<readonly R[]>): CallBatcher<A, R> {
-  const waiting = new Map<string, Call<A, R>[]>()
+/** Collects the calls of one turn of the event loop and hands them to `send`, one prefix (one cluster slot) at a time. */
+function createCallBatcher<R>(
+  send: (prefix: string, digests: string, count: number) => Promise<readonly R[]>
+): CallBatcher<R> {
+  const waiting = new Map<string, Call<R>[]>()
   const flush = (): void => {
-    const shards = [...waiting.values()]
+    const byPrefix = [...waiting]
     waiting.clear()
-    for (const calls of shards) {
-      for (let from = 0; from < calls.length; from += maxCallSize) void settle(calls.slice(from, from + maxCallSize))
+    for (const [prefix, calls] of byPrefix) {
+      for (let from = 0; from < calls.length; from += maxCallSize) {
+        void settle(prefix, calls.slice(from, from + maxCallSize))
+      }
     }
   }
-  const settle = async (calls: readonly Call<A, R>[]): Promise<void> => {
+  const settle = async (prefix: string, calls: readonly Call<R>[]): Promise<void> => {
+    let digests = ''
+    for (const { digest } of calls) digests += digest
     try {
-      const results = await send(
-        calls.map(({ key }) => key),
-        calls.map(({ argument }) => argument)
-      )
-      // `send` answers once per key, in order; the cast follows from that.
+      const results = await send(prefix, digests, calls.length)
+      // `send` answers once per call, in order, or with nothing where R is void; the cast follows from that.
       for (const [index, call] of calls.entries()) call.resolve(results[index] as R)
     } catch (error) {
       for (const call of calls) call.reject(error)
     }
   }
   return {
-    call: ({ key, shard }, argument) =>
+    call: ({ prefix, digest }) =>
       new Promise((resolve, reject) => {
         if (waiting.size === 0) setImmediate(flush)
-        const calls = waiting.get(shard)
-        const call = { key, argument, resolve, reject }
-        if (calls === undefined) waiting.set(shard, [call])
+        const calls = waiting.get(prefix)
+        const call = { digest, resolve, reject }
+        if (calls === undefined) waiting.set(prefix, [call])
         else calls.push(call)
       })
   }

@@ -15,20 +15,24 @@ function memoryLease() {
     if (state.down) throw new AppError('PIPE_REDIS_UNAVAILABLE', 'down')
   }
   const lease: DedupLease = {
-    slot: (project, eventId) => ({ key: `${project}:${eventId}`, shard: project }),
-    reserve: async ({ key }, token) => {
+    slot: (project, eventId) => ({ prefix: `${project}:`, digest: eventId }),
+    reserve: async ({ prefix, digest }) => {
       reach()
+      const key = prefix + digest
       const held = marks.get(key)
-      if (held === undefined) marks.set(key, token)
-      return held === undefined ? 'new' : held === 'C' ? 'duplicate' : 'busy'
+      if (held !== undefined) return { kind: held === 'C' ? 'duplicate' : 'busy' }
+      const token = `t${state.calls}`
+      marks.set(key, token)
+      return { kind: 'new', token }
     },
-    commit: async ({ key }) => {
+    commit: async ({ prefix, digest }) => {
       reach()
       if (state.slow) await new Promise(() => {})
-      marks.set(key, 'C')
+      marks.set(prefix + digest, 'C')
     },
-    release: async ({ key }, token) => {
+    release: async ({ prefix, digest }, token) => {
       reach()
+      const key = prefix + digest
       if (marks.get(key) === token) marks.delete(key)
     },
     verifyLayout: async () => {}

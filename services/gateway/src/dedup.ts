@@ -1,6 +1,5 @@
 // Deduplication as the gateway uses it: lease, publish, commit. Redis being away costs copies, never an event and never
 // an answer, so every failure here ends as `unchecked` or as a late commit, and is counted.
-import { randomBytes } from 'node:crypto'
 import type { DedupLease, DedupSlot } from '@millrace/stores/dedup-lease'
 import { retry } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
@@ -47,10 +46,8 @@ export interface DedupDeps {
 /** The lease protocol with its fallback. */
 export function createDedup(deps: DedupDeps): Dedup {
   const { lease, clock, settings, onFailure } = deps
-  const owner = randomBytes(9).toString('base64url')
   const commits = new Set<Promise<void>>()
   const stop = new AbortController()
-  let attempts = 0
   let retrying = 0
   let restUntilMs = 0
 
@@ -104,11 +101,12 @@ export function createDedup(deps: DedupDeps): Dedup {
     await Promise.race([written, waitLimit()])
   }
 
-  const hold = (slot: DedupSlot, token: string, checked: boolean): Hold => ({
-    checked,
+  /** `token` is undefined when Redis gave no lease. */
+  const hold = (slot: DedupSlot, token: string | undefined): Hold => ({
+    checked: token !== undefined,
     commit: () => commit(slot),
     release: async () => {
-      if (!checked) return
+      if (token === undefined) return
       await lease.release(slot, token).catch(() => onFailure('release'))
     }
   })
@@ -116,16 +114,15 @@ export function createDedup(deps: DedupDeps): Dedup {
   return {
     admit: async (project, eventId) => {
       const slot = lease.slot(project, eventId)
-      const token = `${owner}${(attempts++).toString(36)}`
-      if (resting()) return { kind: 'admitted', hold: hold(slot, token, false) }
+      if (resting()) return { kind: 'admitted', hold: hold(slot, undefined) }
       try {
-        const reservation = await lease.reserve(slot, token)
+        const reservation = await lease.reserve(slot)
         restUntilMs = 0
-        return reservation === 'new' ? { kind: 'admitted', hold: hold(slot, token, true) } : { kind: reservation }
+        return reservation.kind === 'new' ? { kind: 'admitted', hold: hold(slot, reservation.token) } : reservation
       } catch {
         onFailure('reserve')
         rest()
-        return { kind: 'admitted', hold: hold(slot, token, false) }
+        return { kind: 'admitted', hold: hold(slot, undefined) }
       }
     },
     [Symbol.asyncDispose]: async () => {
@@ -144,8 +141,8 @@ export function createDedupBeforeAck(lease: DedupLease): Dedup {
   return {
     admit: async (project, eventId) => {
       const slot = lease.slot(project, eventId)
-      const reservation = await lease.reserve(slot, 'planted').catch(() => 'new' as const)
-      if (reservation !== 'new') return { kind: 'duplicate' }
+      const { kind } = await lease.reserve(slot).catch(() => ({ kind: 'new' }))
+      if (kind !== 'new') return { kind: 'duplicate' }
       await lease.commit(slot).catch(() => {})
       return { kind: 'admitted', hold }
     },
