@@ -2,8 +2,9 @@
 import { AppError } from '@millrace/kernel'
 import type { ConsumerDef, ConsumerSettings, FlushPolicy } from './definition.ts'
 
-/** The settings of a consumer that names none; buffers follow from its flush policy. */
-export function defaultSettings(policy: FlushPolicy): ConsumerSettings {
+/** The settings of a consumer; what `given` does not name follows from the flush policy and from what it names. */
+export function defaultSettings(policy: FlushPolicy, given: Partial<ConsumerSettings> = {}): ConsumerSettings {
+  const { sessionTimeoutMs = 30_000, rebalanceTimeoutMs = 60_000 } = given
   return {
     maxHandleMs: 30_000,
     concurrency: policy.scope === 'lane' ? 4 : 1,
@@ -12,22 +13,23 @@ export function defaultSettings(policy: FlushPolicy): ConsumerSettings {
     totalBytes: policy.maxBytes * 8,
     backoff: { baseMs: 250, capMs: 60_000, jitter: 0.3 },
     unreadyAfterMs: 30_000,
-    drainMs: 5_000,
+    drainMs: Math.min(5_000, sessionTimeoutMs / 2, rebalanceTimeoutMs / 2),
     stopMs: 10_000,
     maxBisectCalls: 256,
     isolateBugs: false,
-    sessionTimeoutMs: 30_000,
+    sessionTimeoutMs,
     heartbeatIntervalMs: 3_000,
-    rebalanceTimeoutMs: 60_000,
+    rebalanceTimeoutMs,
     topicRefreshMs: 15_000,
     maxBytesPerPartition: 512 * 1024,
-    maxWaitMs: 250
+    maxWaitMs: 250,
+    ...given
   }
 }
 
 /** The settings of `def`, defaults filled in. Throws PIPE_CONFIG_INVALID for limits that contradict each other. */
 export function resolveSettings<Item>(def: ConsumerDef<Item>): ConsumerSettings {
-  const settings = { ...defaultSettings(def.policy), ...def.settings }
+  const settings = defaultSettings(def.policy, def.settings)
   const problems = [
     def.policy.maxRows < 1 && 'policy.maxRows must be at least 1',
     def.policy.maxBytes < 1 && 'policy.maxBytes must be at least 1',
