@@ -27,7 +27,7 @@ export function readEnvironment(now: number): Environment {
     cpu: processors[0]?.model.trim() ?? 'unknown',
     cpus: processors.length,
     memoryGiB: Math.round(totalmem() / 1024 ** 3),
-    kernel: release(),
+    kernel: /^[\d.]+/.exec(release())?.[0] ?? 'unknown',
     arch: arch(),
     node: process.version,
     loadBefore: loadavg().map((load) => Math.round(load * 100) / 100)
