@@ -89,6 +89,20 @@ it('makes one batch of all partitions and one commit with the scope `process`', 
   expect(commits).toEqual([3])
 })
 
+it('flushes the largest buffer first when all together are over their budget', async () => {
+  const stage = await createStage(2)
+  const policy = { maxRows: 100, maxBytes: 10_000, maxAgeMs: 60_000, scope: 'lane' } as const
+  const { texts } = await stage.start(allDone, { policy, settings: { totalBytes: 1_000 } })
+  stage.append(0, 'a')
+  stage.append(1, 'x', 'y', 'z')
+  await settle()
+  expect(texts()).toEqual([])
+  stage.append(0, 'b'.repeat(700))
+  await settle()
+  expect(texts()).toEqual([['a', 'b'.repeat(700)]])
+  expect(await stage.metric('analytics_consumer_flushes_total', { group: 'g', reason: 'pressure' })).toBe(1)
+})
+
 it('pauses a partition whose buffer is full and reads on when it is half empty; other partitions go on', async () => {
   const stage = await createStage(2)
   const gate = Promise.withResolvers<void>()

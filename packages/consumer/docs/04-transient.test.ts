@@ -102,15 +102,17 @@ it('aborts the signal of a call that takes longer than maxHandleMs, and tries th
 
 it('gives a call that reports progress its time anew', async () => {
   const stage = await createStage()
-  const { calls } = await stage.start(async ({ context, batch }) => {
-    for (let step = 0; step < 4; step++) {
+  const { calls, consumer } = await stage.start(async ({ context, batch }) => {
+    for (let step = 0; step < 6; step++) {
       await stage.clock.sleep(20_000, context.signal)
       context.progress()
     }
     return batch.items.map(() => done)
   })
   stage.append(0, 'a', 'b', 'c')
-  await stage.advance(81_000)
+  await stage.advance(119_000)
+  expect(consumer.live()).toBe(true)
+  await stage.advance(2_000)
   expect(calls.map(({ context }) => context.signal.aborted)).toEqual([false])
   expect(stage.committed()).toBe(3n)
 })

@@ -27,7 +27,7 @@ export interface AttemptInput<Item> {
   readonly nexts: readonly bigint[]
   readonly attempt: number
   readonly controller: AbortController
-  /** Told when a call begins, and with its seconds when it ends. */
+  /** Told when a call begins or reports progress, and with its seconds when it ends. */
   readonly onCall: (seconds: number | undefined) => void
 }
 
@@ -102,6 +102,7 @@ async function callHandle<Item>(
   const progress = (): void => {
     timer[Symbol.dispose]()
     timer = clock.timer(maxHandleMs, expire)
+    onCall(undefined)
   }
   const startedAtMs = clock.monotonic()
   onCall(undefined)

@@ -8,7 +8,7 @@ import { Lane } from './lane.ts'
 function flushOf(lanes: readonly string[], maxRows = 100): Flush<string> {
   const made = lanes.map((texts, partition) => {
     const lane = new Lane<string>({ topic: 't', partition }, 0n)
-    const records = [...texts].map((text, offset) => ({
+    const records = texts.split('').map((text, offset) => ({
       topic: 't',
       partition,
       offset: BigInt(offset),

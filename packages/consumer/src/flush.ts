@@ -48,7 +48,7 @@ export interface Flush<Item> {
   running: boolean
   /** Its lanes are lost: whatever it yields is ignored. */
   stale: boolean
-  /** Monotonic time at which the call of `handle` in progress began. */
+  /** Monotonic time at which the call of `handle` in progress began or last reported progress. */
   calledAtMs: number | undefined
   /** Aborts the call of `handle` in progress. */
   abort: (reason: Error) => void

@@ -55,3 +55,23 @@ it('stores a stub for a letter that is too large', async () => {
   expect(await sendLetters(target, [small])).toEqual([{ kind: 'stubbed' }])
   expect(cluster.records('dlq.a').map(({ value }) => value?.length)).toEqual([100, undefined])
 })
+
+it('sends letters in requests of at most 1 MiB, and a larger letter alone', async () => {
+  const { cluster, target } = await open({ 'max.message.bytes': '3000000' })
+  const requests: number[] = []
+  cluster.faults.produce = (_topic, records) => void requests.push(records.length)
+  const sizes = [400_000, 400_000, 400_000, 1_500_000, 100]
+  const letters = sizes.map((size) => {
+    return { topic: 'a', letter: { partition: 0, key: null, value: Buffer.alloc(size), headers: {} } }
+  })
+  expect((await sendLetters(target, letters)).map(({ kind }) => kind)).toEqual(sizes.map(() => 'stored'))
+  expect(requests).toEqual([2, 1, 1, 1])
+})
+
+it('sends each letter of a refused request alone before it gives up the bytes of any', async () => {
+  const { cluster, target } = await open()
+  cluster.faults.produce = (_topic, records) => (records.length > 1 ? 'refused' : undefined)
+  const fates = await sendLetters(target, [letter('a', 0, 'x'), letter('a', 0, 'y')])
+  expect(fates).toEqual([{ kind: 'stored' }, { kind: 'stored' }])
+  expect(cluster.records('dlq.a').map(({ value }) => value?.toString())).toEqual(['x', 'y'])
+})

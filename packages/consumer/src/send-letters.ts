@@ -5,6 +5,9 @@ import type { ProduceOutcome, ProduceRecord } from '@millrace/kafka'
 import type { LetterTarget } from './definition.ts'
 import { toStub } from './dead-letter.ts'
 
+/** Letters of one request at most, a single larger one apart; the topic takes twice that (topics.yaml). */
+const maxRequestBytes = 1024 * 1024
+
 /** A letter and the original topic of its record. */
 export interface Addressed {
   readonly topic: string
@@ -39,21 +42,55 @@ async function sendToTopic(
   topic: string,
   letters: readonly ProduceRecord[]
 ): Promise<readonly LetterFate[]> {
+  const fates: LetterFate[] = []
   try {
     const to = topicFor(topic)
     const partitions = await producer.partitionCount(to)
     const placed = letters.map((letter) => ({ ...letter, partition: letter.partition % partitions }))
-    const outcomes = await producer.produce(to, placed)
-    const fates: LetterFate[] = []
-    for (const [index, letter] of placed.entries()) {
-      const outcome = outcomes[index]
-      fates.push(outcome?.kind === 'refused' ? await sendStub(producer, to, letter, outcome) : toFate(outcome))
-    }
+    for (const chunk of toChunks(placed)) fates.push(...(await sendChunk(producer, to, chunk)))
     return fates
   } catch (error) {
     // A missing topic or an unreachable broker: the letters wait, the record is not lost.
-    return letters.map(() => ({ kind: 'pending', error: toError(error) }))
+    return letters.map((_, index) => fates[index] ?? { kind: 'pending', error: toError(error) })
   }
+}
+
+async function sendChunk(
+  producer: LetterTarget['producer'],
+  to: string,
+  chunk: readonly ProduceRecord[]
+): Promise<readonly LetterFate[]> {
+  const outcomes = await producer.produce(to, chunk)
+  const fates: LetterFate[] = []
+  for (const [index, letter] of chunk.entries()) {
+    const outcome = outcomes[index]
+    if (outcome?.kind !== 'refused') fates.push(toFate(outcome))
+    // A broker refuses a request as a whole: only a letter that is refused alone is refused for its own sake.
+    else if (chunk.length > 1) fates.push(...(await sendChunk(producer, to, [letter])))
+    else fates.push(await sendStub(producer, to, letter, outcome))
+  }
+  return fates
+}
+
+/** Letters in order, in requests that a topic takes which takes each letter: the limit counts for a request, too. */
+function toChunks(letters: readonly ProduceRecord[]): readonly (readonly ProduceRecord[])[] {
+  const chunks: ProduceRecord[][] = []
+  let bytes = Infinity
+  for (const letter of letters) {
+    const own = sizeOf(letter)
+    if (bytes + own > maxRequestBytes) {
+      chunks.push([])
+      bytes = 0
+    }
+    chunks.at(-1)?.push(letter)
+    bytes += own
+  }
+  return chunks
+}
+
+function sizeOf({ key, value, headers }: ProduceRecord): number {
+  const texts = Object.entries(headers ?? {}).flat()
+  return texts.reduce((sum, text) => sum + text.length, (key?.length ?? 0) + (value?.length ?? 0))
 }
 
 /**
