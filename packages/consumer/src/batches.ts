@@ -224,7 +224,8 @@ export class Batches<Item> {
     const { def, deps, report } = this.#host
     const lanes = this.#idle()
     const loads = lanes.map((lane) => lane.load())
-    const pressure = { stopping, overBudget: this.#overBudget() }
+    // A batch under way relieves the budget already; only without one is another cut before its time.
+    const pressure = { stopping, overBudget: this.resting && this.#overBudget() }
     const picked = pickLanes(loads, def.policy, deps.clock.monotonic(), pressure)
     if (picked === undefined) return false
     const chosen = picked.lanes.flatMap((index) => lanes[index] ?? [])
