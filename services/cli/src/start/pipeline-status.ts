@@ -61,6 +61,6 @@ export function renderStatus(
     `accepted ${formatCount(status.accepted)}${perSecond}`,
     `landed ${formatCount(status.landed)}`,
     `lag ${lag.join(', ')}`,
-    `dead letters ${formatCount(status.deadLetters)}`
+    `dead ${formatCount(status.deadLetters)}`
   ].join(' | ')
 }
