@@ -1,8 +1,10 @@
 // Global setup of the integration and e2e projects: a missing stack fails the run at once with the command that starts
-// it. Tests are never skipped for want of a stack.
+// it, since tests are never skipped for want of a stack; and the databases get the schemas of this version.
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { testEndpointsFile } from './endpoints.ts'
+import { createSilentLogger } from '@millrace/observability'
+import { migrate } from '@millrace/operations/migrate'
+import { testEndpoints, testEndpointsFile } from './endpoints.ts'
 
 const advice = 'run them with `npm test` (or `npm test integration`, `npm test e2e`), which starts a stack of its own'
 
@@ -20,7 +22,10 @@ export function addressesIn(text: string): { host: string; port: number }[] {
   return [...found.values()]
 }
 
-/** Throws with the command that starts the stack when its endpoints are not written down or do not answer. */
+/**
+ * Throws with the command that starts the stack when its endpoints are not written down or do not answer; otherwise
+ * applies the migrations that are pending on it.
+ */
 export async function setup(): Promise<void> {
   const file = testEndpointsFile()
   let text: string
@@ -35,6 +40,8 @@ export async function setup(): Promise<void> {
     const which = dead.map((address) => `${address?.host}:${address?.port}`).join(', ')
     throw new Error(`these tests need the local stack, and it does not answer at ${which || file}: ${advice}`)
   }
+  const { DATABASE_DIRECT_URL, CLICKHOUSE_URL } = testEndpoints()
+  await migrate({ databaseDirectUrl: DATABASE_DIRECT_URL, clickhouseUrl: CLICKHOUSE_URL, log: createSilentLogger() })
 }
 
 function answers({ host, port }: { host: string; port: number }): Promise<boolean> {
