@@ -2,7 +2,7 @@
 // tests and the fault suites start services here and nowhere else. It knows of a service: its settings come by
 // environment, /readyz tells readiness, SIGTERM stops it gracefully.
 import { spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { AppError, systemClock } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
@@ -78,6 +78,8 @@ export interface RunningServices extends AsyncDisposable {
   killAll(): void
 }
 
+const maxLogBytes = 20_000_000
+
 /**
  * Starts services in parallel and resolves when all are ready. Ends processes that an earlier, killed run left behind
  * first. Throws PIPE_STACK, naming the log, when one does not start or a port is taken; nothing is left running then.
@@ -98,6 +100,7 @@ export async function startServices(options: SupervisorOptions): Promise<Running
     const { name } = spec
     const logFile = join(logs, `${name}.log`)
     const url = `http://127.0.0.1:${port}`
+    rotate(logFile)
     const supervised = supervise({
       name,
       clock,
@@ -184,6 +187,12 @@ function serviceEnv(options: SupervisorOptions, name: ServiceName, port: number,
     ...options.startEnv?.(name, start),
     PORT: String(port)
   }
+}
+
+/** Puts a long log of earlier runs aside; the one before that is gone then. */
+function rotate(logFile: string): void {
+  const size = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0
+  if (size > maxLogBytes) renameSync(logFile, `${logFile}.old`)
 }
 
 /** A process group of its own, so that Ctrl-C on a terminal reaches the launcher alone. */

@@ -48,9 +48,7 @@ describe('renderStatus', () => {
 
   it('is one line with the rate since the status before', () => {
     const before = { status: { ...status, accepted: 12_305n }, agoMs: 2_000 }
-    expect(renderStatus(status, before)).toBe(
-      'accepted 12,345 (20/s) | landed 12,340 | lag process 0, load 5 | dead 2'
-    )
+    expect(renderStatus(status, before)).toBe('accepted 12,345 (20/s) | landed 12,340 | lag process 0, load 5 | dead 2')
   })
 
   it('has no rate without a status before', () => {
