@@ -131,11 +131,12 @@ export async function diffTopics(request: TopicsRequest): Promise<readonly Topic
 /** Every topic of ours on the cluster, by name. */
 export async function listTopics(admin: Admin): Promise<readonly ListedTopic[]> {
   const names = (await admin.listTopics()).filter((name) => parseTopic(name) !== undefined)
-  const descriptions = await admin.describeTopics(names.toSorted())
-  return descriptions.flatMap((description) => {
+  const listed = (await admin.describeTopics(names)).flatMap((description) => {
     const parsed = parseTopic(description.topic)
     return parsed === undefined ? [] : [{ ...description, ...parsed }]
   })
+  // The broker describes in an order of its own.
+  return listed.toSorted((a, b) => (a.topic < b.topic ? -1 : 1))
 }
 
 /** One line for people: `events.demo: partitions is 2, declared 4`. */
