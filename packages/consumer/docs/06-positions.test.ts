@@ -166,6 +166,22 @@ it('does not pass skipped records in front of a refused row without the sink', a
   expect(stage.committed()).toBe(3n)
 })
 
+it('writes a letter once, also when its batch is cut anew', async () => {
+  const stage = await createStage()
+  const { worker, startAt } = owningSink()
+  await stage.start(
+    (call) => {
+      if (call.texts.includes('b')) throw new AppError('PIPE_CLICKHOUSE_REFUSED', 'bad row')
+      return worker(call)
+    },
+    { startAt }
+  )
+  stage.append(0, 'bad', 'b', 'c')
+  await stage.advance(200)
+  expect(stage.letters().map(({ letter }) => letter.id)).toEqual(['g:events.a:0:0', 'g:events.a:0:1'])
+  expect(stage.committed()).toBe(3n)
+})
+
 it('ends when such a sink calls a record dead after passing it: the letter could be lost', async () => {
   const stage = await createStage()
   const { consumer } = await stage.start(({ batch }) => batch.items.map(() => dead('size', new Error('no'))), {

@@ -123,6 +123,21 @@ it('can be disposed after it failed, and twice', async () => {
   await expect(consumer.done).rejects.toThrow('a bug')
 })
 
+it('does not call the worker for a batch that was given up before its call', async () => {
+  const stage = await createStage()
+  const at = async (label: string): Promise<void> => {
+    if (label === 'consumer.before-handle') await stage.clock.sleep(30_000)
+  }
+  const { consumer, calls } = await stage.start(allDone, {}, { faults: { at } })
+  stage.append(0, 'a', 'b', 'c')
+  await settle()
+  const stop = consumer[Symbol.asyncDispose]()
+  await stage.advance(13_000)
+  await stop
+  await stage.advance(60_000)
+  expect(calls).toEqual([])
+})
+
 it('passes the fault points in order', async () => {
   const stage = await createStage()
   const passed: string[] = []

@@ -112,7 +112,7 @@ export class Loop<Item> {
       case 'drainOver':
         return this.#finishRevoking()
       case 'batch':
-        return this.#stopping === 'no' && this.#revoking.length === 0 ? batches.take(event.batch) : undefined
+        return this.#stopping === 'no' ? batches.take(event.batch) : undefined
       case 'outOfRange':
         return batches.outOfRange(event.partition, event.requested, event.logStart)
       case 'stepped':

@@ -46,6 +46,7 @@ it('never calls a crashed process again, and gives its partitions to another', a
   const { cluster, join } = await open()
   const one = await join()
   one.client.crash()
+  await setImmediate()
   cluster.append(first, 'a')
   const two = await join()
   expect([one.told, two.told]).toEqual([['assigned 1'], ['assigned 1', 'batch 1']])

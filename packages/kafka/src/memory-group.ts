@@ -74,6 +74,8 @@ export class MemoryGroup implements MemberHost {
     if (this.#members.has(member) || !this.#living.has(member)) return
     void member.revoke().then(() => {
       if (!this.#living.has(member)) return
+      // It has let go already and is new to the next generation.
+      member.generation = -1
       this.#members.add(member)
       this.rebalance()
     })
