@@ -58,7 +58,7 @@ describe('createTerminal', () => {
     [true, { NO_COLOR: '1' }, false],
     [true, { TERM: 'dumb' }, false]
   ])('on a terminal %s with %o uses colours: %s', (isTTY, env, colour) => {
-    const stream = { isTTY, columns: 80, write: () => true } as unknown as NodeJS.WriteStream
+    const stream = { isTTY, columns: 80, write: () => true }
     expect(createTerminal({ stdout: stream, stderr: stream }, env).colour).toBe(colour)
   })
 })

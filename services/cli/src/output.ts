@@ -23,12 +23,19 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
+/** An output of a process; a file or pipe has neither `isTTY` nor `columns`. */
+interface Stream {
+  write(text: string): unknown
+  readonly isTTY?: boolean
+  readonly columns?: number
+}
+
 /** The terminal of this process. */
 export function createTerminal(
-  { stdout, stderr }: { stdout: NodeJS.WriteStream; stderr: NodeJS.WriteStream },
+  { stdout, stderr }: { stdout: Stream; stderr: Stream },
   env: Readonly<Record<string, string | undefined>>
 ): Terminal {
-  const isTty = Boolean(stdout.isTTY)
+  const isTty = stdout.isTTY ?? false
   return {
     out: (text) => void stdout.write(`${text}\n`),
     write: (text) => void stdout.write(text),
