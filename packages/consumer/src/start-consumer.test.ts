@@ -88,6 +88,16 @@ it('takes every assignment for a new one, also without a word before it', async 
   expect([texts, asked]).toEqual([['r0', 'r1'], ['commit 2']])
 })
 
+it('gives up what it buffered of a partition that an assignment took away without a word before it', async () => {
+  const { clock, starting, driver, deliver, texts, asked } = await open()
+  await using _consumer = await starting
+  await driver().onAssigned([at])
+  await deliver(0n)
+  await driver().onAssigned([{ topic: 't', partition: 1 }])
+  await clock.advance(1_000)
+  expect([texts, asked]).toEqual([[], []])
+})
+
 it('ignores records of a partition it does not hold', async () => {
   const { starting, driver, deliver, texts } = await open()
   await using _consumer = await starting
