@@ -1,6 +1,6 @@
 // `npm run test:faults -- <suite> [--case name] [--seed n] [--planted bug] [--validate-oracle]`: hurts a pipeline of
 // its own under load and compares what clients were told with what is there. Exit code 0 only if all is as asked.
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
@@ -71,9 +71,13 @@ async function onStack<T>(
 
 /** What is kept of a run: enough to repeat it and to publish its figures. */
 function toRecord(results: readonly CaseResult[], seed: number): unknown {
-  const commit = execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8', cwd: folder }).trim()
   const machine = { cpu: cpus()[0]?.model, cores: cpus().length, memoryBytes: totalmem(), node: process.version }
-  return { at: new Date(systemClock.now()).toISOString(), commit, machine, seed, results }
+  return { at: new Date(systemClock.now()).toISOString(), commit: currentCommit(), machine, seed, results }
+}
+
+function currentCommit(): string | undefined {
+  const { status, stdout } = spawnSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8', cwd: folder })
+  return status === 0 ? stdout.trim() : undefined
 }
 
 try {

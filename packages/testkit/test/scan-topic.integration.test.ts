@@ -3,7 +3,10 @@ import { systemClock } from '@millrace/kernel'
 import { describe, expect, it } from 'vitest'
 import { scanTopic } from '@millrace/testkit/faults/scan-topic'
 import { openTestKafka } from '@millrace/testkit/test-kafka'
+import { failOnLeaks } from '@millrace/testkit/leaks'
 import { unique } from '@millrace/testkit/unique'
+
+failOnLeaks()
 
 describe('scanTopic', () => {
   it('reads every record of every partition once, in order', async () => {

@@ -1,4 +1,7 @@
-// What a fault suite consists of. A case brings load, a fault and a check; the runner gives it a stack and judges.
+// What a fault suite consists of. A case brings load, a fault and a check; the runner gives it a stack and judges. A new
+// case: copy ground/workers-killed.ts, declare a counter for everything that must have happened, add it to a suite, and
+// add to the suite's `bugs` one that it must catch. A new suite: one file like ground/suite.ts, and its name in
+// scripts/test-faults.ts.
 import type { Stack } from '@millrace/local-stack/stack'
 import type { Counters } from './counters.ts'
 import type { Verdict } from './oracle.ts'
