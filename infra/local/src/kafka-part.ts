@@ -55,7 +55,8 @@ interface FormatOptions {
 /** Makes the broker's folder aside and renames it when complete: half a format is never taken for a whole one. */
 async function format({ folder, dataFolder, node, classPath, signal }: FormatOptions): Promise<void> {
   const partial = await partialOf(dataFolder)
-  const settings = join(folder, 'format.properties')
+  // Named after the folder: the tool of a launcher that was killed may still be about to read its own.
+  const settings = `${partial}.properties`
   await writeFile(settings, kafkaProperties({ node, nodes: [node], dataFolder: partial }))
   const tool = ['kafka.tools.StorageTool', 'format', '-t', clusterId(), '-c', settings]
   await runTool('java', ['-XX:TieredStopAtLevel=1', '-cp', classPath, ...tool], { signal })
