@@ -30,7 +30,7 @@ export function createKafkaPart({ dataDir, ports, log }: PartContext): Part {
       const jars = await kafkaJars({ log, signal })
       const classPath = join(jars, '*')
       await mkdir(folder, { recursive: true })
-      if (!(await exists(dataFolder))) await format({ folder, dataFolder, node, classPath, signal })
+      if (!(await exists(dataFolder))) await format({ dataFolder, node, classPath, signal })
       await writeFile(settings, kafkaProperties({ node, nodes: [node], dataFolder }))
       const heap = ['-Xms128m', '-Xmx512m', '-XX:+ExitOnOutOfMemoryError']
       const logging = [`-Dlog4j2.configurationFile=${kafkaLogSettings}`]
@@ -45,7 +45,6 @@ export function createKafkaPart({ dataDir, ports, log }: PartContext): Part {
 }
 
 interface FormatOptions {
-  readonly folder: string
   readonly dataFolder: string
   readonly node: KafkaNode
   readonly classPath: string
@@ -53,7 +52,7 @@ interface FormatOptions {
 }
 
 /** Makes the broker's folder aside and renames it when complete: half a format is never taken for a whole one. */
-async function format({ folder, dataFolder, node, classPath, signal }: FormatOptions): Promise<void> {
+async function format({ dataFolder, node, classPath, signal }: FormatOptions): Promise<void> {
   const partial = await partialOf(dataFolder)
   // Named after the folder: the tool of a launcher that was killed may still be about to read its own.
   const settings = `${partial}.properties`
