@@ -8,11 +8,11 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '@millrace/kernel'
 import { ensurePrograms } from '@millrace/local-stack/ensure-programs'
+import { findMarked } from '@millrace/local-stack/marked-processes'
+import type { MarkedProcess } from '@millrace/local-stack/marked-processes'
 import { layout, testDataDir } from '@millrace/local-stack/layout'
 import { startStack } from '@millrace/local-stack/stack'
 import { stackStatus, stackWipe } from '@millrace/local-stack/stack-control'
-import { findLeftovers } from './leftover-processes.ts'
-import type { Leftover } from './leftover-processes.ts'
 import { stopSignal } from './stop-signal.ts'
 import { closingLine, countReport, parsePlan } from './test-plan.ts'
 import type { Part, Plan, Totals } from './test-plan.ts'
@@ -111,11 +111,11 @@ async function endLeftovers(): Promise<Totals> {
 }
 
 /** PostgreSQL writes over its environment, so the parts of the stack are looked up by their records too. */
-function stillRunning(): Leftover[] {
+function stillRunning(): MarkedProcess[] {
   const parts = stackStatus(testDataDir).parts.flatMap(({ name, pid }) =>
     pid === undefined ? [] : { pid, command: name }
   )
-  const others = findLeftovers(marks).filter(({ pid }) => !parts.some((part) => part.pid === pid))
+  const others = findMarked(marks).filter(({ pid }) => !parts.some((part) => part.pid === pid))
   return [...parts, ...others]
 }
 

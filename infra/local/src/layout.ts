@@ -1,6 +1,6 @@
 // Where things lie. Everything of one stack is below its data folder, except PostgreSQL's files when its system user
 // cannot reach that folder (postgres-place.ts).
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { PartName } from './part.ts'
 
@@ -28,3 +28,8 @@ export const layout = {
   log: (dataDir: string, part: PartName) => join(dataDir, 'logs', `${part}.log`),
   part: (dataDir: string, part: PartName) => join(dataDir, part)
 } as const
+
+/** The environment that marks the processes of a stack, by which a later start finds those without a record. */
+export function stackMark(dataDir: string): { readonly MILLRACE_STACK: string } {
+  return { MILLRACE_STACK: resolve(dataDir) }
+}

@@ -1,10 +1,11 @@
 // Parts that run without a launcher: after `kill -9` of it, or left in the background on purpose.
 import type { Clock } from '@millrace/kernel'
-import { layout } from './layout.ts'
+import { layout, stackMark } from './layout.ts'
+import { findMarked } from './marked-processes.ts'
 import { partNames } from './part.ts'
 import type { PartName } from './part.ts'
 import { rm } from 'node:fs/promises'
-import { endProcess, isAlive, isProcessRecord } from './process-record.ts'
+import { endProcess, isAlive, isProcessRecord, recordOf } from './process-record.ts'
 import type { ProcessRecord } from './process-record.ts'
 import { hasFields, readState } from './state-file.ts'
 import type { PortName } from './ports.ts'
@@ -44,6 +45,10 @@ export async function endLeftovers(
     const record = running.find((part) => part.name === name)
     if (record !== undefined) await endProcess(record, { signal, timeoutMs: 15_000, clock })
     await rm(layout.record(dataDir, name), { force: true })
+  }
+  for (const { pid } of findMarked([`MILLRACE_STACK=${stackMark(dataDir).MILLRACE_STACK}`])) {
+    const record = recordOf(pid)
+    if (record !== undefined) await endProcess(record, { signal: 'SIGTERM', timeoutMs: 15_000, clock })
   }
   return running.map(({ name }) => name)
 }

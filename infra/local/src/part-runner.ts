@@ -5,7 +5,7 @@ import type { ChildProcess } from 'node:child_process'
 import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { AppError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
-import { layout } from './layout.ts'
+import { layout, stackMark } from './layout.ts'
 import type { Command, Part } from './part.ts'
 import { endProcess, isAlive, isProcessRecord, recordOf, signalProcess } from './process-record.ts'
 import type { ProcessRecord } from './process-record.ts'
@@ -54,6 +54,8 @@ export function createPartRunner(part: Part, { dataDir, clock, onExit }: RunnerO
       // A session of its own: Ctrl-C on the terminal reaches the launcher alone, which stops the parts in order.
       const child = spawn(command.file, command.args, {
         cwd: command.cwd,
+        // A launcher killed between this line and the record leaves a part that only its mark tells.
+        env: { ...process.env, ...stackMark(dataDir) },
         detached: true,
         stdio: ['ignore', log.fd, log.fd]
       })

@@ -1,15 +1,16 @@
-// Finds processes that a test run started and left behind, by their environment: a command line may name the same files
+// Finds processes that somebody started and left behind, by a mark in their environment: a command line may name the same files
 // for reasons of its own, as an editor does. Reads /proc; where there is none, nothing is found.
 import { readFileSync, readdirSync } from 'node:fs'
 
-export interface Leftover {
+/** A process that carries a mark. */
+export interface MarkedProcess {
   readonly pid: number
   readonly command: string
 }
 
 /** Processes, other than this one, whose environment contains one of `marks` (`NAME=value`). */
-export function findLeftovers(marks: readonly string[]): Leftover[] {
-  const found: Leftover[] = []
+export function findMarked(marks: readonly string[]): MarkedProcess[] {
+  const found: MarkedProcess[] = []
   for (const name of list('/proc')) {
     const pid = Number(name)
     if (!Number.isInteger(pid) || pid === process.pid || isZombie(pid)) continue
