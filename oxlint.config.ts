@@ -112,7 +112,10 @@ export default defineConfig({
     // The engine's own answer, not an event.
     { files: ['services/query/src/run-query.ts'], rules: { 'no-restricted-properties': 'off' } },
     // The stack's own processes are not services: they read a settings file and end by themselves.
-    { files: ['infra/local/src/**'], rules: { 'no-restricted-properties': 'off', 'no-restricted-globals': 'off' } },
+    {
+      files: ['infra/local/src/**'],
+      rules: { 'node/no-process-env': 'off', 'no-restricted-properties': 'off', 'no-restricted-globals': 'off' }
+    },
     {
       files: ['packages/service/src/**', 'services/cli/**'],
       rules: { 'node/no-process-env': 'off', 'no-restricted-properties': 'off' }
