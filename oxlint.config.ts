@@ -34,6 +34,17 @@ function imports(room: string | undefined, test: boolean): ['error', object] {
   return ['error', { paths, patterns: test ? relative : [...relative, testOnly] }]
 }
 
+/** The client runs in browsers, and its users install nothing else of this repository. */
+const clientImports: ['error', object] = [
+  'error',
+  {
+    patterns: [
+      ...relative,
+      { group: ['@millrace/*', 'node:*'], message: 'the client stands alone: its own files and web standards only' }
+    ]
+  }
+]
+
 const rooms = [...new Set(Object.values(owners).flat())]
 const tests = ['**/*.test.ts', '**/test/**', '**/docs/**', 'e2e/**', 'packages/testkit/**', 'scripts/**', 'bench/**']
 
@@ -91,6 +102,7 @@ export default defineConfig({
   },
   overrides: [
     ...rooms.map((room) => ({ files: [`${room}/src/**`], rules: { 'no-restricted-imports': imports(room, false) } })),
+    { files: ['packages/client/src/**'], rules: { 'no-restricted-imports': clientImports } },
     {
       files: tests,
       rules: {
@@ -109,6 +121,12 @@ export default defineConfig({
     })),
     { files: ['packages/contracts/src/**', 'packages/kernel/src/**'], rules: { 'no-restricted-properties': 'off' } },
     { files: ['packages/kernel/src/**'], rules: { 'no-restricted-globals': 'off' } },
+    // The client's own clock, and its only reader of JSON.
+    {
+      files: ['packages/client/src/runtime.ts'],
+      rules: { 'no-restricted-properties': 'off', 'no-restricted-globals': 'off' }
+    },
+    { files: ['packages/client/src/json.ts'], rules: { 'no-restricted-properties': 'off' } },
     // The engine's own answer, not an event.
     { files: ['services/query/src/run-query.ts'], rules: { 'no-restricted-properties': 'off' } },
     // The stack's own processes are not services: they read a settings file and end by themselves.

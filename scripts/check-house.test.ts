@@ -26,6 +26,11 @@ describe('package rules', () => {
     expect(checkHouse(fileURLToPath(new URL('..', import.meta.url)))).toEqual([])
   })
 
+  it('let a service depend on the client', () => {
+    const manifest = { name: '@millrace/a', dependencies: { '@millrace/client': 'workspace:*' } }
+    expect(checkHouse(tree({ 'services/a/package.json': manifest }))).toEqual([])
+  })
+
   it.each([
     [
       'a package that depends on a later one',
@@ -49,6 +54,29 @@ describe('package rules', () => {
       'a service that runs on test code',
       { 'services/a/package.json': { name: '@millrace/a', dependencies: { '@millrace/testkit': 'workspace:*' } } },
       { file: 'services/a/package.json', problem: 'testkit is for tests only: make it a devDependency' }
+    ],
+    [
+      'a client with a dependency',
+      {
+        'packages/client/package.json': {
+          name: '@millrace/client',
+          dependencies: { '@millrace/kernel': 'workspace:*' }
+        }
+      },
+      {
+        file: 'packages/client/package.json',
+        problem: '@millrace/client has no dependencies, @millrace/kernel included'
+      }
+    ],
+    [
+      'a package that depends on the client',
+      {
+        'packages/kernel/package.json': {
+          name: '@millrace/kernel',
+          dependencies: { '@millrace/client': 'workspace:*' }
+        }
+      },
+      { file: 'packages/kernel/package.json', problem: 'no package may depend on @millrace/client' }
     ],
     [
       'a version outside the catalog',

@@ -19,6 +19,9 @@ const order = [
   'testkit'
 ]
 
+/** Stands alone: it depends on nothing, and only what runs (services, bench, e2e) may depend on it. */
+const client = '@millrace/client'
+
 interface Manifest {
   readonly name: string
   readonly dependencies?: Readonly<Record<string, string>>
@@ -37,6 +40,14 @@ export function checkHouse(root: string): Violation[] {
   for (const { room, file, manifest } of manifests(root)) {
     const own = order.indexOf(manifest.name.replace('@millrace/', ''))
     for (const [name, range] of Object.entries(manifest.dependencies ?? {})) {
+      if (manifest.name === client) {
+        violations.push({ file, problem: `${client} has no dependencies, ${name} included` })
+        continue
+      }
+      if (name === client) {
+        if (room.startsWith('packages/')) violations.push({ file, problem: `no package may depend on ${client}` })
+        continue
+      }
       const short = name.replace('@millrace/', '')
       if (!name.startsWith('@millrace/')) {
         if (range !== 'catalog:')

@@ -61,6 +61,24 @@ describe('lint rules', () => {
       "export const home = process.env['HOME']\n",
       'process.env'
     ],
+    [
+      'another package in the client',
+      'packages/client/src/x.ts',
+      "import { systemClock } from '@millrace/kernel'\nvoid systemClock\n",
+      'the client stands alone'
+    ],
+    [
+      'a module of Node in the client',
+      'packages/client/src/y.ts',
+      "import { randomUUID } from 'node:crypto'\nvoid randomUUID\n",
+      'the client stands alone'
+    ],
+    [
+      'a timer in the client outside its clock',
+      'packages/client/src/s.ts',
+      'setTimeout(() => {}, 1)\n',
+      'take a Clock'
+    ],
     ['a timer outside the kernel', 'services/a/src/s.ts', 'setTimeout(() => {}, 1)\n', 'take a Clock'],
     ['a default export', 'services/a/src/d.ts', 'export default 1\n', 'no-default-export']
   ])('find %s', (_name, path, code, message) => {
