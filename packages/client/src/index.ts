@@ -1,1 +1,9 @@
-export {}
+export { createClient } from './client.ts'
+export type { Client, Properties } from './client.ts'
+export type { EventContext, EventOptions } from './event.ts'
+export type { ClientOptions } from './options.ts'
+export type { Page, Visit } from './page.ts'
+export type { Reply, Request, Runtime } from './runtime.ts'
+export type { ClientStorage } from './storage.ts'
+export { dropReasons, TrackError } from './track-error.ts'
+export type { DropReason, FailureReason, Receipt } from './track-error.ts'
