@@ -91,7 +91,8 @@ export function createDelivery({ runtime, queue, transport, retries, settle }: D
         case 'unsent':
           return queue.hold(entry, now)
         case 'retry':
-          if (lostNetwork(verdict)) return queue.hold(entry, now)
+          // A device without network did not reach the gateway: that is no failed attempt.
+          if (verdict.code === 'network' && !isOnline()) return queue.hold(entry, now)
           if (++entry.failures > retries)
             return settle(entry, new TrackError('retries_exhausted', { eventId, code: verdict.code }))
           return queue.hold(entry, now + retryWaitMs(entry.failures, retryAfterMs, random))
@@ -103,10 +104,6 @@ export function createDelivery({ runtime, queue, transport, retries, settle }: D
     failuresInRow = inTrouble ? failuresInRow + 1 : 0
     if (inTrouble) pausedUntil = now + retryWaitMs(failuresInRow, retryAfterMs, random)
   }
-
-  /** A device without network did not reach the gateway: that is no failed attempt. */
-  const lostNetwork = (verdict: Verdict): boolean =>
-    verdict.kind === 'retry' && verdict.code === 'network' && !isOnline()
 
   return {
     wake,

@@ -68,8 +68,8 @@ export function createIdentity({ storage, key, now, newId }: IdentityDeps): Iden
 
   return {
     current: () => {
-      const { anonymousId, userId, sessionId } = touch()
-      return { anonymousId, userId, sessionId }
+      const { seenAt: _, ...ids } = touch()
+      return ids
     },
     identify: (userId) => write({ ...touch(), userId }),
     reset: () => write({ anonymousId: newId(), sessionId: newId(), seenAt: now() })

@@ -46,8 +46,20 @@ export interface ClientOptions {
   readonly runtime?: Partial<Runtime>
 }
 
+/** The numbers among the options: default, least, most. */
+const numbers = {
+  flushAfterMs: [500, 0, 3_600_000],
+  maxBatchEvents: [100, 1, 1_000],
+  maxBatchBytes: [262_144, 1, 4_194_304],
+  maxEventBytes: [262_144, 1, 4_194_304],
+  maxQueueEvents: [10_000, 1, Infinity],
+  maxQueueBytes: [8_388_608, 1, Infinity],
+  retries: [3, 0, Infinity],
+  requestTimeoutMs: [15_000, 1, 3_600_000]
+} as const
+
 /** Options with every default filled in. */
-export interface Settings {
+export interface Settings extends Readonly<Record<keyof typeof numbers, number>> {
   readonly url: string
   readonly writeKey: string
   readonly remember: boolean
@@ -56,36 +68,21 @@ export interface Settings {
   readonly eventsKey: string
   readonly identityKey: string
   readonly context: EventContext
-  readonly flushAfterMs: number
-  readonly maxBatchEvents: number
-  readonly maxBatchBytes: number
-  readonly maxEventBytes: number
-  readonly maxQueueEvents: number
-  readonly maxQueueBytes: number
-  readonly retries: number
-  readonly requestTimeoutMs: number
   readonly batch: boolean
   readonly onDrop: (error: TrackError) => void
   readonly runtime: Runtime
 }
 
-const kib = 1_024
-const hourMs = 3_600_000
-
-/** The settings of `options`. TypeError or RangeError when an option is wrong. */
+/** The settings of `options`. TypeError or RangeError, naming the option, when one is wrong. */
 export function resolveOptions(options: ClientOptions): Settings {
   const { url, writeKey, storageKey, storage, context = {}, batch = true, onDrop = () => {} } = options
   const runtime: Runtime = { ...createSystemRuntime(), ...options.runtime }
-  if (typeof url !== 'string' || !/^https?:\/\/[^/]/.test(url)) throw new TypeError('url: http or https address')
-  if (typeof writeKey !== 'string' || writeKey === '') throw new TypeError('writeKey: a key of the project')
   const inPage = runtime.page !== undefined
-  if (inPage && writeKey.startsWith('mr_s_')) throw new TypeError('writeKey: a secret key must not be in a browser')
-  const within = (name: NumberOption, fallback: number, max: number, min = 1): number => {
-    const value = options[name] ?? fallback
-    if (!(value >= min && value <= max)) throw new RangeError(`${name}: ${min} to ${max}`)
-    return value
-  }
+  if (typeof url !== 'string' || !/^https?:\/\/[^/]/.test(url)) throw new TypeError('url: an http(s) address')
+  if (typeof writeKey !== 'string' || writeKey === '') throw new TypeError('writeKey: a text')
+  if (inPage && writeKey.startsWith('mr_s_')) throw new TypeError('writeKey: secret keys are not for browsers')
   return {
+    ...resolveNumbers(options),
     url: url.replace(/\/+$/, ''),
     writeKey,
     remember: options.remember ?? inPage,
@@ -93,26 +90,19 @@ export function resolveOptions(options: ClientOptions): Settings {
     eventsKey: storageKey ?? `millrace.${writeKey.split('_')[2]?.slice(0, 8) ?? 'events'}`,
     identityKey: `${storageKey ?? 'millrace'}.identity`,
     context,
-    flushAfterMs: within('flushAfterMs', 500, hourMs, 0),
-    maxBatchEvents: within('maxBatchEvents', 100, 1_000),
-    maxBatchBytes: within('maxBatchBytes', 256 * kib, 4_096 * kib),
-    maxEventBytes: within('maxEventBytes', 256 * kib, 4_096 * kib),
-    maxQueueEvents: within('maxQueueEvents', 10_000, Infinity),
-    maxQueueBytes: within('maxQueueBytes', 8_192 * kib, Infinity),
-    retries: within('retries', 3, Infinity, 0),
-    requestTimeoutMs: within('requestTimeoutMs', 15_000, hourMs),
     batch,
     onDrop,
     runtime
   }
 }
 
-type NumberOption =
-  | 'flushAfterMs'
-  | 'maxBatchEvents'
-  | 'maxBatchBytes'
-  | 'maxEventBytes'
-  | 'maxQueueEvents'
-  | 'maxQueueBytes'
-  | 'retries'
-  | 'requestTimeoutMs'
+function resolveNumbers(options: ClientOptions): Record<keyof typeof numbers, number> {
+  const resolved = Object.entries(numbers).map(([name, [fallback, least, most]]) => {
+    // The names are those of the table.
+    const value = options[name as keyof typeof numbers] ?? fallback
+    if (!(value >= least && value <= most)) throw new RangeError(`${name}: ${least} to ${most}`)
+    return [name, value]
+  })
+  // One entry for each name of the table.
+  return Object.fromEntries(resolved) as Record<keyof typeof numbers, number>
+}

@@ -70,13 +70,14 @@ export function browserPage(globals: BrowserGlobals): Page | undefined {
       const changed = (): void => {
         if (document.visibilityState === 'hidden') hidden()
       }
-      document.addEventListener('visibilitychange', changed)
-      globals.addEventListener?.('pagehide', hidden)
-      globals.addEventListener?.('online', online)
+      const listeners = [
+        [document, 'visibilitychange', changed],
+        [globals, 'pagehide', hidden],
+        [globals, 'online', online]
+      ] as const
+      for (const [target, type, run] of listeners) target.addEventListener?.(type, run)
       return () => {
-        document.removeEventListener('visibilitychange', changed)
-        globals.removeEventListener?.('pagehide', hidden)
-        globals.removeEventListener?.('online', online)
+        for (const [target, type, run] of listeners) target.removeEventListener?.(type, run)
       }
     }
   }

@@ -10,13 +10,15 @@ export type Verdict =
 
 const unexpected: Verdict = { kind: 'retry', code: 'unexpected_reply' }
 
+/** The status of a request that got no reply; its body is `{ code: 'network' | 'timeout' }`. */
+export const noReply = 0
+
 /** The verdict of the reply to one event: its HTTP status and its body as a value (undefined: not JSON). */
 export function readSingle(status: number, body: unknown, eventId: string): Verdict {
   if (status === 409) return { kind: 'duplicate' }
   const said = membersOf(body)
   const mine = said['eventId'] === undefined || said['eventId'] === eventId
-  if (status < 300 && mine) return readStatus(said['status']) ?? unexpected
-  return readProblem(status, body)
+  return (status < 300 && mine ? readStatus(said['status']) : undefined) ?? readProblem(status, body)
 }
 
 /** The verdict of each event of a batch, in their order. The items of the reply count; without any, its status. */
@@ -49,15 +51,10 @@ function readStatus(status: unknown): Verdict | undefined {
 }
 
 function readProblem(status: number, body: unknown): Verdict {
-  const { code, pointer } = membersOf(body)
-  if (status < 400) return unexpected
-  const known = textOf(code) ?? `http_${status}`
-  return isRetried(status)
-    ? { kind: 'retry', code: known }
-    : { kind: 'rejected', code: known, pointer: textOf(pointer) }
-}
-
-/** 408 says that the request did not arrive as a whole, so unlike other 4xx it is not about the event. */
-function isRetried(status: number): boolean {
-  return status >= 500 || status === 429 || status === 408
+  if (status !== noReply && status < 400) return unexpected
+  const { code: said, pointer } = membersOf(body)
+  const code = textOf(said) ?? `http_${status}`
+  // 408 says that the request did not arrive as a whole, so unlike other 4xx it is not about the event.
+  const again = status === noReply || status >= 500 || status === 429 || status === 408
+  return again ? { kind: 'retry', code } : { kind: 'rejected', code, pointer: textOf(pointer) }
 }

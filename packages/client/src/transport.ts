@@ -4,7 +4,7 @@
 import { withSentAt } from './event.ts'
 import { parseJson } from './json.ts'
 import type { BatchLimits } from './queue.ts'
-import { readBatch, readSingle } from './reply.ts'
+import { noReply, readBatch, readSingle } from './reply.ts'
 import type { Verdict } from './reply.ts'
 import { parseRetryAfter } from './retry.ts'
 import type { Runtime } from './runtime.ts'
@@ -52,8 +52,6 @@ interface Answer {
   readonly retryAfterMs: number
 }
 
-type Outcome = Answer | { readonly failure: 'network' | 'timeout' }
-
 /** The transport to one gateway. */
 export function createTransport(deps: TransportDeps): Transport {
   const { runtime, url, writeKey, requestTimeoutMs } = deps
@@ -72,20 +70,20 @@ export function createTransport(deps: TransportDeps): Transport {
     return { status: reply.status, body: parseJson(text), retryAfterMs }
   }
 
-  const post = async (path: string, body: string): Promise<Outcome> => {
+  const post = async (path: string, body: string): Promise<Answer> => {
     const controller = new AbortController()
     open.add(controller)
     let cancel = (): void => {}
-    const deadline = new Promise<Outcome>((resolve) => {
+    const deadline = new Promise<Answer>((resolve) => {
       cancel = runtime.startTimer(requestTimeoutMs, () => {
-        resolve({ failure: 'timeout' })
+        resolve(failed('timeout'))
         controller.abort()
       })
     })
     try {
       return await Promise.race([exchange(path, body, controller.signal), deadline])
     } catch {
-      return { failure: 'network' }
+      return failed('network')
     } finally {
       cancel()
       open.delete(controller)
@@ -95,23 +93,21 @@ export function createTransport(deps: TransportDeps): Transport {
   const textOf = (event: Sendable): string => withSentAt(event.text, new Date(runtime.now()).toISOString())
 
   const sendSingle = async (event: Sendable): Promise<SendResult> => {
-    const answer = await post('/v1/events', textOf(event))
-    if ('failure' in answer) return failed([event], answer.failure)
-    const { status, body, retryAfterMs } = answer
+    const { status, body, retryAfterMs } = await post('/v1/events', textOf(event))
     return { verdicts: [readSingle(status, body, event.eventId)], retryAfterMs }
   }
 
   const sendBatch = async (events: readonly Sendable[]): Promise<SendResult> => {
-    const answer = await post('/v1/events/batch', `{"events":[${events.map(textOf).join(',')}]}`)
-    if ('failure' in answer) return failed(events, answer.failure)
-    const { status, body, retryAfterMs } = answer
+    const request = `{"events":[${events.map(textOf).join(',')}]}`
+    const { status, body, retryAfterMs } = await post('/v1/events/batch', request)
     if (status === 404 || status === 405) {
       singlesUntil = runtime.elapsed() + askAgainMs
-      return all(events, { kind: 'unsent' })
+      return unsent(events)
     }
     if (status === 413) {
-      maxBytes = Math.floor(Math.min(maxBytes, sizeOf(events)) / 2)
-      return all(events, { kind: 'unsent' })
+      const size = events.reduce((sum, { bytes }) => sum + bytes, 0)
+      maxBytes = Math.floor(Math.min(maxBytes, size) / 2)
+      return unsent(events)
     }
     const ids = events.map(({ eventId }) => eventId)
     return { verdicts: readBatch(status, body, ids), retryAfterMs }
@@ -132,14 +128,10 @@ export function createTransport(deps: TransportDeps): Transport {
   }
 }
 
-function all(events: readonly Sendable[], verdict: Verdict): SendResult {
-  return { verdicts: events.map(() => verdict), retryAfterMs: 0 }
+function failed(code: 'network' | 'timeout'): Answer {
+  return { status: noReply, body: { code }, retryAfterMs: 0 }
 }
 
-function failed(events: readonly Sendable[], code: string): SendResult {
-  return all(events, { kind: 'retry', code })
-}
-
-function sizeOf(events: readonly Sendable[]): number {
-  return events.reduce((sum, { bytes }) => sum + bytes, 0)
+function unsent(events: readonly Sendable[]): SendResult {
+  return { verdicts: events.map(() => ({ kind: 'unsent' })), retryAfterMs: 0 }
 }
