@@ -55,7 +55,7 @@ export function createSavedQueue({ storage, key, id }: SavedQueueDeps): SavedQue
   return {
     recover() {
       const { names, corrupt: broken } = readIndex()
-      const lists = names.filter((name) => name !== id).map((name) => readList(storage.read(listKey(name))))
+      const lists = names.map((name) => readList(storage.read(listKey(name))))
       const events = [...new Map(lists.flatMap((list) => list.events).map((event) => [event.eventId, event])).values()]
       const corrupt = lists.reduce((sum, list) => sum + list.corrupt, broken)
       if (names.length === 0 && corrupt === 0) return { events, corrupt }
