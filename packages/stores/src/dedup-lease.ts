@@ -51,13 +51,17 @@ const maxCallSize = 500
 
 // The digests of a call travel as one text: an argument for each would cost the client more than all of the rest. The
 // keys share the hash tag of KEYS[1], so a cluster finds them where it ran the script.
-const eachKey = (body: string): string => `for i = 1, #ARGV[1] / ${digestLength} do
-  local key = KEYS[1] .. string.sub(ARGV[1], (i - 1) * ${digestLength} + 1, i * ${digestLength})
+const eachKey = (digests: string, body: string): string => `for i = 1, #${digests} / ${digestLength} do
+  local key = KEYS[1] .. string.sub(${digests}, (i - 1) * ${digestLength} + 1, i * ${digestLength})
   ${body}
 end`
 
-const reserveLua = `local flags = {}
-${eachKey(`local held = redis.call('GET', key)
+// Marks first: an attempt of this call at an event whose mark is in it is a duplicate already.
+const stepLua = `${eachKey('ARGV[4]', `redis.call('SET', key, '${committed}', 'PX', ARGV[5])`)}
+local flags = {}
+${eachKey(
+  'ARGV[1]',
+  `local held = redis.call('GET', key)
   if not held then
     redis.call('SET', key, ARGV[3] .. i, 'PX', ARGV[2])
     flags[i] = 'N'
@@ -65,11 +69,9 @@ ${eachKey(`local held = redis.call('GET', key)
     flags[i] = 'D'
   else
     flags[i] = 'B'
-  end`)}
+  end`
+)}
 return table.concat(flags)`
-
-const commitLua = `${eachKey(`redis.call('SET', key, '${committed}', 'PX', ARGV[2])`)}
-return 1`
 
 const releaseLua = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`
@@ -77,25 +79,24 @@ return 0`
 const duplicate: Reservation = { kind: 'duplicate' }
 const busy: Reservation = { kind: 'busy' }
 
-/** The lease on `redis`, whose client settings decide how long a call may take. Calls of one turn share a script. */
+/**
+ * The lease on `redis`, whose client settings decide how long a call may take. Reservations and marks of one prefix that
+ * come while a call is under way share the next one.
+ */
 export function createDedupLease(options: DedupLeaseOptions): DedupLease {
   const { redis, shards, leaseMs, committedMs } = options
-  const reserve = defineScript(redis, reserveLua, String)
-  const commit = defineScript(redis, commitLua, Number)
+  const step = defineScript(redis, stepLua, String)
   const release = defineScript(redis, releaseLua, Number)
   const owner = randomBytes(9).toString('base64url')
   let calls = 0
-  const reserves = createCallBatcher(async (prefix, digests, count) => {
+  const lanes = createLanes(async (prefix, reserving, committing) => {
     const token = `${owner}.${(calls++).toString(36)}.`
-    const flags = await reserve.run({ keys: [prefix], args: [digests, leaseMs, token] })
-    return Array.from({ length: count }, (_, index): Reservation => {
+    const args = [digestsOf(reserving), leaseMs, token, digestsOf(committing), committedMs]
+    const flags = await step.run({ keys: [prefix], args })
+    return (index) => {
       if (flags[index] === 'N') return { kind: 'new', token: `${token}${index + 1}` }
       return flags[index] === 'D' ? duplicate : busy
-    })
-  })
-  const commits = createCallBatcher<void>(async (prefix, digests) => {
-    await commit.run({ keys: [prefix], args: [digests, committedMs] })
-    return []
+    }
   })
   return {
     slot: (project, eventId) => {
@@ -103,17 +104,13 @@ export function createDedupLease(options: DedupLeaseOptions): DedupLease {
       const shard = shards === 1 ? 0 : shardOf(digest, shards)
       return { prefix: `event:{${project}.${shard}}:`, digest }
     },
-    reserve: reserves.call,
-    commit: commits.call,
+    reserve: lanes.reserve,
+    commit: lanes.commit,
     release: async ({ prefix, digest }, token) => {
       await release.run({ keys: [prefix + digest], args: [token] })
     },
     verifyLayout: () => verifyLayout(redis, shards)
   }
-}
-
-interface CallBatcher<R> {
-  call(slot: DedupSlot): Promise<R>
 }
 
 interface Call<R> {
@@ -122,41 +119,61 @@ interface Call<R> {
   readonly reject: (error: unknown) => void
 }
 
-/** Collects the calls of one turn of the event loop and hands them to `send`, one prefix (one cluster slot) at a time. */
-function createCallBatcher<R>(
-  send: (prefix: string, digests: string, count: number) => Promise<readonly R[]>
-): CallBatcher<R> {
-  const waiting = new Map<string, Call<R>[]>()
-  const flush = (): void => {
-    const byPrefix = [...waiting]
-    waiting.clear()
-    for (const [prefix, calls] of byPrefix) {
-      for (let from = 0; from < calls.length; from += maxCallSize) {
-        void settle(prefix, calls.slice(from, from + maxCallSize))
+/** The calls of one prefix, which is one cluster slot. */
+interface Lane {
+  reserving: Call<Reservation>[]
+  committing: Call<void>[]
+}
+
+/** One script call; resolves with what became of each reservation. */
+type Step = (
+  prefix: string,
+  reserving: readonly Call<Reservation>[],
+  committing: readonly Call<void>[]
+) => Promise<(index: number) => Reservation>
+
+/**
+ * One call per prefix at a time, made at the end of the turn: under load calls gather while Redis works, and a write to
+ * its socket costs as much as dozens of them. When a call fails those that wait for it fail too: they would only find
+ * out later.
+ */
+function createLanes(step: Step): Pick<DedupLease, 'reserve' | 'commit'> {
+  const lanes = new Map<string, Lane>()
+  const open = (prefix: string): Lane => {
+    const known = lanes.get(prefix)
+    if (known !== undefined) return known
+    const lane: Lane = { reserving: [], committing: [] }
+    lanes.set(prefix, lane)
+    setImmediate(() => void run(prefix, lane))
+    return lane
+  }
+  const run = async (prefix: string, lane: Lane): Promise<void> => {
+    while (lane.reserving.length + lane.committing.length > 0) {
+      const reserving = lane.reserving.splice(0, maxCallSize)
+      const committing = lane.committing.splice(0, maxCallSize)
+      try {
+        const reservationAt = await step(prefix, reserving, committing)
+        for (const [index, { resolve }] of reserving.entries()) resolve(reservationAt(index))
+        for (const { resolve } of committing) resolve()
+      } catch (error) {
+        const failed = [...reserving, ...committing, ...lane.reserving.splice(0), ...lane.committing.splice(0)]
+        for (const { reject } of failed) reject(error)
       }
     }
-  }
-  const settle = async (prefix: string, calls: readonly Call<R>[]): Promise<void> => {
-    let digests = ''
-    for (const { digest } of calls) digests += digest
-    try {
-      const results = await send(prefix, digests, calls.length)
-      // `send` answers once per call, in order, or with nothing where R is void; the cast follows from that.
-      for (const [index, call] of calls.entries()) call.resolve(results[index] as R)
-    } catch (error) {
-      for (const call of calls) call.reject(error)
-    }
+    lanes.delete(prefix)
   }
   return {
-    call: ({ prefix, digest }) =>
-      new Promise((resolve, reject) => {
-        if (waiting.size === 0) setImmediate(flush)
-        const calls = waiting.get(prefix)
-        const call = { digest, resolve, reject }
-        if (calls === undefined) waiting.set(prefix, [call])
-        else calls.push(call)
-      })
+    reserve: ({ prefix, digest }) =>
+      new Promise((resolve, reject) => void open(prefix).reserving.push({ digest, resolve, reject })),
+    commit: ({ prefix, digest }) =>
+      new Promise((resolve, reject) => void open(prefix).committing.push({ digest, resolve, reject }))
   }
+}
+
+function digestsOf(calls: readonly Call<never>[]): string {
+  let digests = ''
+  for (const { digest } of calls) digests += digest
+  return digests
 }
 
 async function verifyLayout(redis: Redis, shards: number): Promise<void> {

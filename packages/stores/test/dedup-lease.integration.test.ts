@@ -78,6 +78,13 @@ describe('createDedupLease', () => {
     expect(await kindOf(slot)).toBe('duplicate')
   })
 
+  it('finds an event stored whose mark travels in the same call', async () => {
+    const slot = lease.slot(project, 'e6')
+    await take(slot)
+    const [, kind] = await Promise.all([lease.commit(slot), kindOf(slot)])
+    expect(kind).toBe('duplicate')
+  })
+
   it('lets a lease end by itself', async () => {
     const short = leaseOn(redis, { leaseMs: 1 })
     const slot = short.slot(project, 'e5')
