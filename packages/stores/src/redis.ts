@@ -48,10 +48,14 @@ export interface RedisOptions {
   readonly onPolicyViolation?: (error: AppError) => void
 }
 
+/** The client's own deadline comes this much later than ours; it is for what it sends itself. */
+const graceMs = 1_000
+
 /** Opens a client for `role`. Throws PIPE_REDIS_POLICY, and with `requirePolicy: 'now'` PIPE_REDIS_UNAVAILABLE. */
 export async function openRedis(options: RedisOptions): Promise<Redis> {
   const { role, log } = options
-  const client = createClient(parseRedisUrl(options.url), options.commandTimeoutMs ?? (role === 'dedup' ? 100 : 500))
+  const timeoutMs = options.commandTimeoutMs ?? (role === 'dedup' ? 100 : 500)
+  const client = createClient(parseRedisUrl(options.url), timeoutMs + graceMs)
   let checked = false
   let down = false
   // Each reconnect attempt reports the same trouble: one line per change of state, not one per attempt.
@@ -59,7 +63,7 @@ export async function openRedis(options: RedisOptions): Promise<Redis> {
     if (!down) log.warn({ err: error, role }, 'redis connection lost')
     down = true
   })
-  const send = createSend(client)
+  const send = createSend(client, timeoutMs)
   const check = async (): Promise<void> => {
     await checkRedisPolicy(role, send)
     checked = true
@@ -88,7 +92,7 @@ export async function openRedis(options: RedisOptions): Promise<Redis> {
     role,
     client,
     command: send,
-    pipeline: (commands) => sendAll(client, commands),
+    pipeline: (commands) => sendAll(client, timeoutMs, commands),
     ping: async () => {
       await send('PING')
     },
@@ -100,10 +104,10 @@ export async function openRedis(options: RedisOptions): Promise<Redis> {
   }
 }
 
-function createSend(client: Client | Cluster): Redis['command'] {
+function createSend(client: Client | Cluster, timeoutMs: number): Redis['command'] {
   return async (name, ...args) => {
     try {
-      return await client.call(name, ...args)
+      return await answered(client.call(name, ...args), timeoutMs)
     } catch (error) {
       throw toRedisError(error, name)
     }
@@ -112,17 +116,30 @@ function createSend(client: Client | Cluster): Redis['command'] {
 
 async function sendAll(
   client: Client | Cluster,
+  timeoutMs: number,
   commands: readonly (readonly [name: string, ...args: RedisArg[]])[]
 ): Promise<readonly RedisReply[]> {
   if (commands.length === 0) return []
   const pipeline = client.pipeline()
   for (const [name, ...args] of commands) pipeline.call(name, ...args)
-  const replies = await pipeline.exec().catch((error: unknown) => {
+  const replies = await answered(pipeline.exec(), timeoutMs).catch((error: unknown) => {
     throw toRedisError(error, 'pipeline')
   })
   return commands.map(([name], index) => {
     const [error, value] = replies?.[index] ?? [new Error('no reply')]
     return error === null ? { ok: true, value } : { ok: false, error: toRedisError(error, name) }
+  })
+}
+
+/**
+ * `reply`, or an error after `timeoutMs` of silence. Whatever has arrived by then is read first: a process that was
+ * paused for that long (garbage, a CPU quota) finds the reply waiting, and must not take its own pause for Redis's.
+ */
+function answered<T>(reply: Promise<T>, timeoutMs: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const giveUp = (): void => reject(new Error(`no reply within ${timeoutMs} ms`))
+    const timer = setTimeout(() => setImmediate(giveUp), timeoutMs)
+    reply.then(resolve, reject).finally(() => clearTimeout(timer))
   })
 }
 

@@ -64,6 +64,19 @@ describe('openRedis', () => {
     ])
   })
 
+  it('does not take a pause of its own process for silence of Redis', async () => {
+    await using impatient = await open({ commandTimeoutMs: 50 })
+    const pause = (): void => {
+      const endMs = performance.now() + 100
+      while (performance.now() < endMs);
+    }
+    for (let round = 0; round < 5; round++) {
+      const replies = Promise.all([impatient.command('PING'), impatient.pipeline([['PING']])])
+      setImmediate(pause)
+      expect(await replies).toEqual(['PONG', [{ ok: true, value: 'PONG' }]])
+    }
+  })
+
   it('fails a command at once while nothing listens, and starts all the same when told to', async () => {
     const url = 'redis://127.0.0.1:1'
     await expect(open({ url })).rejects.toMatchObject({ code: 'PIPE_REDIS_UNAVAILABLE' })
