@@ -1,6 +1,5 @@
 // Who a raw API key stands for. Answers come from memory while they are fresh, so a request costs no round trip; with
 // PostgreSQL down, keys known before stay good for a day, and a key never seen is "not known", not "wrong".
-import { createHash } from 'node:crypto'
 import { AppError, withDeadline } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import { digestSecret, parseApiKey, sameDigest } from '@millrace/contracts'
@@ -46,7 +45,7 @@ export interface KeyStoreOptions {
 }
 
 interface Remembered {
-  readonly known: KnownKey
+  readonly decision: KeyDecision & { readonly kind: 'ok' }
   readonly checkedAtMs: number
   readonly expiresAtMs: number
 }
@@ -69,31 +68,31 @@ const maxLookups = 200
 /** A key store over the table `api_keys`. */
 export function createKeyStore(options: KeyStoreOptions): KeyStore {
   const { clock, log, freshMs = 60_000, negativeMs = 5_000, staleMs = 86_400_000, maxEntries = 10_000 } = options
+  // By the key as it was sent: a hash of each request's key would cost more than all of the rest of the look-up.
   const good = createBoundedMap<string, Remembered>(maxEntries)
   const wrong = createBoundedMap<string, number>(maxEntries)
   const lookups = new Map<string, Promise<KeyDecision>>()
   let failedAtMs = Number.NEGATIVE_INFINITY
 
-  const remembered = (hash: string, maxAgeMs: number): KeyDecision | undefined => {
-    const entry = good.get(hash)
-    const now = clock.monotonic()
-    if (entry === undefined || now - entry.checkedAtMs >= maxAgeMs) return undefined
-    return clock.now() >= entry.expiresAtMs ? { kind: 'invalid' } : { kind: 'ok', ...entry.known }
+  const remembered = (rawKey: string, maxAgeMs: number): KeyDecision | undefined => {
+    const entry = good.get(rawKey)
+    if (entry === undefined || clock.monotonic() - entry.checkedAtMs >= maxAgeMs) return undefined
+    return clock.now() >= entry.expiresAtMs ? { kind: 'invalid' } : entry.decision
   }
 
-  const lookUp = async (hash: string, key: ParsedApiKey): Promise<KeyDecision> => {
-    const fallback = (): KeyDecision => remembered(hash, staleMs) ?? { kind: 'unavailable' }
+  const lookUp = async (rawKey: string, key: ParsedApiKey): Promise<KeyDecision> => {
+    const fallback = (): KeyDecision => remembered(rawKey, staleMs) ?? { kind: 'unavailable' }
     if (clock.monotonic() - failedAtMs < pauseAfterFailureMs) return fallback()
     try {
       const entry = await withDeadline(readKey(options, key), lookupDeadlineMs, clock, 'look up an API key')
       if (entry === undefined) {
-        good.delete(hash)
-        wrong.set(hash, clock.monotonic())
+        good.delete(rawKey)
+        wrong.set(rawKey, clock.monotonic())
         return { kind: 'invalid' }
       }
-      wrong.delete(hash)
-      good.set(hash, entry)
-      return { kind: 'ok', ...entry.known }
+      wrong.delete(rawKey)
+      good.set(rawKey, entry)
+      return entry.decision
     } catch (error) {
       if (!(error instanceof AppError)) throw error
       failedAtMs = clock.monotonic()
@@ -102,25 +101,24 @@ export function createKeyStore(options: KeyStoreOptions): KeyStore {
     }
   }
 
-  const decide = (hash: string, key: ParsedApiKey): KeyDecision | Promise<KeyDecision> => {
-    const fresh = remembered(hash, freshMs)
+  const decide = (rawKey: string): KeyDecision | Promise<KeyDecision> => {
+    const fresh = remembered(rawKey, freshMs)
     if (fresh !== undefined) return fresh
-    const wrongSinceMs = wrong.get(hash)
+    const key = parseApiKey(rawKey)
+    if (key === undefined) return { kind: 'invalid' }
+    const wrongSinceMs = wrong.get(rawKey)
     if (wrongSinceMs !== undefined && clock.monotonic() - wrongSinceMs < negativeMs) return { kind: 'invalid' }
-    const running = lookups.get(hash)
+    const running = lookups.get(rawKey)
     if (running !== undefined) return running
-    if (lookups.size >= maxLookups) return remembered(hash, staleMs) ?? { kind: 'unavailable' }
-    const lookup = lookUp(hash, key).finally(() => lookups.delete(hash))
-    lookups.set(hash, lookup)
+    if (lookups.size >= maxLookups) return remembered(rawKey, staleMs) ?? { kind: 'unavailable' }
+    const lookup = lookUp(rawKey, key).finally(() => lookups.delete(rawKey))
+    lookups.set(rawKey, lookup)
     return lookup
   }
 
   return {
     authenticate: (rawKey, need) => {
-      const key = parseApiKey(rawKey)
-      if (key === undefined) return { kind: 'invalid' }
-      // Memory holds no raw keys, only what cannot be turned back into one.
-      const decision = decide(createHash('sha256').update(rawKey).digest('base64'), key)
+      const decision = decide(rawKey)
       return decision instanceof Promise ? decision.then((settled) => permit(settled, need)) : permit(decision, need)
     }
   }
@@ -151,6 +149,6 @@ async function readKey(options: KeyStoreOptions, key: ParsedApiKey): Promise<Rem
       .query('UPDATE api_keys SET last_used_at = now() WHERE id = $1', [row.id])
       .catch((error: unknown) => log.debug({ err: error }, 'last use of an api key not written'))
   }
-  const known = { projectId: row.project_id, keyId: row.id, keyKind: row.kind }
-  return { known, checkedAtMs: clock.monotonic(), expiresAtMs }
+  const decision = { kind: 'ok', projectId: row.project_id, keyId: row.id, keyKind: row.kind } as const
+  return { decision, checkedAtMs: clock.monotonic(), expiresAtMs }
 }

@@ -6,7 +6,7 @@ import table from '../test/fixtures/responses.json' with { type: 'json' }
 import { badInputs } from '../test/bad-input.ts'
 import { createAcceptEvent } from './accept.ts'
 import { createGatewayApp } from './app.ts'
-import type { KeyDecision } from './auth.ts'
+import type { KeyDecision } from '@millrace/contracts'
 import type { Admission, Dedup } from './dedup.ts'
 import { gatewayMetrics } from './metrics.ts'
 import type { OutgoingEvent, Publisher, PublishOutcome } from './publish.ts'

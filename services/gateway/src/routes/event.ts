@@ -1,14 +1,19 @@
 // POST /v1/events: one event, its bytes read raw, its answer after the log's.
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { apiKeyOf, keyProblems } from '@millrace/contracts'
+import type { KeyDecision } from '@millrace/contracts'
 import type { BoundMetrics } from '@millrace/observability'
 import type { Clock } from '@millrace/kernel'
 import type { AcceptEvent, Acceptance, Origin } from '../accept.ts'
-import { apiKeyOf, keyProblems } from '../auth.ts'
-import type { KeyStore } from '../auth.ts'
 import { createChildren } from '../metrics.ts'
 import type { gatewayMetrics } from '../metrics.ts'
 import { problemReply, toReply } from '../reply.ts'
 import type { HttpReply } from '../reply.ts'
+
+/** The key store as the gateway needs it; synchronous while it remembers the key. */
+export interface KeyStore {
+  authenticate(rawKey: string, need: 'write'): KeyDecision | Promise<KeyDecision>
+}
 
 export interface EventRouteDeps {
   readonly accept: AcceptEvent

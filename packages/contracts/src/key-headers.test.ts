@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { apiKeyOf } from './auth.ts'
+import { apiKeyOf } from './key-headers.ts'
 
 describe('apiKeyOf', () => {
   it('reads a bearer token in any case, then X-API-Key', () => {
