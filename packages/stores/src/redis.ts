@@ -2,7 +2,7 @@
 // without Redis is the caller's decision. A wrong eviction policy stops the service: it would lose marks silently.
 import { Cluster, Redis as Client } from 'ioredis'
 import type { RedisOptions as ClientOptions } from 'ioredis'
-import { AppError } from '@millrace/kernel'
+import { AppError, systemClock } from '@millrace/kernel'
 import type { Logger } from '@millrace/observability'
 import { toRedisError } from './redis-errors.ts'
 import { checkRedisPolicy } from './redis-policy.ts'
@@ -138,8 +138,8 @@ async function sendAll(
 function answered<T>(reply: Promise<T>, timeoutMs: number): Promise<T> {
   return new Promise((resolve, reject) => {
     const giveUp = (): void => reject(new Error(`no reply within ${timeoutMs} ms`))
-    const timer = setTimeout(() => setImmediate(giveUp), timeoutMs)
-    reply.then(resolve, reject).finally(() => clearTimeout(timer))
+    const timer = systemClock.timer(timeoutMs, () => setImmediate(giveUp))
+    reply.then(resolve, reject).finally(() => timer[Symbol.dispose]())
   })
 }
 
