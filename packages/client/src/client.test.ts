@@ -404,31 +404,34 @@ describe('a batch', () => {
 })
 
 describe('a gateway without batches', () => {
-  it('gets single events, six side by side, and is asked again five minutes later', async () => {
-    const { client, runtime } = open({ flushAfterMs: 0 })
-    const store = createStore()
-    let hasBatch = false
-    runtime.server = (request) =>
-      request.path === '/v1/events' || hasBatch ? store.server(request) : problem(404, 'not_found')
-    const all = Array.from({ length: 8 }, () => client.track('x'))
-    await runtime.advance(0)
-    expect(await Promise.all(all.map(standing))).toEqual(Array.from({ length: 8 }, () => 'accepted'))
-    // The first event went alone; the batch of the other seven was refused.
-    expect(runtime.sent.filter(({ path }) => path === '/v1/events/batch')).toHaveLength(1)
-    expect(runtime.sent.filter(({ path }) => path === '/v1/events')).toHaveLength(8)
-
-    hasBatch = true
-    const track = async (): Promise<(string | undefined)[]> => {
-      runtime.sent.length = 0
-      const pair = [client.track('x'), client.track('x'), client.track('x')]
+  it.each([404, 405])(
+    'gets single events, six side by side, and is asked again five minutes later: %i',
+    async (status) => {
+      const { client, runtime } = open({ flushAfterMs: 0 })
+      const store = createStore()
+      let hasBatch = false
+      runtime.server = (request) =>
+        request.path === '/v1/events' || hasBatch ? store.server(request) : problem(status, 'not_found')
+      const all = Array.from({ length: 8 }, () => client.track('x'))
       await runtime.advance(0)
-      await Promise.all(pair)
-      return runtime.sent.map(({ path }) => path)
+      expect(await Promise.all(all.map(standing))).toEqual(Array.from({ length: 8 }, () => 'accepted'))
+      // The first event went alone; the batch of the other seven was refused.
+      expect(runtime.sent.filter(({ path }) => path === '/v1/events/batch')).toHaveLength(1)
+      expect(runtime.sent.filter(({ path }) => path === '/v1/events')).toHaveLength(8)
+
+      hasBatch = true
+      const track = async (): Promise<(string | undefined)[]> => {
+        runtime.sent.length = 0
+        const pair = [client.track('x'), client.track('x'), client.track('x')]
+        await runtime.advance(0)
+        await Promise.all(pair)
+        return runtime.sent.map(({ path }) => path)
+      }
+      expect(await track()).toEqual(['/v1/events', '/v1/events', '/v1/events'])
+      await runtime.advance(300_000)
+      expect(await track()).toEqual(['/v1/events', '/v1/events/batch'])
     }
-    expect(await track()).toEqual(['/v1/events', '/v1/events', '/v1/events'])
-    await runtime.advance(300_000)
-    expect(await track()).toEqual(['/v1/events', '/v1/events/batch'])
-  })
+  )
 
   it('is not asked for batches at all when told so', async () => {
     const { client, runtime } = open({ batch: false })
@@ -456,8 +459,7 @@ describe('flush', () => {
   })
 
   it('does not take along what is tracked after it', async () => {
-    const { client, runtime } = open({ flushAfterMs: 10_000, maxBatchEvents: 1_000 })
-    runtime.server = inTurn(['silence'])
+    const { client, runtime } = open({ flushAfterMs: 10_000 })
     void client.track('x', {}, { eventId: 'a' })
     void client.flush()
     void client.track('x', {}, { eventId: 'b' })
@@ -477,6 +479,20 @@ describe('close', () => {
     expect([await standing(first), await standing(second)]).toEqual(['accepted', 'closed'])
     expect(runtime.timers()).toBe(0)
     await client.close()
+  })
+
+  it('settles each event once, though an answer comes after its end', async () => {
+    const { client, runtime, drops } = open()
+    const answer = Promise.withResolvers<Answer>()
+    runtime.server = () => answer.promise
+    const sent = client.track('x')
+    const closed = client.close({ timeoutMs: 1_000 })
+    await runtime.advance(1_000)
+    await closed
+    answer.resolve(problem(422, 'invalid_field'))
+    await runtime.advance(60_000)
+    expect([await standing(sent), drops.map(({ reason }) => reason)]).toEqual(['closed', ['closed']])
+    expect([runtime.sent.length, runtime.timers()]).toEqual([1, 0])
   })
 
   it('gives up after its time: requests end and what is left is reported', async () => {

@@ -71,7 +71,6 @@ export function createDelivery({ runtime, queue, transport, retries, settle }: D
     const batch = queue.take(runtime.elapsed(), transport.limits())
     const result = await transport.send(batch)
     sending = false
-    if (stopped) return
     judge(batch, result)
     wake()
   }

@@ -37,7 +37,7 @@ describe('a page that is hidden', () => {
       ['a', new Date(runtime.now()).toISOString()],
       ['b', new Date(runtime.now()).toISOString()]
     ])
-    store.server({ path: '/v1/events/batch', events: beacon?.events ?? [] } as never)
+    await store.server({ path: '/v1/events/batch', events: beacon?.events ?? [] } as never)
     await runtime.advance(4_999)
     expect(runtime.sent).toEqual([])
     await runtime.advance(1)

@@ -86,6 +86,20 @@ describe('a client that remembers', () => {
     expect((await first.take()).map(idsOf)).toEqual([{ ...a, userId: 'u1' }])
   })
 
+  it('identifies the person that another tab has made of it', async () => {
+    const storage = createMemoryStorage()
+    const [first, second] = [open({ remember: true, storage }), open({ remember: true, storage })]
+    void first.client.track('a')
+    void second.client.track('a')
+    first.client.reset()
+    void second.client.identify('u1')
+    void first.client.track('b')
+    const [, identify] = (await second.take()).map(idsOf)
+    const [before, after] = (await first.take()).map(idsOf)
+    expect(identify?.anonymousId).not.toBe(before?.anonymousId)
+    expect(after).toEqual(identify)
+  })
+
   it.each([
     '',
     '{',

@@ -105,8 +105,7 @@ export function createTransport(deps: TransportDeps): Transport {
       return unsent(events)
     }
     if (status === 413) {
-      const size = events.reduce((sum, { bytes }) => sum + bytes, 0)
-      maxBytes = Math.floor(Math.min(maxBytes, size) / 2)
+      maxBytes = events.reduce((sum, { bytes }) => sum + bytes, 0) / 2
       return unsent(events)
     }
     const ids = events.map(({ eventId }) => eventId)

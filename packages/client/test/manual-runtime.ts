@@ -1,5 +1,4 @@
 // A runtime for tests: time moves when told to, and every request is answered by a function of the test.
-import { createManualClock } from '@millrace/kernel'
 import type { Page, Reply, Runtime } from '../src/index.ts'
 
 /** An event as it was on the wire. */
@@ -32,7 +31,7 @@ export type Answer =
   | 'network'
   | 'silence'
 
-export type Server = (request: SentRequest) => Answer
+export type Server = (request: SentRequest) => Answer | Promise<Answer>
 
 export interface ManualRuntime extends Runtime {
   readonly sent: SentRequest[]
@@ -53,7 +52,7 @@ export const startMs = Date.UTC(2026, 0, 1)
 
 /** A runtime at `startMs` whose server stores everything, without a page. */
 export function createManualRuntime(): ManualRuntime {
-  const clock = createManualClock(startMs)
+  const clock = createManualTime()
   const sent: SentRequest[] = []
   let noise = 1
   const runtime: ManualRuntime = {
@@ -61,14 +60,11 @@ export function createManualRuntime(): ManualRuntime {
     server: createStore().server,
     skewMs: 0,
     luck: 0,
-    advance: (ms) => clock.advance(ms),
-    timers: () => clock.pending(),
-    now: () => clock.now() + runtime.skewMs,
-    elapsed: () => clock.monotonic(),
-    startTimer(ms, task) {
-      const timer = clock.timer(ms, task)
-      return () => timer[Symbol.dispose]()
-    },
+    advance: clock.advance,
+    timers: clock.pending,
+    now: () => startMs + clock.elapsed() + runtime.skewMs,
+    elapsed: clock.elapsed,
+    startTimer: clock.startTimer,
     random: () => runtime.luck,
     fillRandom(bytes) {
       for (let index = 0; index < bytes.length; index++) {
@@ -79,7 +75,7 @@ export function createManualRuntime(): ManualRuntime {
     fetch: async (url, { headers, body, signal }) => {
       const parsed = JSON.parse(body) as { events?: WireEvent[] } & WireEvent
       const request: SentRequest = {
-        atMs: clock.monotonic(),
+        atMs: clock.elapsed(),
         url,
         path: new URL(url).pathname,
         headers,
@@ -88,10 +84,39 @@ export function createManualRuntime(): ManualRuntime {
         signal
       }
       sent.push(request)
-      return await toReply(runtime.server(request))
+      return await toReply(await runtime.server(request))
     }
   }
   return runtime
+}
+
+/** Time that stands still until it is moved; all that follows from a moment happens before the next one. */
+function createManualTime() {
+  let now = 0
+  const timers = new Set<{ readonly at: number; readonly task: () => void }>()
+  const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+  return {
+    elapsed: () => now,
+    pending: () => timers.size,
+    startTimer(ms: number, task: () => void) {
+      const timer = { at: now + ms, task }
+      timers.add(timer)
+      return () => void timers.delete(timer)
+    },
+    async advance(ms: number) {
+      const until = now + ms
+      await settle()
+      for (;;) {
+        const [next] = [...timers].filter(({ at }) => at <= until).toSorted((a, b) => a.at - b.at)
+        if (next === undefined) break
+        timers.delete(next)
+        now = next.at
+        next.task()
+        await settle()
+      }
+      now = until
+    }
+  }
 }
 
 async function toReply(answer: Answer): Promise<Reply> {
