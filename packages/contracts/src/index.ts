@@ -11,6 +11,20 @@ export type { EventTime, TimedEvent } from './event-time.ts'
 export { parseIsoTime } from './iso-time.ts'
 export { problemCatalog, problemContentType, toProblem } from './problem.ts'
 export type { Problem, ProblemCode } from './problem.ts'
+export {
+  changeProjectSettings,
+  defaultProjectSettings,
+  parseProjectSettings,
+  projectSettingFields
+} from './project-settings.ts'
+export type {
+  EventRate,
+  KeyTemplate,
+  ProjectContext,
+  ProjectLimits,
+  ProjectSettingName,
+  ProjectSettings
+} from './project-settings.ts'
 export { spliceRawEvent } from './raw-event.ts'
 export type { RawFields } from './raw-event.ts'
 export { toRowLine } from './row-line.ts'

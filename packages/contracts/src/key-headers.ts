@@ -1,9 +1,12 @@
 // Who asks: the API key of a request, as `Authorization: Bearer` or `X-API-Key`, and what the key store says of it.
 import type { ProblemCode } from './problem.ts'
 
-/** What the key store says about a raw key: positively good, positively bad, or not known because it is away. */
-export type KeyDecision =
-  | { readonly kind: 'ok'; readonly projectId: string }
+/**
+ * What the key store says about a raw key: positively good, positively bad, or not known because it is away. `P` is what
+ * the asker needs to know of the project: its id alone, or a ProjectContext.
+ */
+export type KeyDecision<P extends { readonly projectId: string } = { readonly projectId: string }> =
+  | ({ readonly kind: 'ok' } & P)
   | { readonly kind: 'invalid' | 'forbidden' | 'unavailable' }
 
 /** The headers that carry a key. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { AppError, createManualClock } from '@millrace/kernel'
-import { digestSecret, generateApiKey } from '@millrace/contracts'
+import { defaultProjectSettings, digestSecret, generateApiKey } from '@millrace/contracts'
 import type { ApiKeyKind } from '@millrace/contracts'
 import { createSilentLogger } from '@millrace/observability'
 import { createKeyStore } from './api-keys.ts'
@@ -17,6 +17,7 @@ interface StoredKey {
   readonly expires_at: Date | null
   revoked: boolean
   stale_use: boolean
+  settings: unknown
 }
 
 /** The table, a switch for its server, and the statements that arrived. */
@@ -32,12 +33,20 @@ function fakeTable() {
     if (server.mode === 'hangs') return await new Promise(() => undefined)
     if (server.mode === 'down') throw new AppError('PIPE_POSTGRES_UNAVAILABLE', 'down')
     const key = keys.get(String(id))
-    return key === undefined || key.revoked ? [] : [{ id, ...key }]
+    return key === undefined || key.revoked ? [] : [{ id, log_generation: 3, ...key }]
   }
   const add = (kind: ApiKeyKind, expiresAt: Date | null = null) => {
     const { key, id, secret } = generateApiKey(kind)
     const digest = digestSecret(pepper, secret)
-    const stored = { project_id: 'shop', kind, digest, expires_at: expiresAt, revoked: false, stale_use: false }
+    const stored = {
+      project_id: 'shop',
+      kind,
+      digest,
+      expires_at: expiresAt,
+      revoked: false,
+      stale_use: false,
+      settings: {} as unknown
+    }
     keys.set(id, stored)
     return { key, id, stored }
   }
@@ -60,6 +69,8 @@ describe('authenticate', () => {
     expect(await store.authenticate(write.key, 'write')).toEqual({
       kind: 'ok',
       projectId: 'shop',
+      logGeneration: 3,
+      settings: defaultProjectSettings,
       keyId: write.id,
       keyKind: 'write'
     })
@@ -79,6 +90,22 @@ describe('authenticate', () => {
     await clock.advance(1)
     expect(await store.authenticate(key, 'write')).toEqual({ kind: 'invalid' })
     expect(server.reads).toBe(2)
+  })
+
+  it('knows the settings of the project as of the look-up; a bad value is its default, and is told', async () => {
+    let bad = 0
+    const { store, add, clock } = setup({ onBadSetting: () => void bad++ })
+    const { key, stored } = add('write')
+    stored.settings = { keyTemplate: 'eventType:eventId', limits: { project: { eventsPerSecond: -1 } } }
+    const settings = { ...defaultProjectSettings, keyTemplate: 'eventType:eventId' }
+    expect(await store.authenticate(key, 'write')).toMatchObject({ kind: 'ok', settings })
+    expect(bad).toBe(1)
+    stored.settings = { limits: { project: { eventsPerSecond: 5 } } }
+    expect(store.authenticate(key, 'write')).toMatchObject({ settings })
+    await clock.advance(60_000)
+    const limits = { project: { eventsPerSecond: 5, burst: 10 } }
+    expect(await store.authenticate(key, 'write')).toMatchObject({ settings: { ...defaultProjectSettings, limits } })
+    expect(bad).toBe(1)
   })
 
   it('refuses a text that is no key, a wrong secret and another kind without believing any of them', async () => {

@@ -2,8 +2,8 @@
 // PostgreSQL down, keys known before stay good for a day, and a key never seen is "not known", not "wrong".
 import { AppError, withDeadline } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
-import { digestSecret, parseApiKey, sameDigest } from '@millrace/contracts'
-import type { ApiKeyKind, ParsedApiKey } from '@millrace/contracts'
+import { digestSecret, parseApiKey, parseProjectSettings, sameDigest } from '@millrace/contracts'
+import type { ApiKeyKind, ParsedApiKey, ProjectContext } from '@millrace/contracts'
 import type { Logger } from '@millrace/observability'
 import { createBoundedMap } from './bounded-map.ts'
 import type { Queryable } from './postgres-run.ts'
@@ -11,8 +11,8 @@ import type { Queryable } from './postgres-run.ts'
 /** What a request wants to do: send events, or read. Write keys may only send, secret keys may do both. */
 export type KeyNeed = 'write' | 'read'
 
-export interface KnownKey {
-  readonly projectId: string
+/** A good key, and its project as it was when the key was last looked up. */
+export interface KnownKey extends ProjectContext {
   readonly keyId: string
   readonly keyKind: ApiKeyKind
 }
@@ -34,6 +34,8 @@ export interface KeyStoreOptions {
   readonly pepper: string
   readonly clock: Clock
   readonly log: Logger
+  /** Told of each value in a project's settings that breaks its rule; the default stands in for it. */
+  readonly onBadSetting?: () => void
   /** A good key is asked for again after this time, so a revocation takes effect within it. Default 60 s. */
   readonly freshMs?: number
   /** A key found wrong is asked for again after this time. Default 5 s. */
@@ -58,6 +60,8 @@ interface KeyRow {
   readonly digest: Buffer
   readonly expires_at: Date | null
   readonly stale_use: boolean
+  readonly log_generation: number
+  readonly settings: unknown
 }
 
 const lookupDeadlineMs = 1_000
@@ -132,9 +136,9 @@ function permit(decision: KeyDecision, need: KeyNeed): KeyDecision {
 async function readKey(options: KeyStoreOptions, key: ParsedApiKey): Promise<Remembered | undefined> {
   const { postgres, pepper, clock, log } = options
   const [row] = await postgres.query<KeyRow>(
-    `SELECT id, project_id, kind, digest, expires_at,
-            (last_used_at IS NULL OR last_used_at < now() - interval '1 hour') AS stale_use
-       FROM api_keys WHERE id = $1 AND revoked_at IS NULL`,
+    `SELECT k.id, k.project_id, k.kind, k.digest, k.expires_at, p.log_generation, p.settings,
+            (k.last_used_at IS NULL OR k.last_used_at < now() - interval '1 hour') AS stale_use
+       FROM api_keys k JOIN projects p ON p.id = k.project_id WHERE k.id = $1 AND k.revoked_at IS NULL`,
     [key.id]
   )
   const digest = digestSecret(pepper, key.secret)
@@ -149,6 +153,19 @@ async function readKey(options: KeyStoreOptions, key: ParsedApiKey): Promise<Rem
       .query('UPDATE api_keys SET last_used_at = now() WHERE id = $1', [row.id])
       .catch((error: unknown) => log.debug({ err: error }, 'last use of an api key not written'))
   }
-  const decision = { kind: 'ok', projectId: row.project_id, keyId: row.id, keyKind: row.kind } as const
-  return { decision, checkedAtMs: clock.monotonic(), expiresAtMs }
+  return { decision: toKnown(options, row), checkedAtMs: clock.monotonic(), expiresAtMs }
+}
+
+function toKnown({ log, onBadSetting }: KeyStoreOptions, row: KeyRow): Remembered['decision'] {
+  const { settings, problems } = parseProjectSettings(row.settings)
+  if (problems.length > 0) log.warn({ project: row.project_id, problems }, 'project settings not understood')
+  for (const _problem of problems) onBadSetting?.()
+  return {
+    kind: 'ok',
+    projectId: row.project_id,
+    logGeneration: row.log_generation,
+    settings,
+    keyId: row.id,
+    keyKind: row.kind
+  }
 }
