@@ -13,6 +13,7 @@ import { createKey, listKeys, revokeKey } from '../src/keys.ts'
 import { schemasFolder } from '../src/migrate.ts'
 import { createProject, listProjects } from '../src/projects.ts'
 import type { ProjectAdmin } from '../src/projects.ts'
+import { setProject, showProject } from '../src/project-settings.ts'
 
 const stack = new AsyncDisposableStack()
 const log = createSilentLogger()
@@ -98,6 +99,48 @@ describe('createProject', () => {
     expect(dump?.text).toContain(write)
     expect(dump?.text).not.toContain(created.writeKey.slice(13, 45))
     expect(dump?.text).not.toContain(created.secretKey.slice(13, 45))
+  })
+})
+
+describe('setProject', () => {
+  it('changes all of what was asked, which keys show at their next look-up, and notes before and after', async () => {
+    const projectId = uniqueProject()
+    const { writeKey } = await createProject(admin(), { projectId })
+    const limits = { project: { eventsPerSecond: 5, burst: 10 } }
+    const shown = await setProject(admin(), projectId, [['limits.project.eventsPerSecond', '5']])
+    expect(shown.settings).toEqual({ keyTemplate: 'eventId', corsOrigins: [], limits })
+    expect(await showProject(postgres, projectId)).toEqual(shown)
+    expect(await keyStore().authenticate(writeKey, 'write')).toMatchObject({ logGeneration: 1, settings: { limits } })
+    const [noted] = await postgres.query(
+      `SELECT actor, details FROM audit_log WHERE project_id = $1 AND action = 'project.set'`,
+      [projectId]
+    )
+    const after = { limits: { project: { eventsPerSecond: 5 } } }
+    expect(noted).toEqual({ actor: 'test:me', details: { before: {}, after } })
+  })
+
+  it('changes nothing when one change is wrong, and knows no project that is not there', async () => {
+    const projectId = uniqueProject()
+    await createProject(admin(), { projectId })
+    const before = await showProject(postgres, projectId)
+    const wrong = setProject(admin(), projectId, [
+      ['keyTemplate', 'eventType:eventId'],
+      ['limits.project.burst', 'many']
+    ])
+    await expect(wrong).rejects.toMatchObject({ code: 'PIPE_INVALID_INPUT' })
+    expect(await showProject(postgres, projectId)).toEqual(before)
+    await expect(setProject(admin(), uniqueProject(), [])).rejects.toMatchObject({ code: 'PIPE_NOT_FOUND' })
+  })
+
+  it('loses no change of two that are made at once', async () => {
+    const projectId = uniqueProject()
+    await createProject(admin(), { projectId })
+    await Promise.all([
+      setProject(admin(), projectId, [['keyTemplate', 'eventType:eventId']]),
+      setProject(admin(), projectId, [['corsOrigins', '*']])
+    ])
+    const { settings } = await showProject(postgres, projectId)
+    expect(settings).toMatchObject({ keyTemplate: 'eventType:eventId', corsOrigins: ['*'] })
   })
 })
 

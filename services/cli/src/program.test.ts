@@ -24,6 +24,8 @@ const commands = [
   'topics diff',
   'projects create',
   'projects list',
+  'projects show',
+  'projects set',
   'keys create',
   'keys list',
   'keys revoke'

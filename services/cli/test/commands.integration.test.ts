@@ -83,6 +83,20 @@ describe('projects', () => {
     })
   })
 
+  it('changes settings, shows them, and refuses wrong ones without changing anything', async () => {
+    const projectId = unique('cli')
+    await json(['projects', 'create', projectId])
+    const limits = { project: { eventsPerSecond: 50, burst: 100 }, perUser: { eventsPerSecond: 2, burst: 9 } }
+    const changes = ['limits.project.eventsPerSecond=50', 'limits.perUser.eventsPerSecond=2', 'limits.perUser.burst=9']
+    const settings = { keyTemplate: 'eventId', corsOrigins: [], limits }
+    expect(await json(['projects', 'set', projectId, ...changes])).toMatchObject({ projectId, settings, problems: [] })
+    const refused = await millrace(['projects', 'set', projectId, 'keyTemplate=userId', 'limits.perUser.burst='])
+    const error = "millrace: keyTemplate must be eventId or eventType:eventId, not 'userId'\n"
+    expect(refused).toEqual({ code: 1, out: '', error })
+    expect((await millrace(['projects', 'set', projectId, 'keyTemplate'])).code).toBe(2)
+    expect(await json(['projects', 'show', projectId])).toMatchObject({ projectId, logGeneration: 1, settings })
+  })
+
   it('refuses an id that is none', async () => {
     const { code, out, error } = await millrace(['projects', 'create', 'Not_an_id'])
     expect({ code, out }).toEqual({ code: 1, out: '' })
