@@ -38,7 +38,7 @@ const checkTimeoutMs = 1_000
 
 /** A server with nothing but the operations endpoints. */
 export function createOpsApp(state: OpsState): HttpApp {
-  const app = fastify({ logger: false, forceCloseConnections: 'idle' })
+  const app = fastify({ logger: false, forceCloseConnections: 'idle', return503OnClosing: false })
   addOpsRoutes(app, state)
   return app
 }

@@ -9,6 +9,7 @@ import type { HealthCheck, HttpApp, Logger, OpsState, Registry } from '@millrace
 import packageJson from '../package.json' with { type: 'json' }
 import { createFaults, plantedBugs } from './faults.ts'
 import type { Faults } from './faults.ts'
+import { partConnections } from './part-connections.ts'
 import { onStopSignal } from './signals.ts'
 import { errorFields } from './log-error.ts'
 
@@ -94,6 +95,7 @@ export async function runService<S extends ServiceSpec>(
     }
     const app = running.app ?? createOpsApp(state)
     if (running.app !== undefined) addOpsRoutes(app, state)
+    app.addHook('preClose', () => partConnections(app.server, clock))
     const address = await app.listen({ port: PORT, host: HOST })
     log.info({ address, version }, 'started')
 

@@ -1,6 +1,8 @@
 // The lifecycle is a promise about processes, so it is tested on processes.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { Agent, request } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { createInterface } from 'node:readline'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -48,6 +50,21 @@ function start(env: Readonly<Record<string, string>>) {
   return { child, started, exited, logged, printed, stderr: () => stderr }
 }
 
+function keepAliveAgent(): Agent & Disposable {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  return Object.assign(agent, { [Symbol.dispose]: () => agent.destroy() })
+}
+
+/** GET /livez over the one connection of `agent`. */
+async function get(agent: Agent, address: string): Promise<object> {
+  const sent = request(`${address}/livez`, { agent })
+  sent.end()
+  const [response] = (await once(sent, 'response')) as [IncomingMessage]
+  response.resume()
+  await once(response, 'close')
+  return { reused: sent.reusedSocket, status: response.statusCode, connection: response.headers.connection }
+}
+
 describe('runService', () => {
   it('lists every wrong setting at once and exits 1', async () => {
     const service = start({ ROWS: '0', PORT: 'http', LOG_LEVEL: 'loud' })
@@ -64,6 +81,38 @@ describe('runService', () => {
     service.child.kill('SIGTERM')
     expect(await service.exited).toEqual({ code: 0, signal: null })
     expect(service.printed()).toEqual(['intake ended', 'disposed second', 'disposed first'])
+  })
+
+  it('answers once more on each open connection while it stops, and ends the connection with that', async () => {
+    const service = start({})
+    const address = await service.started
+    using agent = keepAliveAgent()
+    expect(await get(agent, address)).toEqual({ reused: false, status: 200, connection: 'keep-alive' })
+    service.child.kill('SIGTERM')
+    await expect.poll(() => service.printed()).toContain('intake ended')
+    expect(await get(agent, address)).toEqual({ reused: true, status: 200, connection: 'close' })
+    expect(await service.exited).toEqual({ code: 0, signal: null })
+  })
+
+  it('does not wait long for a connection that rests', async () => {
+    const service = start({})
+    using agent = keepAliveAgent()
+    await get(agent, await service.started)
+    const startedAt = performance.now()
+    service.child.kill('SIGTERM')
+    expect(await service.exited).toEqual({ code: 0, signal: null })
+    expect(performance.now() - startedAt).toBeLessThan(3_000)
+  })
+
+  it('says that it is not ready before it stops taking requests', async () => {
+    const service = start({ DRAIN_DELAY_MS: '500' })
+    const address = await service.started
+    service.child.kill('SIGTERM')
+    const notReady = async (): Promise<number> => (await fetch(`${address}/readyz`)).status
+    await expect.poll(notReady, { interval: 10 }).toBe(503)
+    expect(service.printed()).toEqual([])
+    expect((await fetch(`${address}/livez`)).status).toBe(200)
+    expect(await service.exited).toEqual({ code: 0, signal: null })
   })
 
   it('rolls a half start back in reverse order and exits 1', async () => {

@@ -1,6 +1,9 @@
 // The gateway as it is deployed: its own process, real keys, and deaths at labelled points.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { Agent, request } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { digestSecret, generateApiKey, rawTopic } from '@millrace/contracts'
@@ -94,6 +97,21 @@ async function send({ url }: GatewayProcess, eventId: string, apiKey = key): Pro
   }
 }
 
+/** The status of one event sent over a connection of `agent`, or the code of the error that ended it. */
+async function sendThrough(agent: Agent, url: string): Promise<string> {
+  const headers = { 'x-api-key': key, 'content-type': 'application/json' }
+  const sending = request(`${url}/v1/events`, { method: 'POST', agent, headers })
+  sending.end(JSON.stringify({ eventId: unique('keeps'), eventType: 'page_view' }))
+  try {
+    const [response] = (await once(sending, 'response')) as [IncomingMessage]
+    response.resume()
+    await once(response, 'end')
+    return String(response.statusCode)
+  } catch (error) {
+    return error instanceof Error && 'code' in error ? String(error.code) : String(error)
+  }
+}
+
 /** Records in the log of the project. */
 async function stored(): Promise<bigint> {
   return (await admin.ranges(rawTopic(project))).reduce((sum, { end, start }) => sum + end - start, 0n)
@@ -129,6 +147,29 @@ describe('the gateway process', () => {
     const health = await fetch(`${gateway.url}/health`)
     const { checks } = (await health.json()) as { checks: object }
     expect([health.status, checks]).toEqual([503, { kafka: 'failed', redis: 'failed', postgres: 'ok' }])
+  })
+})
+
+describe('a gateway that is stopped', () => {
+  it('resets no connection on which requests keep coming', async () => {
+    const gateway = await start()
+    const agent = new Agent({ keepAlive: true, maxSockets: 64 })
+    onTestFinished(() => agent.destroy())
+    const outcomes = new Map<string, number>()
+    const sendUntilRefused = async (): Promise<void> => {
+      for (let outcome = ''; outcome !== 'ECONNREFUSED';) {
+        outcome = await sendThrough(agent, gateway.url)
+        outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
+        // Most connections rest when the stop comes, which is what makes closing them hurt.
+        await setTimeout(5)
+      }
+    }
+    const senders = Array.from({ length: 64 }, sendUntilRefused)
+    await expect.poll(() => outcomes.get('202') ?? 0, { timeout: 10_000 }).toBeGreaterThan(1_000)
+    gateway.stop()
+    expect(await gateway.exited).toBe(0)
+    await Promise.all(senders)
+    expect(Object.fromEntries(outcomes)).toEqual({ 202: expect.any(Number) as number, ECONNREFUSED: 64 })
   })
 })
 
