@@ -89,9 +89,15 @@ const isValid = ajv.compile<ClientEvent>(eventSchema)
 
 /**
  * The event in `body` (bytes of one JSON object) received at `now` (epoch milliseconds). 400: not UTF-8 or not JSON;
- * 413: too large; 422: a rule of the event is broken. Of equal keys the last counts.
+ * 413: too large; 422: a rule of the event is broken. Of equal keys the last counts. `sentAt` (ISO 8601) stands for an
+ * event that has none of its own.
  */
-export function decodeEvent(body: Buffer, now: number, limits: EventLimits = defaultEventLimits): EventDecision {
+export function decodeEvent(
+  body: Buffer,
+  now: number,
+  limits: EventLimits = defaultEventLimits,
+  sentAt?: string
+): EventDecision {
   if (body.byteLength > limits.maxBytes) {
     return refuse('event_too_large', '', `${body.byteLength} bytes; at most ${limits.maxBytes} are accepted`)
   }
@@ -102,11 +108,16 @@ export function decodeEvent(body: Buffer, now: number, limits: EventLimits = def
   } catch (error) {
     return refuse('invalid_json', '', jsonFault(error))
   }
-  return checkEvent(value, now, limits)
+  return checkEvent(value, now, limits, sentAt)
 }
 
 /** As `decodeEvent`, for a value that was parsed already and whose size was checked. */
-export function checkEvent(value: unknown, now: number, limits: EventLimits = defaultEventLimits): EventDecision {
+export function checkEvent(
+  value: unknown,
+  now: number,
+  limits: EventLimits = defaultEventLimits,
+  sentAt?: string
+): EventDecision {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return refuse('not_an_object', '', 'an event is a JSON object')
   }
@@ -121,7 +132,8 @@ export function checkEvent(value: unknown, now: number, limits: EventLimits = de
     const broken = checkJsonLimits(value.properties, 'properties', propertyLimits)
     if (broken !== undefined) return refuse(broken.code, broken.pointer, limitDetail[broken.code])
   }
-  const time = resolveEventTime(value, now)
+  const timed = sentAt === undefined || value.sentAt !== undefined ? value : { ...value, sentAt }
+  const time = resolveEventTime(timed, now)
   if (!time.ok) return refuse('invalid_time', `/${time.member}`, 'is not an ISO 8601 date and time with a zone')
   if (time.timestampMs < now - limits.maxAgeMs) {
     const source = value.timestamp === undefined ? 'eventId' : 'timestamp'

@@ -4,11 +4,13 @@ import { bindMetrics, createRegistry, createSilentLogger } from '@millrace/obser
 import { createFaults } from '@millrace/service'
 import table from '../test/fixtures/responses.json' with { type: 'json' }
 import { badInputs } from '../test/bad-input.ts'
-import { createAcceptEvent } from './accept.ts'
+import { createAcceptEvents } from './accept.ts'
 import { createGatewayApp } from './app.ts'
-import type { KeyDecision } from '@millrace/contracts'
 import type { Admission, Dedup } from './dedup.ts'
+import { toEventDedup, toEventLog } from './event-dedup.ts'
 import { gatewayMetrics } from './metrics.ts'
+import { defaultProjectSettings } from '@millrace/contracts'
+import type { KeyDecision, ProjectContext } from '@millrace/contracts'
 import type { OutgoingEvent, Publisher, PublishOutcome } from './publish.ts'
 
 interface World {
@@ -42,12 +44,13 @@ function setup({ dedup: dedupSays, log: logSays, random = () => 0 }: World = {})
     queuedBytes: () => 0,
     [Symbol.asyncDispose]: async () => {}
   }
-  const accept = createAcceptEvent({
-    dedup,
-    publisher,
+  const accept = createAcceptEvents({
+    dedup: toEventDedup(dedup),
+    log: toEventLog(publisher),
     clock,
     faults: createFaults(undefined, false),
     maxEventBytes: 256 * 1024,
+    gates: [],
     onReceived: (type) => metrics.received.add(1, { type }),
     onUnchecked: () => metrics.unchecked.add(1)
   })
@@ -97,8 +100,8 @@ function publishOutcome(says: string | undefined): PublishOutcome {
   }
 }
 
-function keyDecision(key: string): KeyDecision {
-  if (key === 'good') return { kind: 'ok', projectId: 'demo' }
+function keyDecision(key: string): KeyDecision<ProjectContext> {
+  if (key === 'good') return { kind: 'ok', projectId: 'demo', logGeneration: 0, settings: defaultProjectSettings }
   return { kind: key === 'readonly' ? 'forbidden' : key === 'away' ? 'unavailable' : 'invalid' }
 }
 

@@ -7,10 +7,11 @@ import { createKeyStore } from '@millrace/stores/api-keys'
 import { createDedupLease } from '@millrace/stores/dedup-lease'
 import { openPostgres } from '@millrace/stores/postgres'
 import { openRedis } from '@millrace/stores/redis'
-import { createAcceptEvent } from './accept.ts'
+import { createAcceptEvents } from './accept.ts'
 import { createGatewayApp } from './app.ts'
 import { dedupSettings, gatewaySpec, publishLimits } from './config.ts'
 import { createDedup, createDedupBeforeAck } from './dedup.ts'
+import { toEventDedup, toEventLog } from './event-dedup.ts'
 import { createBoundedChildren, gatewayMetrics } from './metrics.ts'
 import { createPublisher } from './publish.ts'
 import { createBrokerCheck, reportCost, verifyLayoutWhenReachable } from './upkeep.ts'
@@ -64,12 +65,13 @@ await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
 
   let received = 0
   const countType = createBoundedChildren(100, (type) => metrics.received.child({ type }))
-  const accept = createAcceptEvent({
-    dedup,
-    publisher,
+  const accept = createAcceptEvents({
+    dedup: toEventDedup(dedup),
+    log: toEventLog(publisher),
     clock,
     faults,
     maxEventBytes: config.EVENT_MAX_BYTES,
+    gates: [],
     onReceived: (type) => {
       received++
       countType(type)

@@ -10,6 +10,8 @@ export interface OutgoingEvent {
   readonly eventId: string
   readonly value: Buffer
   readonly headers?: Readonly<Record<string, string>>
+  /** Partition key; the eventId when absent. */
+  readonly key?: string
   /** Called when the log acknowledged the event after `publish` had already answered `unknown`. */
   readonly onLateAck?: () => void
 }
@@ -212,8 +214,8 @@ async function produceBatch(
   { producer, partitionFor, onBatch }: PublisherDeps
 ): Promise<readonly PublishOutcome[]> {
   const records = batch.map(({ event }): ProduceRecord => ({
-    partition: partitionFor(event.eventId, partitions),
-    key: event.eventId,
+    partition: partitionFor(event.key ?? event.eventId, partitions),
+    key: event.key ?? event.eventId,
     value: event.value,
     ...(event.headers === undefined ? {} : { headers: event.headers })
   }))

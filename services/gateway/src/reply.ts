@@ -1,7 +1,7 @@
 // Replies: what an acceptance or a problem looks like on the wire.
 import { problemCatalog, problemContentType, toProblem } from '@millrace/contracts'
 import type { ProblemCode } from '@millrace/contracts'
-import type { Acceptance } from './accept.ts'
+import type { Acceptance } from './acceptance.ts'
 
 /** A reply before it is written. */
 export interface HttpReply {
@@ -15,7 +15,7 @@ export interface HttpReply {
 const json = 'application/json; charset=utf-8'
 
 /** Seconds after which a repeat makes sense, before jitter. */
-const retryAfterSeconds = { in_progress: 2, unknown: 5, unavailable: 5 } as const
+const retryAfterSeconds = { in_progress: 2, unknown: 5, unavailable: 5, rate_limited: 1 } as const
 
 const generatedIdHint = 'the event had no eventId; a repeat without this one is stored as another event'
 

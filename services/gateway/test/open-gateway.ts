@@ -1,17 +1,18 @@
 // A gateway in the test's own process over the real Kafka and Redis. Only the key store is a stand-in: keys have their
 // own tests.
 import { kafkaFields, load } from '@millrace/config'
-import { rawTopic } from '@millrace/contracts'
+import { defaultProjectSettings, rawTopic } from '@millrace/contracts'
 import { openKafka, partitionFor } from '@millrace/kafka'
 import { systemClock } from '@millrace/kernel'
 import { bindMetrics, createRegistry, createSilentLogger } from '@millrace/observability'
 import { createFaults } from '@millrace/service'
 import { createDedupLease } from '@millrace/stores/dedup-lease'
 import { openRedis } from '@millrace/stores/redis'
-import { createAcceptEvent } from '../src/accept.ts'
+import { createAcceptEvents } from '../src/accept.ts'
 import { createGatewayApp } from '../src/app.ts'
 import { dedupSettings } from '../src/config.ts'
 import { createDedup } from '../src/dedup.ts'
+import { toEventDedup, toEventLog } from '../src/event-dedup.ts'
 import { gatewayMetrics } from '../src/metrics.ts'
 import { createPublisher } from '../src/publish.ts'
 
@@ -68,12 +69,13 @@ export async function openGateway({ project, endpoints, keyDelayMs = 0 }: TestGa
   const kafka = opening.use(await openKafka(load(kafkaFields, endpoints), { log, clientId: 'gateway-test' }))
   const producer = await kafka.producer()
   const publisher = opening.use(createPublisher({ producer, topicOf: rawTopic, partitionFor, clock, limits }))
-  const accept = createAcceptEvent({
-    dedup,
-    publisher,
+  const accept = createAcceptEvents({
+    dedup: toEventDedup(dedup),
+    log: toEventLog(publisher),
     clock,
     faults: createFaults(undefined, false),
     maxEventBytes,
+    gates: [],
     onReceived: () => {},
     onUnchecked: () => metrics.unchecked.add(1)
   })
@@ -84,7 +86,7 @@ export async function openGateway({ project, endpoints, keyDelayMs = 0 }: TestGa
       authenticate: async () => {
         taken++
         if (keyDelayMs > 0) await clock.sleep(keyDelayMs)
-        return { kind: 'ok', projectId: project }
+        return { kind: 'ok', projectId: project, logGeneration: 0, settings: defaultProjectSettings }
       }
     },
     clock,

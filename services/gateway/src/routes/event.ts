@@ -1,10 +1,10 @@
 // POST /v1/events: one event, its bytes read raw, its answer after the log's.
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { apiKeyOf, keyProblems } from '@millrace/contracts'
-import type { KeyDecision } from '@millrace/contracts'
+import type { KeyDecision, ProjectContext } from '@millrace/contracts'
 import type { BoundMetrics } from '@millrace/observability'
 import type { Clock } from '@millrace/kernel'
-import type { AcceptEvent, Acceptance, Origin } from '../accept.ts'
+import type { AcceptEvents, Acceptance, Origin } from '../acceptance.ts'
 import { createChildren } from '../metrics.ts'
 import type { gatewayMetrics } from '../metrics.ts'
 import { problemReply, toReply } from '../reply.ts'
@@ -12,11 +12,11 @@ import type { HttpReply } from '../reply.ts'
 
 /** The key store as the gateway needs it; synchronous while it remembers the key. */
 export interface KeyStore {
-  authenticate(rawKey: string, need: 'write'): KeyDecision | Promise<KeyDecision>
+  authenticate(rawKey: string, need: 'write'): KeyDecision<ProjectContext> | Promise<KeyDecision<ProjectContext>>
 }
 
 export interface EventRouteDeps {
-  readonly accept: AcceptEvent
+  readonly accept: AcceptEvents
   readonly keys: KeyStore
   readonly clock: Clock
   readonly metrics: BoundMetrics<typeof gatewayMetrics>
@@ -56,9 +56,9 @@ export function addEventRoute(app: FastifyInstance, deps: EventRouteDeps): void 
       return problemReply('unsupported_media_type', { detail: 'send the body without Content-Encoding' }, random)
     }
     const body = Buffer.isBuffer(request.body) ? request.body : empty
-    const acceptance = await deps.accept(decision.projectId, body, originOf(request))
-    count(acceptance)
-    return toReply(acceptance, random)
+    const [acceptance] = await deps.accept(decision, [body], originOf(request))
+    count(acceptance!)
+    return toReply(acceptance!, random)
   }
 
   app.post('/v1/events', async (request, reply) => {
