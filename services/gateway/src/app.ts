@@ -1,65 +1,69 @@
-// The HTTP server of the gateway: limits, timeouts, problem documents, and an end without a cut connection.
+// The HTTP server of the gateway: intake on plain requests, everything else on Fastify; limits, timeouts, problem
+// documents, and an end without a cut connection.
+import { createServer } from 'node:http'
+import type { RequestListener, Server, ServerOptions } from 'node:http'
 import fastify from 'fastify'
 import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify'
-import { toProblem } from '@millrace/contracts'
+import { problemContentType, toProblem } from '@millrace/contracts'
 import type { ProblemCode } from '@millrace/contracts'
 import type { Logger } from '@millrace/observability'
-import { addEventRoute } from './routes/event.ts'
-import type { EventRouteDeps } from './routes/event.ts'
+import { createIntake } from './intake/intake.ts'
+import type { Intake, IntakeDeps } from './intake/intake.ts'
 import { problemReply } from './reply.ts'
 
-export interface GatewayAppDeps extends EventRouteDeps {
+export interface GatewayAppDeps extends Omit<IntakeDeps, 'onError'> {
   readonly log: Logger
-  readonly trustProxy: boolean
-  readonly maxEventBytes: number
 }
 
-/** A body this much larger than an event is still read, so that its refusal arrives on an open connection. */
-const readFactor = 4
+const serverOptions: ServerOptions = {
+  maxHeaderSize: 16 * 1024,
+  headersTimeout: 10_000,
+  requestTimeout: 15_000,
+  keepAliveTimeout: 72_000
+}
+const idleConnectionMs = 30_000
+const maxHeaders = 100
 
 /** The server, not yet listening. */
 export function createGatewayApp(deps: GatewayAppDeps): FastifyInstance {
+  const { log } = deps
+  const onError = (error: unknown): void => log.error({ err: error }, 'request failed')
+  const intake = createIntake({ ...deps, onError })
   const app = fastify({
     logger: false,
     trustProxy: deps.trustProxy,
     // A client's own request id would reach our logs as it is.
     requestIdHeader: false,
-    bodyLimit: deps.maxEventBytes * readFactor,
-    requestTimeout: 15_000,
-    connectionTimeout: 30_000,
-    keepAliveTimeout: 72_000,
+    bodyLimit: 64 * 1024,
     // While stopping, connections at rest are closed and the others end with their reply.
     forceCloseConnections: 'idle',
     return503OnClosing: false,
-    http: { maxHeaderSize: 16 * 1024, headersTimeout: 10_000 },
+    serverFactory: (others) => createIntakeServer(intake, others),
     clientErrorHandler: answerBrokenRequest
   })
-  app.server.maxHeadersCount = 100
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
-  addEventRoute(app, deps)
-  app.setNotFoundHandler((request, reply) => {
-    const known = request.url.split('?', 1)[0] === '/v1/events'
-    if (known) reply.header('allow', 'POST')
-    return send(reply, known ? 'method_not_allowed' : 'not_found', {}, deps)
-  })
+  app.setNotFoundHandler((_request, reply) => send(reply, 'not_found', deps))
   app.setErrorHandler<FastifyError>((error, _request, reply) => {
     const code = problemCodeOf(error)
-    if (code === 'internal') deps.log.error({ err: error }, 'request failed')
+    if (code === 'internal') onError(error)
     else deps.metrics.rejected.add(1, { code })
-    return send(reply, code, code === 'body_too_large' ? { detail: bodyLimitDetail(deps) } : {}, deps)
+    return send(reply, code, deps)
   })
   return app
 }
 
-function send(
-  reply: FastifyReply,
-  code: ProblemCode,
-  extra: Readonly<Record<string, unknown>>,
-  { random, signal }: GatewayAppDeps
-): FastifyReply {
+/** A server that offers each request to `intake` first. */
+function createIntakeServer(intake: Intake, others: RequestListener): Server {
+  const server = createServer(serverOptions, (request, response) => {
+    if (!intake(request, response)) others(request, response)
+  })
+  server.setTimeout(idleConnectionMs)
+  server.maxHeadersCount = maxHeaders
+  return server
+}
+
+function send(reply: FastifyReply, code: ProblemCode, { random, signal }: GatewayAppDeps): FastifyReply {
   if (signal.aborted) reply.header('connection', 'close')
-  const { status, contentType, body } = problemReply(code, extra, random)
+  const { status, contentType, body } = problemReply(code, {}, random)
   return reply.code(status).header('content-type', contentType).send(body)
 }
 
@@ -68,10 +72,6 @@ function problemCodeOf(error: FastifyError): ProblemCode {
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return 'unsupported_media_type'
   const status = error.statusCode ?? 500
   return status >= 400 && status < 500 ? 'invalid_request' : 'internal'
-}
-
-function bodyLimitDetail({ maxEventBytes }: GatewayAppDeps): string {
-  return `at most ${maxEventBytes * readFactor} bytes are read, and an event has at most ${maxEventBytes}`
 }
 
 interface ClientError extends Error {
@@ -93,7 +93,7 @@ function answerBrokenRequest(error: ClientError, socket: ClientSocket): void {
   const body = JSON.stringify(toProblem('invalid_request', { status }))
   if (socket.writable) {
     socket.write(
-      `HTTP/1.1 ${status} ${reason}\r\nContent-Type: application/problem+json\r\n` +
+      `HTTP/1.1 ${status} ${reason}\r\nContent-Type: ${problemContentType}\r\n` +
         `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`
     )
   }

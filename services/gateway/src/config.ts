@@ -5,6 +5,7 @@ import {
   httpFields,
   int,
   kafkaFields,
+  list,
   logFields,
   ms,
   postgresFields,
@@ -55,6 +56,10 @@ export const gatewaySpec = {
   }),
   COLLECT_USER_AGENT: bool({ doc: 'Store the User-Agent header of the request with the event.', default: true }),
   COLLECT_IP: bool({ doc: 'Store the address of the client with the event.', default: false }),
+  CORS_ORIGINS: list({
+    doc: 'Origins whose pages may send events to projects that name none themselves; `*` is any.',
+    default: ['*']
+  }),
   TRUST_PROXY: bool({
     doc: 'Take the address of the client from X-Forwarded-For; only behind a proxy that sets it.',
     default: false

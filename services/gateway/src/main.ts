@@ -88,7 +88,8 @@ await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
     random: Math.random,
     collect: { ip: config.COLLECT_IP, userAgent: config.COLLECT_USER_AGENT },
     trustProxy: config.TRUST_PROXY,
-    maxEventBytes: config.EVENT_MAX_BYTES
+    maxEventBytes: config.EVENT_MAX_BYTES,
+    corsOrigins: config.CORS_ORIGINS
   })
 
   const cost = (): { events: number; cpuUs: number } => {

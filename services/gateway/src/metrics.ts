@@ -1,5 +1,7 @@
 // Series of the gateway. Children of fixed labels are looked up once; event types are bounded, since a client makes them.
 import { counter, gauge, histogram } from '@millrace/observability'
+import type { BoundMetrics } from '@millrace/observability'
+import type { Acceptance } from './acceptance.ts'
 
 export const gatewayMetrics = {
   received: counter({
@@ -10,7 +12,7 @@ export const gatewayMetrics = {
   queued: counter({ name: 'analytics_events_queued_total', help: 'Events acknowledged by the log and answered 202.' }),
   rejected: counter({
     name: 'analytics_events_rejected_total',
-    help: 'Requests refused for what the client sent, by problem code.',
+    help: 'Events and requests refused for what the client sent, by problem code.',
     labels: ['code']
   }),
   unavailable: counter({
@@ -39,12 +41,12 @@ export const gatewayMetrics = {
   }),
   requests: counter({
     name: 'analytics_api_requests_total',
-    help: 'Requests by endpoint and status.',
+    help: 'Requests by endpoint and status; 499 is a client that left before the end of its body.',
     labels: ['endpoint', 'status']
   }),
   latency: histogram({
     name: 'analytics_api_latency_seconds',
-    help: 'Time from the end of the request body to the reply.',
+    help: 'Time from the head of the request to the reply.',
     labels: ['endpoint'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
   }),
@@ -82,5 +84,25 @@ export function createChildren<K>(child: (value: K) => (count: number) => void):
       children.set(value, known)
     }
     known(count)
+  }
+}
+
+/** Counts what became of each event. */
+export function createAcceptanceCounter(
+  metrics: BoundMetrics<typeof gatewayMetrics>
+): (acceptance: Acceptance) => void {
+  const reject = createChildren((code: string) => metrics.rejected.child({ code }))
+  const retry = createChildren((reason: string) => metrics.unavailable.child({ reason }))
+  return (acceptance) => {
+    switch (acceptance.kind) {
+      case 'accepted':
+        return metrics.queued.add(1)
+      case 'duplicate':
+        return metrics.duplicates.add(1)
+      case 'rejected':
+        return reject(acceptance.refusal.code)
+      case 'retry':
+        return retry(acceptance.reason)
+    }
   }
 }

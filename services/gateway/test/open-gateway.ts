@@ -96,7 +96,8 @@ export async function openGateway({ project, endpoints, keyDelayMs = 0 }: TestGa
     random: () => 0,
     collect: { ip: false, userAgent: false },
     trustProxy: false,
-    maxEventBytes
+    maxEventBytes,
+    corsOrigins: ['*']
   })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   const stack = opening.move()

@@ -1,0 +1,48 @@
+// The bytes of a request body, up to a bound that holds whatever Content-Length says.
+import type { IncomingMessage } from 'node:http'
+
+/** `gone`: the client went away before the end. */
+export type ReadBody = { readonly kind: 'ok'; readonly body: Buffer } | { readonly kind: 'too_large' | 'gone' }
+
+const empty = Buffer.alloc(0)
+const tooLarge: ReadBody = { kind: 'too_large' }
+const gone: ReadBody = { kind: 'gone' }
+
+/** Reads up to `maxBytes`. Of a body that is larger nothing is kept; `discardRest` takes what still comes. */
+export function readBody(request: IncomingMessage, maxBytes: number): Promise<ReadBody> {
+  return new Promise((resolve) => {
+    let first: Buffer | undefined
+    let chunks: Buffer[] | undefined
+    let size = 0
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (size > maxBytes) {
+        first = chunks = undefined
+        request.removeAllListeners('data')
+        return resolve(tooLarge)
+      }
+      if (first === undefined) first = chunk
+      else (chunks ??= [first]).push(chunk)
+    })
+    request.on('end', () => {
+      const body = chunks === undefined ? (first ?? empty) : Buffer.concat(chunks, size)
+      resolve({ kind: 'ok', body })
+    })
+    request.on('error', () => resolve(gone))
+  })
+}
+
+/**
+ * Takes what still comes of a body that is not read, so that its sender finds the reply on an open connection; beyond
+ * `maxBytes` the connection is cut.
+ */
+export function discardRest(request: IncomingMessage, maxBytes: number): void {
+  if (request.complete) return
+  let size = 0
+  request.on('data', (chunk: Buffer) => {
+    size += chunk.length
+    if (size > maxBytes) request.destroy()
+  })
+  request.on('error', () => {})
+  request.resume()
+}
