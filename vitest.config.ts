@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 // The kind of a test is in its file name (docs/adr/0003): unit tests lie beside the code and may not open sockets;
-// integration tests need the local stack; e2e tests run every service on it.
+// integration tests need the local stack; e2e tests run every service on it, browser tests a Chromium besides.
 export default defineConfig({
   test: {
     sequence: { shuffle: { files: true, tests: false } },
@@ -32,7 +32,17 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
-          include: ['e2e/**/*.e2e.test.ts'],
+          include: ['e2e/*.e2e.test.ts'],
+          globalSetup: ['packages/testkit/src/require-stack.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+          fileParallelism: false
+        }
+      },
+      {
+        test: {
+          name: 'browser',
+          include: ['e2e/browser/*.browser.test.ts'],
           globalSetup: ['packages/testkit/src/require-stack.ts'],
           testTimeout: 180_000,
           hookTimeout: 120_000,

@@ -16,8 +16,12 @@ describe('parsePlan', () => {
     expect(parsePlan(['e2e', '--', 'kill', '--bail', '1'])).toEqual(plan)
   })
 
+  it('runs the browser tests only when asked', () => {
+    expect(parsePlan(['browser'])).toEqual({ parts: ['browser'], vitestArgs: [] })
+  })
+
   it('refuses an unknown part', () => {
-    expect(() => parsePlan(['untit'])).toThrow("unknown part 'untit'; one of unit, integration, e2e")
+    expect(() => parsePlan(['untit'])).toThrow("unknown part 'untit'; one of unit, integration, e2e, browser")
   })
 })
 

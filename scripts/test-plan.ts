@@ -1,7 +1,9 @@
 // What `npm test` was asked to run, and how its numbers are read from vitest's reports. Pure.
 
 /** The vitest projects in the order in which they run: cheap ones first, the first one without the stack. */
-export const parts = ['unit', 'integration', 'e2e'] as const
+const usualParts = ['unit', 'integration', 'e2e'] as const
+/** A part that runs only when it is asked for: it needs a browser on the machine. */
+const parts = [...usualParts, 'browser'] as const
 export type Part = (typeof parts)[number]
 
 export interface Plan {
@@ -10,11 +12,11 @@ export interface Plan {
   readonly vitestArgs: readonly string[]
 }
 
-/** Reads the arguments of `npm test [unit|integration|e2e] [-- vitest arguments]`; throws a RangeError on another word. */
+/** Reads the arguments of `npm test [unit|integration|e2e|browser] [-- vitest arguments]`; throws a RangeError on another word. */
 export function parsePlan(args: readonly string[]): Plan {
   const [first, ...rest] = args[0] === '--' ? args.slice(1) : args
-  if (first === undefined) return { parts, vitestArgs: [] }
-  if (first.startsWith('-')) return { parts, vitestArgs: [first, ...rest] }
+  if (first === undefined) return { parts: usualParts, vitestArgs: [] }
+  if (first.startsWith('-')) return { parts: usualParts, vitestArgs: [first, ...rest] }
   const part = parts.find((name) => name === first)
   if (part === undefined) throw new RangeError(`unknown part '${first}'; one of ${parts.join(', ')}`)
   return { parts: [part], vitestArgs: rest[0] === '--' ? rest.slice(1) : rest }

@@ -1,5 +1,5 @@
-// `npm test [unit|integration|e2e] [-- vitest arguments]`: every test of the tree on a stack of its own, next to
-// whatever else runs on the machine. Ends with `N passed, N failed`; what is left running counts as a failure.
+// `npm test [unit|integration|e2e|browser] [-- vitest arguments]`: every test of the tree on a stack of its own, next to
+// whatever else runs on the machine; the browser tests only when asked for. Ends with `N passed, N failed`; what is left running counts as a failure.
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -31,7 +31,7 @@ process.env['MILLRACE_TEST_RUN'] = run
 const marks = [`MILLRACE_TEST_RUN=${run}`]
 
 /** A part that takes longer hangs: it is ended and counts as failed. */
-const longestMinutes: Readonly<Record<Part, number>> = { unit: 5, integration: 10, e2e: 10 }
+const longestMinutes: Readonly<Record<Part, number>> = { unit: 5, integration: 10, e2e: 10, browser: 5 }
 
 /** Adds the totals of each part to `totals` as it ends, so that a later failure keeps them. */
 async function runAll(plan: Plan, totals: Totals[]): Promise<void> {
@@ -41,7 +41,7 @@ async function runAll(plan: Plan, totals: Totals[]): Promise<void> {
 }
 
 async function runOnStack(stackParts: readonly Part[], plan: Plan, totals: Totals[]): Promise<void> {
-  await ensurePrograms({ log: say })
+  await ensurePrograms({ log: say, more: stackParts.includes('browser') ? ['chromium'] : [] })
   await stackWipe(testDataDir)
   say(`starting the test stack in ${testDataDir}`)
   await using stack = await startStack({ dataDir: testDataDir, ports: 'ephemeral', log: say, signal: stopping })

@@ -25,6 +25,13 @@ describe('missingPrograms', () => {
     const run: RunCommand = async (file) => (file === 'java' ? { code: 0, output: 'java version "1.8.0_292"' } : absent)
     expect(await missingPrograms(run)).toEqual(['java', 'mvn', 'redis-server', 'postgres'])
   })
+
+  test('asks for a browser only when it is wanted', async () => {
+    const run: RunCommand = async (file) =>
+      file === 'java' ? { code: 0, output: 'openjdk version "21.0.2"' } : file === 'chromium' ? absent : ok
+    expect(await missingPrograms(run)).toEqual([])
+    expect(await missingPrograms(run, ['chromium'])).toEqual(['chromium'])
+  })
 })
 
 test.each([

@@ -1,12 +1,12 @@
-// The programs of the machine that the local stack runs on, and their installation on Debian as root. The packages'
+// The programs of the machine that the local stack and its tests run on, and their installation on Debian as root. The packages'
 // own servers must not start: the stack runs its own, on its own ports.
 import { spawn } from 'node:child_process'
 import { chmod, lstat, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { AppError } from '@millrace/kernel'
 
-/** A program that the stack needs and that comes from the machine. */
-export type Program = 'java' | 'mvn' | 'redis-server' | 'postgres'
+/** A program that comes from the machine: the stack's, and the browser of the browser tests. */
+export type Program = 'java' | 'mvn' | 'redis-server' | 'postgres' | 'chromium'
 
 /** Result of one command: exit code (127 when it does not exist) and everything it printed. */
 export interface CommandResult {
@@ -34,7 +34,8 @@ const debianPackages: Readonly<Record<Program, readonly string[]>> = {
   java: ['openjdk-17-jre-headless', 'openjdk-21-jre-headless'],
   mvn: ['maven'],
   'redis-server': ['redis-server'],
-  postgres: ['postgresql']
+  postgres: ['postgresql'],
+  chromium: ['chromium']
 }
 const systemFiles: InstallFiles = {
   policy: '/usr/sbin/policy-rc.d',
@@ -53,8 +54,11 @@ export const runCommand: RunCommand = (file, args) =>
     child.once('close', (code) => resolve({ code: code ?? 1, output: Buffer.concat(chunks).toString() }))
   })
 
-/** The programs that are missing or too old, in a fixed order. */
-export async function missingPrograms(run: RunCommand = runCommand): Promise<readonly Program[]> {
+/** The programs of the stack, and of `more`, that are missing or too old, in a fixed order. */
+export async function missingPrograms(
+  run: RunCommand = runCommand,
+  more: readonly 'chromium'[] = []
+): Promise<readonly Program[]> {
   const [java, mvn, redis, postgres] = await Promise.all([
     run('java', ['-version']),
     run('mvn', ['--version']),
@@ -66,6 +70,7 @@ export async function missingPrograms(run: RunCommand = runCommand): Promise<rea
   if (mvn.code !== 0) missing.push('mvn')
   if (redis.code !== 0) missing.push('redis-server')
   if (postgres === undefined) missing.push('postgres')
+  for (const program of more) if ((await run(program, ['--version'])).code !== 0) missing.push(program)
   return missing
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { Admin, Kafka } from '@millrace/kafka'
 import { createSilentLogger } from '@millrace/observability'
 import { migrate } from '@millrace/operations/migrate'
+import { setProject } from '@millrace/operations/project-settings'
 import { createProject } from '@millrace/operations/projects'
 import { ensureTopics, loadTopicDeclaration } from '@millrace/operations/topics'
 import { openClickhouse } from '@millrace/stores/clickhouse'
@@ -52,6 +53,8 @@ export interface Pipeline extends AsyncDisposable {
   /** Address of `POST /v1/events`. */
   readonly eventsUrl: string
   createProject(prefix?: string): Promise<TestProject>
+  /** Changes settings of a project, as `millrace projects set` does; at once before its keys are used, else in 60 s. */
+  set(project: TestProject, changes: Readonly<Record<string, string>>): Promise<void>
   /** Sends one event or body with the project's write key. */
   send(project: TestProject, body: unknown): Promise<Response>
   /** Asks the query service with the project's secret key; throws on any answer but 200. */
@@ -114,6 +117,9 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
       return `${services.service('gateway').url}/v1/events`
     },
     createProject: (prefix) => createProject(projectAdmin, { projectId: uniqueProject(prefix) }),
+    async set({ projectId }, changes) {
+      await setProject({ postgres, actor: 'test' }, projectId, Object.entries(changes))
+    },
     send: (project, body) => send(services, project, body),
     query: (project, sql) => query(services, project, sql),
     visibleIds: (projectId) => visibleIds(clickhouse, projectId),
