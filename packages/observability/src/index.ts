@@ -1,4 +1,4 @@
-export { bindMetrics, counter, createRegistry, gauge, histogram } from './metrics.ts'
+export { bindMetrics, counter, createRegistry, exportMetrics, gauge, histogram, mergeMetrics } from './metrics.ts'
 export type {
   BoundCounter,
   BoundGauge,
@@ -13,5 +13,5 @@ export type {
 } from './metrics.ts'
 export { createLogger, createSilentLogger } from './logger.ts'
 export type { Logger } from './logger.ts'
-export { addOpsRoutes, checkHealth, createOpsApp } from './ops-server.ts'
+export { addOpsRoutes, checkHealth, createOpsApp, mergeHealth } from './ops-server.ts'
 export type { Health, HealthCheck, HttpApp, OpsState } from './ops-server.ts'

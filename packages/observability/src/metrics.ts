@@ -1,6 +1,6 @@
 // Series are declared as data and bound to a registry that is passed in, so a process may build a service twice.
 // Label values come from closed sets: no project, event name, user id or raw error text.
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 
 interface Declaration<K extends string, L extends string> {
   readonly kind: K
@@ -9,7 +9,10 @@ interface Declaration<K extends string, L extends string> {
   readonly labels: readonly L[]
 }
 export type CounterSpec<L extends string = string> = Declaration<'counter', L>
-export type GaugeSpec<L extends string = string> = Declaration<'gauge', L>
+export interface GaugeSpec<L extends string = string> extends Declaration<'gauge', L> {
+  /** What the gauges of several processes of one service are together. */
+  readonly across: 'sum' | 'max' | 'average'
+}
 export interface HistogramSpec<L extends string = string> extends Declaration<'histogram', L> {
   readonly buckets: readonly number[]
 }
@@ -60,9 +63,12 @@ export function counter<const L extends string = never>(
   return { kind: 'counter', name: options.name, help: options.help, labels: options.labels ?? [] }
 }
 
-/** Declares a gauge; the name ends in its base unit. */
-export function gauge<const L extends string = never>(options: Options<L>): GaugeSpec<NoInfer<L>> {
-  return { kind: 'gauge', name: options.name, help: options.help, labels: options.labels ?? [] }
+/** Declares a gauge; the name ends in its base unit. `across` is what several processes make of it; a sum if not said. */
+export function gauge<const L extends string = never>(
+  options: Options<L> & { across?: GaugeSpec['across'] }
+): GaugeSpec<NoInfer<L>> {
+  const { name, help, labels = [], across = 'sum' } = options
+  return { kind: 'gauge', name, help, labels, across }
 }
 
 /** Declares a histogram in base units (seconds, bytes, rows). */
@@ -85,6 +91,17 @@ export function createRegistry(): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   return registry
+}
+
+/** The series of a registry as plain data, for another process. */
+export async function exportMetrics(registry: Registry): Promise<unknown> {
+  return await registry.getMetricsAsJSON()
+}
+
+/** The text of /metrics over several processes: counters and histograms summed, gauges as they declare. */
+export async function mergeMetrics(processes: readonly unknown[]): Promise<string> {
+  // Both ends are this file: what arrives is what exportMetrics gave, by way of JSON.
+  return await AggregatorRegistry.aggregate(processes as unknown as object[]).metrics()
 }
 
 /** The series of `specs` in `registry`. Binding one declaration twice to a registry yields the same series. */
@@ -111,7 +128,7 @@ function bind(spec: MetricSpec, registry: Registry): unknown {
       }
     }
     case 'gauge': {
-      const metric = (existing as Gauge | undefined) ?? new Gauge(options)
+      const metric = (existing as Gauge | undefined) ?? new Gauge({ ...options, aggregator: spec.across })
       return {
         set: (value: number, labels?: Record<string, string>) =>
           labels === undefined ? metric.set(value) : metric.set(labels, value),

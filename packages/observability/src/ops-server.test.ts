@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { createManualClock } from '@millrace/kernel'
 import { createRegistry } from './metrics.ts'
-import { createOpsApp } from './ops-server.ts'
-import type { OpsState } from './ops-server.ts'
+import { createOpsApp, mergeHealth } from './ops-server.ts'
+import type { Health, OpsState } from './ops-server.ts'
 
 function state(overrides: Partial<OpsState> = {}): OpsState {
   const clock = createManualClock(10_000)
@@ -67,5 +67,34 @@ describe('operations endpoints', () => {
     const response = await createOpsApp(state()).inject('/metrics')
     expect(response.headers['content-type']).toContain('text/plain')
     expect(response.body).toContain('process_cpu_user_seconds_total')
+  })
+})
+
+describe('several processes of one service', () => {
+  const health = (status: Health['status'], checks: Health['checks']): Health => ({
+    status,
+    version: '1',
+    uptime: 5,
+    checks
+  })
+
+  it('are as healthy as the worst of them, and a check failed when it failed in one', () => {
+    const own = health('healthy', { redis: 'ok', kafka: 'ok' })
+    const other = health('degraded', { redis: 'failed', kafka: 'ok' })
+    const merged = { ...own, status: 'degraded', checks: { redis: 'failed', kafka: 'ok' } }
+    expect(mergeHealth(own, [own, other])).toEqual(merged)
+    expect(mergeHealth(own, [other, own])).toEqual(merged)
+    expect(mergeHealth(own, [own, other, health('unhealthy', {})]).status).toBe('unhealthy')
+    expect(mergeHealth(own, [])).toEqual(own)
+  })
+
+  it('answer together where the service says so', async () => {
+    const together = {
+      health: async () => health('unhealthy', { kafka: 'failed' }),
+      metrics: async () => 'all 1'
+    }
+    const app = createOpsApp(state({ together }))
+    expect((await app.inject('/health')).statusCode).toBe(503)
+    expect((await app.inject('/metrics')).body).toBe('all 1')
   })
 })

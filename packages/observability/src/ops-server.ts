@@ -24,6 +24,12 @@ export interface OpsState {
   ready(): boolean
   live(): boolean
   readonly checks: Readonly<Record<string, HealthCheck>>
+  /** What /health and /metrics show when several processes answer for one service; by default this process alone. */
+  readonly together?: {
+    health(): Promise<Health>
+    /** Text in the format of `registry`. */
+    metrics(): Promise<string>
+  }
 }
 
 export interface Health {
@@ -54,11 +60,11 @@ export function addOpsRoutes(app: HttpApp, state: OpsState): void {
     return reply.code(ready ? 200 : 503).send({ ready })
   })
   app.get('/health', async (_request, reply) => {
-    const health = await checkHealth(state)
+    const health = await (state.together?.health() ?? checkHealth(state))
     return reply.code(health.status === 'unhealthy' ? 503 : 200).send(health)
   })
   app.get('/metrics', async (_request, reply) => {
-    return reply.type(state.registry.contentType).send(await state.registry.metrics())
+    return reply.type(state.registry.contentType).send(await (state.together?.metrics() ?? state.registry.metrics()))
   })
 }
 
@@ -82,4 +88,16 @@ export async function checkHealth(state: OpsState): Promise<Health> {
     uptime: Math.round((state.clock.now() - state.startedAtMs) / 1_000),
     checks: Object.fromEntries(entries.map((entry) => [entry.name, entry.ok ? 'ok' : 'failed']))
   }
+}
+
+/** The health of a service of several processes: as bad as the worst of them; one failed check is a failed check. */
+export function mergeHealth(own: Health, all: readonly Health[]): Health {
+  const worst = (['unhealthy', 'degraded', 'healthy'] as const).find((each) =>
+    all.some(({ status }) => status === each)
+  )
+  const checks: Record<string, 'ok' | 'failed'> = {}
+  for (const health of [own, ...all]) {
+    for (const [name, result] of Object.entries(health.checks)) if (checks[name] !== 'failed') checks[name] = result
+  }
+  return { ...own, status: worst ?? own.status, checks }
 }

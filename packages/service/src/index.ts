@@ -3,3 +3,4 @@ export type { RunningService, ServiceContext, ServiceDefinition, ServiceSpec } f
 export { createFaults, plantedBugs } from './faults.ts'
 export type { Faults } from './faults.ts'
 export { errorFields } from './log-error.ts'
+export type { Peers } from './peers.ts'

@@ -1,15 +1,28 @@
 // The only lifecycle code: reads the environment, starts one service, and stops it in order. States: starting -> up ->
 // draining (not ready, intake still open) -> stopping (intake closed, resources disposed in reverse) -> exit.
+import cluster from 'node:cluster'
 import { AppError, systemClock } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import { load } from '@millrace/config'
 import type { ConfigOf, CrossRule, Spec, httpFields, logFields } from '@millrace/config'
-import { addOpsRoutes, createLogger, createOpsApp, createRegistry } from '@millrace/observability'
-import type { HealthCheck, HttpApp, Logger, OpsState, Registry } from '@millrace/observability'
+import {
+  addOpsRoutes,
+  checkHealth,
+  createLogger,
+  createOpsApp,
+  createRegistry,
+  exportMetrics,
+  mergeHealth,
+  mergeMetrics
+} from '@millrace/observability'
+import type { Health, HealthCheck, HttpApp, Logger, OpsState, Registry } from '@millrace/observability'
 import packageJson from '../package.json' with { type: 'json' }
 import { createFaults, plantedBugs } from './faults.ts'
 import type { Faults } from './faults.ts'
 import { partConnections } from './part-connections.ts'
+import { createPeers } from './peers.ts'
+import type { Link, Peers } from './peers.ts'
+import { killWorkers, runPrimary } from './primary.ts'
 import { onStopSignal } from './signals.ts'
 import { errorFields } from './log-error.ts'
 
@@ -30,6 +43,8 @@ export interface ServiceContext<S extends ServiceSpec> {
   /** Bugs switched on to validate the fault harness; empty outside tests. */
   readonly planted: ReadonlySet<string>
   readonly version: string
+  /** The other processes of this service, when it has several. */
+  readonly peers: Peers
 }
 
 /** A started service as the runner sees it. */
@@ -49,6 +64,8 @@ export interface ServiceDefinition<S extends ServiceSpec> {
   readonly name: string
   readonly spec: S
   readonly rules?: readonly CrossRule<S>[]
+  /** Processes that share the port; 1 when not said. */
+  readonly workers?: (config: ConfigOf<S>) => number
 }
 
 /**
@@ -75,14 +92,24 @@ export async function runService<S extends ServiceSpec>(
   const startedAtMs = clock.now()
   const registry = createRegistry()
   const intake = new AbortController()
-  const stopAsked = onStopSignal(() => exit(1))
+  const workers = definition.workers?.(config) ?? 1
+  if (workers > 1 && cluster.isPrimary) {
+    const stopAsked = onStopSignal(() => {
+      killWorkers()
+      exit(1)
+    })
+    return exit(await runPrimary({ workers, log, clock, stopTimeoutMs: DRAIN_DELAY_MS + STOP_TIMEOUT_MS, stopAsked }))
+  }
+  const link = cluster.isWorker ? primaryLink() : undefined
+  const stopAsked = onStopSignal(() => exit(1), link)
+  const peers = createPeers(link, clock)
   const { version } = packageJson
   let draining = false
   await using stack = new AsyncDisposableStack()
   try {
     const faults = createFaults(process.env['MILLRACE_FAULTS'], process.env['MILLRACE_TEST'] === '1')
     const planted = plantedBugs(process.env['MILLRACE_PLANTED_BUG'], process.env['MILLRACE_TEST'] === '1')
-    const context = { config, log, registry, clock, stack, signal: intake.signal, faults, planted, version }
+    const context = { config, log, registry, clock, stack, signal: intake.signal, faults, planted, version, peers }
     const running = await start(context)
     const state: OpsState = {
       version,
@@ -93,8 +120,10 @@ export async function runService<S extends ServiceSpec>(
       live: () => running.live?.() ?? true,
       checks: running.checks ?? {}
     }
-    const app = running.app ?? createOpsApp(state)
-    if (running.app !== undefined) addOpsRoutes(app, state)
+    const together = link === undefined ? {} : { together: answerTogether(state, peers) }
+    const ops = { ...state, ...together }
+    const app = running.app ?? createOpsApp(ops)
+    if (running.app !== undefined) addOpsRoutes(app, ops)
     app.addHook('preClose', () => partConnections(app.server, clock))
     const address = await app.listen({ port: PORT, host: HOST })
     log.info({ address, version }, 'started')
@@ -118,6 +147,25 @@ export async function runService<S extends ServiceSpec>(
     clock.timer(STOP_TIMEOUT_MS, () => exit(1))
     await stack.disposeAsync().catch((second: unknown) => log.error(errorFields(second), 'failed to close'))
     return exit(1)
+  }
+}
+
+/** What one worker answers for all of them: whichever gets the request. */
+function answerTogether(state: OpsState, peers: Peers): NonNullable<OpsState['together']> {
+  peers.provide('metrics', () => exportMetrics(state.registry))
+  peers.provide('health', () => checkHealth(state))
+  return {
+    // Both ends are this function: what arrives is what was provided, by way of JSON.
+    health: async () => mergeHealth(await checkHealth(state), (await peers.collect('health')) as readonly Health[]),
+    metrics: async () => await mergeMetrics(await peers.collect('metrics'))
+  }
+}
+
+/** This worker's channel to its primary. Losing it ends the process: Node's cluster module sees to that. */
+function primaryLink(): Link {
+  return {
+    send: (message) => void process.send?.(message, undefined, undefined, () => undefined),
+    onMessage: (handler) => void process.on('message', handler)
   }
 }
 
