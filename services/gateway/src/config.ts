@@ -14,6 +14,7 @@ import {
 } from '@millrace/config'
 import type { ConfigOf } from '@millrace/config'
 import type { DedupSettings } from './dedup.ts'
+import { limitFields } from './limit-settings.ts'
 import type { PublishLimits } from './publish.ts'
 
 export const gatewaySpec = {
@@ -22,6 +23,7 @@ export const gatewaySpec = {
   ...kafkaFields,
   ...postgresFields,
   ...redisDedupFields,
+  ...limitFields,
   API_KEY_PEPPER: secret({ doc: 'Secret that API keys are hashed with; the same for every service and the CLI.' }),
   DEDUP_SHARDS: int({
     doc: 'Hash tags per project that deduplication marks are spread over; must not change while marks live.',

@@ -8,11 +8,13 @@ import { createDedupLease } from '@millrace/stores/dedup-lease'
 import { openPostgres } from '@millrace/stores/postgres'
 import { openRedis } from '@millrace/stores/redis'
 import { createAcceptEvents } from './accept.ts'
+import { addAdminRoutes } from './admin-routes.ts'
 import { createGatewayApp } from './app.ts'
 import { dedupSettings, gatewaySpec, publishLimits } from './config.ts'
 import { createDedup, createDedupBeforeAck } from './dedup.ts'
 import { toEventDedup, toEventLog } from './event-dedup.ts'
 import { createBoundedChildren, gatewayMetrics } from './metrics.ts'
+import { openLimits } from './open-limits.ts'
 import { createPublisher } from './publish.ts'
 import { createBrokerCheck, reportCost, verifyLayoutWhenReachable } from './upkeep.ts'
 
@@ -24,7 +26,8 @@ await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
   const postgres = stack.use(
     await openPostgres({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, log, name: 'gateway' })
   )
-  const keys = createKeyStore({ postgres, pepper: config.API_KEY_PEPPER, clock, log })
+  const { API_KEY_PEPPER: pepper, KEY_FRESH_MS: freshMs } = config
+  const keys = createKeyStore({ postgres, pepper, clock, log, freshMs })
   const redis = stack.use(
     await openRedis({
       url: config.REDIS_DEDUP_URL,
@@ -63,6 +66,7 @@ await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
     })
   )
 
+  const limits = stack.use(openLimits({ config, redis, clock, signal, metrics }))
   let received = 0
   const countType = createBoundedChildren(100, (type) => metrics.received.child({ type }))
   const accept = createAcceptEvents({
@@ -71,7 +75,7 @@ await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
     clock,
     faults,
     maxEventBytes: config.EVENT_MAX_BYTES,
-    gates: [],
+    gates: [limits.hotKeys.gate, limits.gate],
     onReceived: (type) => {
       received++
       countType(type)
@@ -81,6 +85,8 @@ await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
   const app = createGatewayApp({
     accept,
     keys,
+    admission: limits.admission,
+    limiter: limits.limiter,
     clock,
     metrics,
     log,
@@ -91,10 +97,12 @@ await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
     maxEventBytes: config.EVENT_MAX_BYTES,
     corsOrigins: config.CORS_ORIGINS
   })
+  addAdminRoutes(app, { adminToken: config.ADMIN_TOKEN, hotWindows: async () => [limits.hotKeys.view()] })
 
   const cost = (): { events: number; cpuUs: number } => {
     const { user, system } = process.cpuUsage()
     metrics.queuedBytes.set(publisher.queuedBytes())
+    metrics.intakeBytes.set(limits.admission.bytesInFlight())
     return { events: received, cpuUs: user + system }
   }
   void reportCost(cost, (us) => metrics.cpuPerEvent.set(us, { stage: 'gateway' }), clock, signal)

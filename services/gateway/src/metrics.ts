@@ -35,6 +35,13 @@ export const gatewayMetrics = {
     help: 'Events per produce request.',
     buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000]
   }),
+  limited: counter({
+    name: 'analytics_events_limited_total',
+    help: 'Events answered 429 or `rate_limited`, by the limit that turned them away.',
+    labels: ['scope']
+  }),
+  intakeBytes: gauge({ name: 'analytics_intake_bytes', help: 'Bytes of request bodies that are under way.' }),
+  loopLag: gauge({ name: 'analytics_event_loop_lag_seconds', help: 'Lag of the event loop in the last half second.' }),
   queuedBytes: gauge({
     name: 'analytics_publish_queue_bytes',
     help: 'Bytes of events that wait for Kafka or are under way.'

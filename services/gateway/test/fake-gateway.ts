@@ -6,8 +6,10 @@ import type { KeyDecision, ProjectContext, ProjectSettings } from '@millrace/con
 import { createManualClock } from '@millrace/kernel'
 import { bindMetrics, createRegistry, createSilentLogger } from '@millrace/observability'
 import { createFaults } from '@millrace/service'
+import type { Limited } from '../src/rate-limiter.ts'
 import { createAcceptEvents } from '../src/accept.ts'
 import type { AcceptDeps } from '../src/accept.ts'
+import type { Admission } from '../src/admission.ts'
 import { createGatewayApp } from '../src/app.ts'
 import type { DedupItem, EventAdmission, EventDedup } from '../src/event-dedup.ts'
 import { gatewayMetrics } from '../src/metrics.ts'
@@ -20,6 +22,8 @@ export interface World {
   readonly random?: () => number
   readonly settings?: Partial<ProjectSettings>
   readonly gates?: AcceptDeps['gates']
+  readonly admission?: Pick<Admission, 'enter'>
+  readonly exhausted?: Limited
   readonly trustProxy?: boolean
   readonly collectIp?: boolean
 }
@@ -57,6 +61,8 @@ export function openFakeGateway(world: World = {}) {
   const settings = { ...defaultProjectSettings, ...world.settings }
   const app = createGatewayApp({
     accept,
+    admission: world.admission ?? { enter: () => ({ kind: 'admitted', resize: () => {}, release: () => {} }) },
+    limiter: { exhausted: () => world.exhausted },
     keys: { authenticate: (key) => keyDecision(key, settings) },
     clock,
     metrics,

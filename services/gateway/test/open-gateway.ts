@@ -82,6 +82,8 @@ export async function openGateway({ project, endpoints, keyDelayMs = 0 }: TestGa
   let taken = 0
   const app = createGatewayApp({
     accept,
+    admission: { enter: () => ({ kind: 'admitted', resize: () => {}, release: () => {} }) },
+    limiter: { exhausted: () => undefined },
     keys: {
       authenticate: async () => {
         taken++

@@ -4,6 +4,17 @@ import { parseIsoTime } from '@millrace/contracts'
 import type { ProblemCode } from '@millrace/contracts'
 import { elementsOf, endOfValue, visitMembers } from './json-scan.ts'
 
+/** Events of a batch at most. */
+export const maxBatchEvents = 1_000
+
+const ndjsonTypes: ReadonlySet<string> = new Set(['application/x-ndjson', 'application/ndjson', 'application/jsonl'])
+
+/** Whether a Content-Type is that of one event a line. Any other is taken for JSON, whatever it says: beacons lie. */
+export function isNdjson(contentType: string | undefined): boolean {
+  if (contentType === undefined || contentType === 'application/json') return false
+  return ndjsonTypes.has((contentType.split(';', 1)[0] ?? '').trim().toLowerCase())
+}
+
 /** A body that is an envelope around events. */
 export interface Envelope {
   readonly ok: true

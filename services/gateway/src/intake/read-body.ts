@@ -2,7 +2,10 @@
 import type { IncomingMessage } from 'node:http'
 
 /** `gone`: the client went away before the end. */
-export type ReadBody = { readonly kind: 'ok'; readonly body: Buffer } | { readonly kind: 'too_large' | 'gone' }
+export type ReadBody =
+  | { readonly kind: 'ok'; readonly body: Buffer }
+  | { readonly kind: 'too_large' }
+  | { readonly kind: 'gone' }
 
 const empty = Buffer.alloc(0)
 const tooLarge: ReadBody = { kind: 'too_large' }

@@ -1,9 +1,9 @@
 // The bytes of a request as they are before their Content-Encoding, within bounds.
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { ProblemCode } from '@millrace/contracts'
 import { decodeBody, encodingOf } from './content-encoding.ts'
+import type { Encoding } from './content-encoding.ts'
 import { readBody } from './read-body.ts'
-export { discardRest } from './read-body.ts'
 
 /** Bounds of bodies, in bytes. */
 export const bodyLimits = {
@@ -20,20 +20,42 @@ export const bodyLimits = {
   discardBytes: 32 * 1024 ** 2
 } as const
 
-export type Received =
-  | { readonly kind: 'ok'; readonly body: Buffer }
-  | { readonly kind: 'gone' }
-  | { readonly kind: 'refused'; readonly code: ProblemCode; readonly detail: string }
+interface Refused {
+  readonly kind: 'refused'
+  readonly code: ProblemCode
+  readonly detail: string
+}
 
-/** The decoded body of `request`, up to `maxBytes` as sent and as decoded. */
-export async function receiveBody(request: IncomingMessage, maxBytes: number): Promise<Received> {
-  const { headers } = request
+/** What the headers say of a body that is worth reading. */
+export interface BodyHead {
+  readonly kind: 'ok'
+  readonly encoding: Encoding | 'identity'
+  /** The length as declared; a guess for a body that declares none. */
+  readonly expectedBytes: number
+  /** The bound of the body, as sent and as decoded. */
+  readonly maxBytes: number
+}
+
+/** A body without Content-Length is usually small; its room is corrected when it has been read. */
+const chunkedBytes = 64 * 1024
+
+/** The headers of a body of at most `maxBytes`, as sent and as decoded. */
+export function readHead(headers: IncomingHttpHeaders, maxBytes: number): BodyHead | Refused {
   const encoding = encodingOf(headers['content-encoding'])
   if (encoding === undefined) return refused('unsupported_media_type', 'Content-Encoding is gzip, deflate, br or zstd')
-  if (Number(headers['content-length'] ?? 0) > maxBytes) return tooLarge(maxBytes)
+  const declared = headers['content-length']
+  const expectedBytes = declared === undefined ? chunkedBytes : Number(declared)
+  return expectedBytes > maxBytes ? tooLarge(maxBytes) : { kind: 'ok', encoding, expectedBytes, maxBytes }
+}
+
+/** The decoded body of `request`; `gone` when its client left before the end. */
+export async function receiveBody(
+  request: IncomingMessage,
+  { encoding, maxBytes }: BodyHead
+): Promise<{ readonly kind: 'ok'; readonly body: Buffer } | { readonly kind: 'gone' } | Refused> {
   const read = await readBody(request, maxBytes)
-  if (read.kind !== 'ok') return read.kind === 'gone' ? { kind: 'gone' } : tooLarge(maxBytes)
-  if (encoding === 'identity') return read
+  if (read.kind === 'too_large') return tooLarge(maxBytes)
+  if (read.kind === 'gone' || encoding === 'identity') return read
   const { maxRatio, freeBytes } = bodyLimits
   const decoded = await decodeBody(read.body, encoding, { maxBytes, maxRatio, freeBytes })
   if (decoded.kind === 'ok') return decoded
@@ -42,10 +64,10 @@ export async function receiveBody(request: IncomingMessage, maxBytes: number): P
     : refused('invalid_encoding', `the body is not one ${encoding} stream`)
 }
 
-function tooLarge(maxBytes: number): Received {
+function tooLarge(maxBytes: number): Refused {
   return refused('body_too_large', `at most ${maxBytes} bytes are read`)
 }
 
-function refused(code: ProblemCode, detail: string): Received {
+function refused(code: ProblemCode, detail: string): Refused {
   return { kind: 'refused', code, detail }
 }
