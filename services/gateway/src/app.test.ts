@@ -1,59 +1,53 @@
 import { describe, expect, it } from 'vitest'
-import table from '../test/fixtures/responses.json' with { type: 'json' }
+import { problemCatalog } from '@millrace/contracts'
 import { badInputs } from '../test/bad-input.ts'
 import { goodHeaders, openFakeGateway } from '../test/fake-gateway.ts'
+import type { World } from '../test/fake-gateway.ts'
+import { expectedOf, outcomeOf, plainNames, requestOf, rows } from '../test/response-table.ts'
+import type { Row } from '../test/response-table.ts'
 
-const url = '/v1/events'
-
-interface Row {
-  readonly name: string
-  readonly method?: 'GET' | 'POST'
-  readonly path?: string
-  readonly headers?: Record<string, string>
-  readonly body?: string
-  readonly dedup?: string
-  readonly log?: string
-  readonly status: number
-  readonly reply?: object
-  readonly code?: string
-  readonly pointer?: string
-  readonly eventId?: string
-  readonly retryAfter?: number
-  readonly stored: number
-  readonly header?: Record<string, string>
-}
-
-// The JSON type is a union over all rows; every row has this form.
-const rows = table.cases as readonly Row[]
+const good = '{"eventId":"e1","eventType":"page_view"}'
 
 describe('the response table', () => {
   it.each(rows)('answers $status to $name', async (row) => {
-    const { request, published } = openFakeGateway(row)
+    const { request, published } = openFakeGateway(sceneOf(row))
+    const { method, path, headers, body } = requestOf(row, plainNames)
     const response = await request({
-      method: row.method ?? 'POST',
-      url: row.path ?? url,
-      headers: row.headers ?? goodHeaders,
-      ...(row.method === 'GET' ? {} : { payload: row.body ?? table.body })
+      method: method as 'POST',
+      url: path,
+      headers,
+      ...(body === undefined ? {} : { payload: body })
     })
-    expect(response.statusCode).toBe(row.status)
-    expect(response.headers['retry-after']).toBe(row.retryAfter === undefined ? undefined : String(row.retryAfter))
-    if (row.reply !== undefined) {
-      expect(response.headers['content-type']).toBe('application/json; charset=utf-8')
-      expect(response.json()).toEqual(row.reply)
-    } else {
-      expect(response.headers['content-type']).toBe('application/problem+json; charset=utf-8')
-      const { status, code, pointer, eventId } = response.json<Row>()
-      expect({ status, code, pointer, eventId }).toEqual({
-        status: row.status,
-        code: row.code,
-        pointer: row.pointer,
-        eventId: row.eventId
-      })
-    }
+    const header = (name: string): string | undefined => response.headers[name]?.toString()
+    expect(outcomeOf(row, response.statusCode, header, response.payload)).toEqual(expectedOf(row, plainNames))
+    expect(header('retry-after')).toBe(row.retryAfter === undefined ? undefined : String(row.retryAfter))
     expect(published).toHaveLength(row.stored)
     expect(published[0]?.headers).toEqual(row.header)
   })
+
+  it('speaks of every code that intake answers', () => {
+    const codes = new Set(rows.flatMap(({ code, items }) => [code, ...(items ?? []).map((item) => codeOf(item))]))
+    for (const { code } of badInputs) codes.add(code)
+    const others = ['conflict', 'duplicate', 'internal', 'invalid_request']
+    const missing = Object.keys(problemCatalog).filter((code) => !codes.has(code) && !others.includes(code))
+    expect(missing.filter((code) => !code.startsWith('query_'))).toEqual([])
+  })
 })
+
+function sceneOf({ dedup, log, busy, limited, corsOrigins }: Row): World {
+  const turnedAway = { kind: 'turned-away', reason: 'bytes', retryAfterMs: 6_001 } as const
+  return {
+    dedup,
+    log,
+    ...(busy === true ? { admission: { enter: () => turnedAway } } : {}),
+    ...(limited === true ? { exhausted: { scope: 'project', retryAfterMs: 2_500 } } : {}),
+    ...(corsOrigins === undefined ? {} : { settings: { corsOrigins } })
+  }
+}
+
+function codeOf(item: object): string | undefined {
+  return 'code' in item ? String(item.code) : undefined
+}
 
 describe('bad input', () => {
   it.each(badInputs)('answers $status $code to $name, publishes nothing, and takes the next event', async (bad) => {
@@ -67,7 +61,7 @@ describe('bad input', () => {
     expect(response.headers['content-type']).toBe('application/problem+json; charset=utf-8')
     expect(published).toEqual([])
     expect(holds).toEqual([])
-    expect((await send(table.body)).statusCode).toBe(202)
+    expect((await send(good)).statusCode).toBe(202)
   })
 })
 
@@ -101,7 +95,7 @@ describe('the gateway', () => {
     const ends: Record<string, readonly string[]> = {}
     for (const log of [undefined, 'unknown', 'not_stored', 'MESSAGE_TOO_LARGE', 'INVALID_RECORD']) {
       const { send, holds } = openFakeGateway({ log })
-      await send(table.body)
+      await send(good)
       ends[log ?? 'acked'] = holds
     }
     expect(ends).toEqual({
@@ -115,14 +109,14 @@ describe('the gateway', () => {
 
   it('commits an event whose ack comes after its answer', async () => {
     const { send, published, holds } = openFakeGateway()
-    await send(table.body)
+    await send(good)
     published[0]?.onLateAck?.()
     expect(holds).toEqual(['commit', 'commit'])
   })
 
   it('spreads Retry-After', async () => {
     const { send } = openFakeGateway({ log: 'unknown', random: () => 0.99 })
-    expect((await send(table.body)).headers['retry-after']).toBe('10')
+    expect((await send(good)).headers['retry-after']).toBe('10')
   })
 
   it('says which method an address takes', async () => {
@@ -133,16 +127,16 @@ describe('the gateway', () => {
 
   it('ends the connection with the reply while it stops', async () => {
     const { send, stop } = openFakeGateway()
-    expect((await send(table.body)).headers['connection']).toBe('keep-alive')
+    expect((await send(good)).headers['connection']).toBe('keep-alive')
     stop.abort()
-    expect((await send(table.body)).headers['connection']).toBe('close')
+    expect((await send(good)).headers['connection']).toBe('close')
   })
 
   it('counts every request by what became of it', async () => {
     const { send, series } = openFakeGateway()
-    await send(table.body)
+    await send(good)
     await send('{}')
-    await send(table.body, {})
+    await send(good, {})
     expect((await series()).filter((line) => !line.endsWith(' 0'))).toEqual([
       'analytics_events_received_total{type="page_view"} 1',
       'analytics_events_queued_total 1',

@@ -14,7 +14,8 @@ interface Repeated {
   readonly repeat: string
   readonly times: number
 }
-type Part = { readonly text: string } | { readonly base64: string } | Repeated
+/** A piece of a body. */
+export type Part = { readonly text: string } | { readonly base64: string } | Repeated
 
 /** Every case of the corpus. */
 export const badInputs: readonly BadInput[] = corpus.cases.map(({ name, parts, status, code, pointer }) => ({
@@ -26,7 +27,8 @@ export const badInputs: readonly BadInput[] = corpus.cases.map(({ name, parts, s
   pointer: pointer === null || typeof pointer === 'string' ? pointer : pointer.before + repeated(pointer)
 }))
 
-function toBytes(part: Part): Buffer {
+/** The bytes of a piece. */
+export function toBytes(part: Part): Buffer {
   if ('text' in part) return Buffer.from(part.text)
   if ('base64' in part) return Buffer.from(part.base64, 'base64')
   return Buffer.from(repeated(part))

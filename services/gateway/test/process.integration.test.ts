@@ -17,6 +17,7 @@ import { testEndpoints } from '@millrace/testkit/endpoints'
 import { openTestDatabases } from '@millrace/testkit/test-databases'
 import { openTestKafka } from '@millrace/testkit/test-kafka'
 import { unique, uniqueProject } from '@millrace/testkit/unique'
+import { runResponseTable } from './run-response-table.ts'
 
 const stack = new AsyncDisposableStack()
 const project = uniqueProject('gwp')
@@ -128,6 +129,11 @@ describe('the gateway process', () => {
     expect([health.status, health.checks]).toEqual(['healthy', { kafka: 'ok', redis: 'ok', postgres: 'ok' }])
     gateway.stop()
     expect(await gateway.exited).toBe(0)
+  })
+
+  it('answers every row of the response table that needs no scene', async () => {
+    const gateway = await start()
+    expect(await runResponseTable(gateway.url, key)).toEqual([])
   })
 
   it('answers 503, never 401, to a key it cannot look up', async () => {
