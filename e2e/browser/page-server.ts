@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
 
 const page = `<!doctype html><title>A shop</title>
@@ -39,7 +40,7 @@ export async function openPageServer(): Promise<PageServer> {
 }
 
 async function bundleClient(): Promise<string> {
-  await using bundle = await rolldown({ input: '@millrace/client', cwd: import.meta.dirname })
+  await using bundle = await rolldown({ input: fileURLToPath(import.meta.resolve('@millrace/client')) })
   const { output } = await bundle.generate({ format: 'esm', minify: true })
   return output[0].code
 }
