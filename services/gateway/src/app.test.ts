@@ -65,6 +65,23 @@ describe('bad input', () => {
   })
 })
 
+describe('bad input in a batch of lines', () => {
+  const oneLine = badInputs.filter(({ body, status }) => body.length > 3 && status !== 413 && !body.includes(10))
+
+  it.each(oneLine)('$name is refused alone', async ({ body, code, pointer }) => {
+    const { send, published } = openFakeGateway()
+    const lines = Buffer.concat([Buffer.from(`${good}\n`), body, Buffer.from(`\n${good.replace('e1', 'e2')}\n`)])
+    const response = await send(lines, { ...goodHeaders, 'content-type': 'application/x-ndjson' }, '/v1/events/batch')
+    const { items } = response.json<{ items: { status: string; code?: string; pointer?: string }[] }>()
+    expect([response.statusCode, items.map(({ status }) => status)]).toEqual([
+      207,
+      ['accepted', 'rejected', 'accepted']
+    ])
+    expect(items[1]).toMatchObject({ code, pointer })
+    expect(published.map(({ eventId }) => eventId)).toEqual(['e1', 'e2'])
+  })
+})
+
 describe('the gateway', () => {
   it('stores the bytes of the client with its own fields last', async () => {
     const { send, published } = openFakeGateway()

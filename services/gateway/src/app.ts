@@ -19,6 +19,8 @@ const serverOptions: ServerOptions = {
   maxHeaderSize: 16 * 1024,
   headersTimeout: 10_000,
   requestTimeout: 15_000,
+  // How often the two are looked at; by default twice a minute, which would make them 30 seconds longer.
+  connectionsCheckingInterval: 2_000,
   keepAliveTimeout: 72_000
 }
 const idleConnectionMs = 30_000
