@@ -8,6 +8,9 @@ export { assertAcked } from './assert-acked.ts'
 export { assignPartitions } from './assignment.ts'
 export type { MemberPartitions, SubscribedMember } from './assignment.ts'
 export { partitionFor } from './partitioner.ts'
+export type { Flush } from './partition-lanes.ts'
+export { createPartitionQueue } from './partition-queue.ts'
+export type { PartitionQueueDeps } from './partition-queue.ts'
 export { partitionKey } from './port.ts'
 export type {
   Admin,
@@ -25,7 +28,9 @@ export type {
   ProducerOptions,
   RecordBatch,
   RecordHeaders,
+  RoutedProducer,
   TopicCreation,
   TopicDescription,
   TopicPartition
 } from './port.ts'
+export type { OutgoingEvent, PublishLimits, PublishOutcome, Publisher, UnavailableReason } from './publisher.ts'

@@ -7,7 +7,7 @@ import type { Logger } from '@millrace/observability'
 import { within } from './bounded.ts'
 import { compressionType } from './codecs.ts'
 import { classifyKafka, toAppError } from './kafkajs-errors.ts'
-import type { Producer, ProduceRecord, ProducerOptions } from './port.ts'
+import type { ProduceRecord, ProducerOptions, RoutedProducer } from './port.ts'
 import { deliver } from './produce-delivery.ts'
 import type { ProduceTransport } from './produce-delivery.ts'
 import type { TopicLeaders } from './topic-leaders.ts'
@@ -24,25 +24,27 @@ const warmUpMs = 2_000
 const closeMs = 5_000
 
 /** Opens a producer. It connects now when it can, else with the first record: a broker that is down is a wait. */
-export async function openProducer(deps: ProducerDeps, options: ProducerOptions = {}): Promise<Producer> {
+export async function openProducer(deps: ProducerDeps, options: ProducerOptions = {}): Promise<RoutedProducer> {
   const { clock, log, leaders } = deps
   const ackTimeoutMs = options.ackTimeoutMs ?? 10_000
   const connection = createConnection(deps, ackTimeoutMs, compressionType(options.compression ?? 'zstd'))
   await connection.warmUp()
+  const leadersOf = async (topic: string): Promise<ReadonlyMap<number, number>> => {
+    try {
+      return await leaders.leaders(topic)
+    } catch (error) {
+      throw toAppError(error, `reading the partitions of ${topic}`)
+    }
+  }
   let closed = false
   return {
-    async produce(topic, records) {
+    async produce(topic, records, call) {
       if (closed) return records.map(() => ({ kind: 'unknown', message: 'the producer is closed', notStored: true }))
       const transport: ProduceTransport = { send: connection.send, leaders: leaders.leaders }
-      return await deliver(topic, records, { transport, clock, log, ackTimeoutMs, maxRecordsPerPartition })
+      return await deliver(topic, records, { transport, clock, log, ackTimeoutMs, maxRecordsPerPartition, ...call })
     },
-    async partitionCount(topic) {
-      try {
-        return (await leaders.leaders(topic)).size
-      } catch (error) {
-        throw toAppError(error, `reading the partitions of ${topic}`)
-      }
-    },
+    partitionCount: async (topic) => (await leadersOf(topic)).size,
+    leaders: leadersOf,
     async [Symbol.asyncDispose]() {
       closed = true
       await connection.close()

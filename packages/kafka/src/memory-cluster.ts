@@ -15,7 +15,7 @@ import type {
   KafkaRecord,
   ProduceOutcome,
   ProduceRecord,
-  Producer,
+  RoutedProducer,
   TopicPartition
 } from './port.ts'
 
@@ -33,7 +33,7 @@ export interface MemoryClient extends ConsumerClient {
 
 export interface MemoryCluster {
   readonly admin: Admin
-  readonly producer: Producer
+  readonly producer: RoutedProducer
   readonly faults: MemoryFaults
   /** A client that stands for one more process. */
   client(): MemoryClient
@@ -108,7 +108,7 @@ function createMemoryProducer(
   faults: MemoryFaults,
   append: (topic: string, record: ProduceRecord) => ProduceOutcome,
   poke: () => void
-): Producer {
+): RoutedProducer {
   const unknown: ProduceOutcome = { kind: 'unknown', message: 'no reply' }
   return {
     async produce(topic, records) {
@@ -121,6 +121,7 @@ function createMemoryProducer(
       return fault === 'reply-lost' ? records.map(() => unknown) : outcomes
     },
     partitionCount: async (topic) => log.require(topic).partitions.length,
+    leaders: async (topic) => new Map(log.require(topic).partitions.map((_, partition) => [partition, 1])),
     [Symbol.asyncDispose]: async () => {}
   }
 }

@@ -56,9 +56,30 @@ export interface Producer extends AsyncDisposable {
    * One outcome per record, in the order given; never throws for what the broker answered or failed to answer.
    * A topic-partition missing in the reply is `unknown` for its records.
    */
-  produce(topic: string, records: readonly ProduceRecord[]): Promise<readonly ProduceOutcome[]>
+  produce(
+    topic: string,
+    records: readonly ProduceRecord[],
+    options?: ProduceOptions
+  ): Promise<readonly ProduceOutcome[]>
   /** The number of partitions of a topic, at most 10 s old; PIPE_TOPIC_MISSING when absent. */
   partitionCount(topic: string): Promise<number>
+}
+
+export interface ProduceOptions {
+  /**
+   * Told at once which records of one partition have their outcome, in `outcomes` under the same indexes, while others
+   * may still be tried again. A producer need not call it for records that are settled when `produce` resolves.
+   */
+  readonly onSettled?: (indexes: readonly number[], outcomes: readonly ProduceOutcome[]) => void
+}
+
+/** A producer for callers that put together what one leader takes in one request. */
+export interface RoutedProducer extends Producer {
+  /**
+   * Leader by partition, every partition included, at most 10 s old: a hint, since leaders move. PIPE_TOPIC_MISSING when
+   * the topic is absent, PIPE_KAFKA_UNAVAILABLE when nobody can tell.
+   */
+  leaders(topic: string): Promise<ReadonlyMap<number, number>>
 }
 
 /** Called by the driver, in order, one at a time, and never after `stop` resolved. */
@@ -161,7 +182,7 @@ export interface Admin extends AsyncDisposable {
 
 /** Everything of one cluster; disposing it closes what was opened from it. */
 export interface Kafka extends AsyncDisposable {
-  producer(options?: ProducerOptions): Promise<Producer>
+  producer(options?: ProducerOptions): Promise<RoutedProducer>
   readonly consumers: ConsumerClient
   admin(): Promise<Admin>
 }

@@ -5,7 +5,7 @@ import type { BackoffPolicy, Clock } from '@millrace/kernel'
 import type { Logger } from '@millrace/observability'
 import { within } from './bounded.ts'
 import { classifyKafka, layersOf } from './kafkajs-errors.ts'
-import type { ProduceOutcome, ProduceRecord } from './port.ts'
+import type { ProduceOptions, ProduceOutcome, ProduceRecord } from './port.ts'
 import { readReply } from './produce-reply.ts'
 import type { PartitionReply, ReplyLine } from './produce-reply.ts'
 
@@ -16,7 +16,7 @@ export interface ProduceTransport {
   leaders(topic: string, maxAgeMs?: number): Promise<ReadonlyMap<number, number>>
 }
 
-export interface DeliveryOptions {
+export interface DeliveryOptions extends ProduceOptions {
   readonly transport: ProduceTransport
   readonly clock: Clock
   readonly log: Logger
@@ -186,10 +186,12 @@ function acknowledge(work: Work, slice: Slice, reply: PartitionReply & { kind: '
     const offset = reply.baseOffset + BigInt(position)
     work.outcomes[index] = { kind: 'acked', offset, appendedAtMs: reply.appendedAtMs }
   })
+  work.options.onSettled?.(slice.indexes, work.outcomes)
 }
 
 function settle(work: Work, slice: Slice, outcome: ProduceOutcome): void {
   for (const index of slice.indexes) work.outcomes[index] = outcome
+  work.options.onSettled?.(slice.indexes, work.outcomes)
 }
 
 function unknown({ maybeStored }: Slice, reason: string): ProduceOutcome {
