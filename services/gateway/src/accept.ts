@@ -3,11 +3,11 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { decodeEvent, defaultEventLimits, spliceRawEvent } from '@millrace/contracts'
 import type { EventLimits, EventRefusal, ProjectContext } from '@millrace/contracts'
+import type { OutgoingEvent, PublishOutcome } from '@millrace/kafka'
 import type { Clock } from '@millrace/kernel'
 import type { Faults } from '@millrace/service'
 import type { Acceptance, AcceptEvents, CheckedEvent, Gate, Origin, Retry } from './acceptance.ts'
 import type { EventDedup, EventLog, Hold, Receipt } from './event-dedup.ts'
-import type { OutgoingEvent, PublishOutcome } from './publish.ts'
 
 export interface AcceptDeps {
   readonly dedup: EventDedup
@@ -81,7 +81,7 @@ export function createAcceptEvents(deps: AcceptDeps): AcceptEvents {
       if ((pause = faults.at('gateway.before-produce')) instanceof Promise) await pause
       const outcomes = await log.publishAll(outgoing)
       if ((pause = faults.at('gateway.after-ack')) instanceof Promise) await pause
-      const { stored, given } = settle(held, outcomes, answers)
+      const { stored, given } = settle(held, outcomes, answers, log)
       if (stored.length > 0) {
         if ((pause = faults.at('gateway.before-commit')) instanceof Promise) await pause
         await dedup.commitAll(stored)
@@ -194,28 +194,35 @@ function sentAtOf({ receivedAt, sentAt }: Receipt, event: CheckedEvent['event'])
 function settle(
   held: readonly Held[],
   outcomes: readonly PublishOutcome[],
-  answers: (Acceptance | undefined)[]
+  answers: (Acceptance | undefined)[],
+  log: EventLog
 ): { stored: readonly Hold[]; given: readonly Hold[] } {
   const stored: Hold[] = []
   const given: Hold[] = []
   for (let at = 0; at < held.length; at++) {
     const { candidate, hold } = held[at]!
     const outcome = outcomes[at]!
-    answers[candidate.index] = answerTo(outcome, candidate)
+    answers[candidate.index] = answerTo(outcome, candidate, log)
     if (outcome.kind === 'acked') stored.push(hold)
     else if (outcome.kind !== 'unknown') given.push(hold)
   }
   return { stored, given }
 }
 
-function answerTo(outcome: PublishOutcome, { eventId, generatedId, body }: CheckedEvent): Acceptance {
+function answerTo(outcome: PublishOutcome, { eventId, generatedId, body }: CheckedEvent, log: EventLog): Acceptance {
   switch (outcome.kind) {
     case 'acked':
       return { kind: 'accepted', eventId, generatedId }
     case 'unknown':
       return { kind: 'retry', code: 'unknown', reason: 'unknown', eventId }
     case 'unavailable':
-      return { kind: 'retry', code: 'unavailable', reason: outcome.reason, eventId }
+      return {
+        kind: 'retry',
+        code: 'unavailable',
+        reason: outcome.reason,
+        eventId,
+        retryAfterMs: log.retryAfterMs() || undefined
+      }
     case 'refused':
       return isTooLarge(outcome.code)
         ? { kind: 'rejected', refusal: tooLargeForBroker(body.length) }

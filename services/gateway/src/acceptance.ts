@@ -1,7 +1,7 @@
 // What becomes of an event, from its bytes to its answer. `accepted` and `duplicate` mean stored on all in-sync replicas;
 // anything else means "not known to be stored".
 import type { ClientEvent, EventRefusal, EventTime, ProjectContext } from '@millrace/contracts'
-import type { UnavailableReason } from './publish.ts'
+import type { UnavailableReason } from '@millrace/kafka'
 
 /** What is known of the request besides its events; each part is stored with the event when it is set. */
 export interface Origin {

@@ -15,7 +15,7 @@ import {
 import type { ConfigOf } from '@millrace/config'
 import type { DedupSettings } from './dedup.ts'
 import { limitFields } from './limit-settings.ts'
-import type { PublishLimits } from './publish.ts'
+import type { PublishLimits } from '@millrace/kafka'
 
 export const gatewaySpec = {
   ...logFields,
@@ -46,7 +46,7 @@ export const gatewaySpec = {
   EVENT_MAX_BYTES: bytes({ doc: 'Largest event.', default: 256 * 1024, min: 1_024, max: 512 * 1024 }),
   PUBLISH_QUEUE_BYTES: bytes({
     doc: 'Bytes of events that may wait for Kafka; above it events are turned away with 503.',
-    default: 32 * 1024 ** 2,
+    default: 64 * 1024 ** 2,
     min: 1024 ** 2,
     max: 1024 ** 3
   }),
@@ -68,16 +68,12 @@ export const gatewaySpec = {
   })
 }
 
-/** How events gather and wait for Kafka. A batch of one partition stays below the broker's 1 MiB. */
-export function publishLimits(config: ConfigOf<typeof gatewaySpec>): PublishLimits {
-  return {
-    maxQueuedBytes: config.PUBLISH_QUEUE_BYTES,
-    maxBatchEvents: 1_000,
-    maxBatchBytes: 512 * 1024,
-    stallAfterMs: config.PUBLISH_STALL_MS,
-    answerAfterMs: 10_000,
-    drainMs: 15_000
-  }
+/** How long the producer waits for an ack: twice as long as the client, so that a late one still writes its mark. */
+export const ackTimeoutMs = 20_000
+
+/** How events wait for Kafka. */
+export function publishLimits(config: ConfigOf<typeof gatewaySpec>): Partial<PublishLimits> {
+  return { maxQueuedBytes: config.PUBLISH_QUEUE_BYTES, maxAgeMs: config.PUBLISH_STALL_MS }
 }
 
 /** How long marks are waited for and tried again: a mark that outlives its lease protects nothing. */

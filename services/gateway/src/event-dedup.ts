@@ -1,6 +1,6 @@
 // Deduplication and the log as a request's events meet them: arrays in, arrays out.
+import type { Publisher } from '@millrace/kafka'
 import type { Dedup, Hold } from './dedup.ts'
-import type { OutgoingEvent, Publisher, PublishOutcome } from './publish.ts'
 
 export type { Hold } from './dedup.ts'
 
@@ -28,11 +28,8 @@ export interface EventDedup {
   releaseAll(holds: readonly Hold[]): Promise<void>
 }
 
-/** The log as an array of events meets it. */
-export interface EventLog {
-  /** One outcome per event, in order; never rejects. */
-  publishAll(events: readonly OutgoingEvent[]): Promise<readonly PublishOutcome[]>
-}
+/** The log as a request's events meet it. */
+export type EventLog = Pick<Publisher, 'publishAll' | 'retryAfterMs'>
 
 /** The array form of a deduplication that takes one event a time. */
 export function toEventDedup(dedup: Pick<Dedup, 'admit'>): EventDedup {
@@ -41,9 +38,4 @@ export function toEventDedup(dedup: Pick<Dedup, 'admit'>): EventDedup {
     commitAll: async (holds) => void (await Promise.all(holds.map((hold) => hold.commit()))),
     releaseAll: async (holds) => void (await Promise.all(holds.map((hold) => hold.release())))
   }
-}
-
-/** The array form of a publisher that takes one event a time. */
-export function toEventLog(publisher: Pick<Publisher, 'publish'>): EventLog {
-  return { publishAll: (events) => Promise.all(events.map((event) => publisher.publish(event))) }
 }

@@ -1,6 +1,6 @@
 // gateway: takes events over HTTP and answers when they are in the log. Wiring only.
 import { rawTopic } from '@millrace/contracts'
-import { openKafka, partitionFor } from '@millrace/kafka'
+import { createPartitionQueue, openKafka } from '@millrace/kafka'
 import { bindMetrics } from '@millrace/observability'
 import { runService } from '@millrace/service'
 import { createKeyStore } from '@millrace/stores/api-keys'
@@ -10,12 +10,11 @@ import { openRedis } from '@millrace/stores/redis'
 import { createAcceptEvents } from './accept.ts'
 import { addAdminRoutes } from './admin-routes.ts'
 import { createGatewayApp } from './app.ts'
-import { dedupSettings, gatewaySpec, publishLimits } from './config.ts'
+import { ackTimeoutMs, dedupSettings, gatewaySpec, publishLimits } from './config.ts'
 import { createDedup, createDedupBeforeAck } from './dedup.ts'
-import { toEventDedup, toEventLog } from './event-dedup.ts'
+import { toEventDedup } from './event-dedup.ts'
 import { createBoundedChildren, gatewayMetrics } from './metrics.ts'
 import { openLimits } from './open-limits.ts'
-import { createPublisher } from './publish.ts'
 import { createBrokerCheck, reportCost, verifyLayoutWhenReachable } from './upkeep.ts'
 
 await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
@@ -54,15 +53,17 @@ await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
         })
   )
   const kafka = stack.use(await openKafka(config, { log, clientId: config.KAFKA_CLIENT_ID, clock }))
-  const producer = await kafka.producer()
+  const producer = await kafka.producer({ ackTimeoutMs })
   const publisher = stack.use(
-    createPublisher({
+    createPartitionQueue({
       producer,
       topicOf: rawTopic,
-      partitionFor,
       clock,
       limits: publishLimits(config),
-      onBatch: (events) => metrics.batchSize.observe(events)
+      onFlush: (flush) => {
+        metrics.batchSize.observe(flush.events)
+        log.debug(flush, 'produce request sent')
+      }
     })
   )
 
@@ -71,7 +72,7 @@ await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
   const countType = createBoundedChildren(100, (type) => metrics.received.child({ type }))
   const accept = createAcceptEvents({
     dedup: toEventDedup(dedup),
-    log: toEventLog(publisher),
+    log: publisher,
     clock,
     faults,
     maxEventBytes: config.EVENT_MAX_BYTES,

@@ -3,6 +3,7 @@ import inject from 'light-my-request'
 import type { InjectOptions, Response } from 'light-my-request'
 import { defaultProjectSettings } from '@millrace/contracts'
 import type { KeyDecision, ProjectContext, ProjectSettings } from '@millrace/contracts'
+import type { OutgoingEvent, PublishOutcome } from '@millrace/kafka'
 import { createManualClock } from '@millrace/kernel'
 import { bindMetrics, createRegistry, createSilentLogger } from '@millrace/observability'
 import { createFaults } from '@millrace/service'
@@ -13,7 +14,6 @@ import type { Admission } from '../src/admission.ts'
 import { createGatewayApp } from '../src/app.ts'
 import type { DedupItem, EventAdmission, EventDedup } from '../src/event-dedup.ts'
 import { gatewayMetrics } from '../src/metrics.ts'
-import type { OutgoingEvent, PublishOutcome } from '../src/publish.ts'
 
 /** What the fakes say. Without a word the event is new, the log stores it, and the key is good. */
 export interface World {
@@ -44,6 +44,7 @@ export function openFakeGateway(world: World = {}) {
   const accept = createAcceptEvents({
     dedup: fakeDedup(world, asked, holds),
     log: {
+      retryAfterMs: () => 0,
       publishAll: async (events) =>
         events.map((event) => {
           const outcome = publishOutcome(wordFor(world.log, event.eventId))

@@ -37,6 +37,7 @@ export function createMemoryIntake(faults: Faults = { at: () => {} }) {
       }
     },
     log: {
+      retryAfterMs: () => 0,
       publishAll: async (events) => {
         calls.push(`publish ${events.length}`)
         for (const { value } of events) log.push(value.toString())

@@ -2,7 +2,7 @@
 // own tests.
 import { kafkaFields, load } from '@millrace/config'
 import { defaultProjectSettings, rawTopic } from '@millrace/contracts'
-import { openKafka, partitionFor } from '@millrace/kafka'
+import { createPartitionQueue, openKafka } from '@millrace/kafka'
 import { systemClock } from '@millrace/kernel'
 import { bindMetrics, createRegistry, createSilentLogger } from '@millrace/observability'
 import { createFaults } from '@millrace/service'
@@ -12,9 +12,8 @@ import { createAcceptEvents } from '../src/accept.ts'
 import { createGatewayApp } from '../src/app.ts'
 import { dedupSettings } from '../src/config.ts'
 import { createDedup } from '../src/dedup.ts'
-import { toEventDedup, toEventLog } from '../src/event-dedup.ts'
+import { toEventDedup } from '../src/event-dedup.ts'
 import { gatewayMetrics } from '../src/metrics.ts'
-import { createPublisher } from '../src/publish.ts'
 
 export interface TestGateway extends AsyncDisposable {
   /** `http://127.0.0.1:<port>` */
@@ -43,14 +42,6 @@ export interface TestGatewayOptions {
 }
 
 const maxEventBytes = 256 * 1024
-const limits = {
-  maxQueuedBytes: 32 * 1024 ** 2,
-  maxBatchEvents: 1_000,
-  maxBatchBytes: 512 * 1024,
-  stallAfterMs: 2_000,
-  answerAfterMs: 10_000,
-  drainMs: 15_000
-}
 
 /** Starts a gateway on a free port; every key belongs to `project`. */
 export async function openGateway({ project, endpoints, keyDelayMs = 0 }: TestGatewayOptions): Promise<TestGateway> {
@@ -68,10 +59,10 @@ export async function openGateway({ project, endpoints, keyDelayMs = 0 }: TestGa
   const dedup = opening.use(createDedup({ lease, clock, settings: dedupSettings(30_000), onFailure }))
   const kafka = opening.use(await openKafka(load(kafkaFields, endpoints), { log, clientId: 'gateway-test' }))
   const producer = await kafka.producer()
-  const publisher = opening.use(createPublisher({ producer, topicOf: rawTopic, partitionFor, clock, limits }))
+  const publisher = opening.use(createPartitionQueue({ producer, topicOf: rawTopic, clock }))
   const accept = createAcceptEvents({
     dedup: toEventDedup(dedup),
-    log: toEventLog(publisher),
+    log: publisher,
     clock,
     faults: createFaults(undefined, false),
     maxEventBytes,
