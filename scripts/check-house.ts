@@ -14,6 +14,7 @@ const order = [
   'kafka',
   'stores',
   'consumer',
+  'aggregation',
   'local-stack',
   'operations',
   'testkit'
