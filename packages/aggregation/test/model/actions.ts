@@ -162,7 +162,8 @@ function clockActions(context: Context, consumer: Consumer, epoch: EpochState, w
   }
   const closes = changes(operations.close)
   const deletes = removes && changes(operations.remove)
-  if (consumer.counted === undefined) return closes || deletes ? [{ name: 'count', who }] : []
+  if (consumer.counted === undefined)
+    return closes || deletes || (scenario.countsAnytime && !settling) ? [{ name: 'count', who }] : []
   const actions: Action[] = []
   if (closes || !settling) actions.push({ name: 'close', who })
   if (deletes || (!settling && removes)) actions.push({ name: 'remove', who })

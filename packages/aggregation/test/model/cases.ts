@@ -49,6 +49,13 @@ export const growth = scenario({
   ]
 })
 
+/** Partitions are counted, and then the topic grows before the windows are closed. */
+export const countedBefore = scenario({
+  partitions: 1,
+  countsAnytime: true,
+  happenings: [append(0, 0, 1, 1), { kind: 'grow' }, append(1, 1, 1, 2), append(0, 2, 3, 4), time(12)]
+})
+
 export const rebuild = scenario({
   aborts: true,
   faults: { ...noFaults, build: 1 },
@@ -156,6 +163,7 @@ export const cases: readonly Case[] = [
   { name: 'when Redis falls back to an older state', scenario: rollback, complete: false },
   { name: 'when Redis falls back between two tries of a batch with duplicates', scenario: refold, complete: true },
   { name: 'when the topic gets another partition', scenario: growth, complete: true },
+  { name: 'when the topic grows after its partitions were counted', scenario: countedBefore, complete: false },
   { name: 'while a rebuild runs, is flipped to or given up', scenario: rebuild, complete: false },
   { name: 'while a rebuild deletes what it does not need', scenario: rebuildDeletes, complete: true },
   { name: 'while a partition is built anew', scenario: rebuildOne, complete: true },

@@ -19,7 +19,7 @@ export interface Exploration {
   readonly trace: string
 }
 
-/** All reachable worlds, at most `maxWorlds`; every `settleEvery`th is also run to its end. */
+/** All reachable worlds, at most `maxWorlds`; the first 500 and every `settleEvery`th are also run to their end. */
 export function explore(scenario: Scenario, { maxWorlds = 200_000, settleEvery = 64 } = {}): Exploration {
   const views = viewsOf(scenario)
   const first = firstWorld(scenario, views)
@@ -36,7 +36,8 @@ export function explore(scenario: Scenario, { maxWorlds = 200_000, settleEvery =
         const here = { action, before: way }
         const settling: Action[] = []
         let wrong = check(scenario, views, reached)
-        if (wrong === '' && seen.size % settleEvery === 0) wrong = checkSettled(scenario, views, reached, settling)
+        const settles = seen.size % settleEvery === 0 || (seen.size < 500 && settleEvery < Infinity)
+        if (wrong === '' && settles) wrong = checkSettled(scenario, views, reached, settling)
         if (wrong !== '')
           return { worlds: seen.size, complete: false, wrong, trace: show([...unroll(here), ...settling]) }
         next.push({ world: reached, way: here })

@@ -67,6 +67,8 @@ export interface Scenario {
   /** Whether windows are deleted, builds aborted, seen hours of builds deleted. */
   readonly removes: boolean
   readonly aborts: boolean
+  /** Partitions are counted also when nothing is to be closed yet. */
+  readonly countsAnytime: boolean
   /** A fetch takes all there is; otherwise also one record. */
   readonly coarse: boolean
   /** What the clocks of the consumers are off by. */
@@ -95,6 +97,7 @@ export function scenario(change: Partial<Scenario> & Pick<Scenario, 'happenings'
     faults: noFaults,
     removes: false,
     aborts: false,
+    countsAnytime: false,
     coarse: true,
     clockOffMs: [],
     rules: goodRules,
