@@ -7,6 +7,7 @@ import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify'
 import { problemContentType, toProblem } from '@millrace/contracts'
 import type { ProblemCode } from '@millrace/contracts'
 import type { Logger } from '@millrace/observability'
+import { addDocRoutes } from './api/doc-routes.ts'
 import { createIntake } from './intake/intake.ts'
 import type { Intake, IntakeDeps } from './intake/intake.ts'
 import { problemReply } from './reply.ts'
@@ -43,6 +44,7 @@ export function createGatewayApp(deps: GatewayAppDeps): FastifyInstance {
     serverFactory: (others) => createIntakeServer(intake, others),
     clientErrorHandler: answerBrokenRequest
   })
+  addDocRoutes(app)
   app.setNotFoundHandler((_request, reply) => send(reply, 'not_found', deps))
   app.setErrorHandler<FastifyError>((error, _request, reply) => {
     const code = problemCodeOf(error)
