@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSilentLogger } from '@millrace/observability'
 import { testEndpoints } from '@millrace/testkit/endpoints'
+import { createRandom } from '@millrace/testkit/random'
 import { uniqueProject } from '@millrace/testkit/unique'
 import { createDedupLease } from '../src/dedup-lease.ts'
 import type { DedupLease, DedupLeaseOptions, DedupSlot } from '../src/dedup-lease.ts'
@@ -13,7 +14,7 @@ let redis: Redis
 let lease: DedupLease
 
 const leaseOn = (on: Redis, options: Partial<DedupLeaseOptions> = {}): DedupLease =>
-  createDedupLease({ redis: on, shards: 1, leaseMs: 30_000, committedMs: 60_000, ...options })
+  createDedupLease({ redis: on, shards: 1, leaseMs: 30_000, windowMs: 86_400_000, ...options })
 
 async function open(url: string): Promise<Redis> {
   const log = createSilentLogger()
@@ -26,114 +27,208 @@ beforeAll(async () => {
 })
 afterAll(() => stack.disposeAsync())
 
-const kindOf = async (slot: DedupSlot, on = lease): Promise<string> => (await on.reserve(slot)).kind
+const slot = (eventId: string, of = project): DedupSlot => lease.slot(of, 1, eventId)
+const kindsOf = async (slots: readonly DedupSlot[], on = lease): Promise<readonly string[]> =>
+  (await on.reserveAll(slots.map((each) => ({ slot: each })))).map(({ kind }) => kind)
+const kindOf = async (each: DedupSlot, on = lease): Promise<string> => (await kindsOf([each], on))[0] ?? ''
 
-/** Reserves `slot`, which must be new; the token. */
-async function take(slot: DedupSlot): Promise<string> {
-  const reservation = await lease.reserve(slot)
-  return reservation.kind === 'new' ? reservation.token : expect.fail(reservation.kind)
+/** Reserves `each`, which must be new; the token. */
+async function take(each: DedupSlot): Promise<string> {
+  const [reservation] = await lease.reserveAll([{ slot: each }])
+  return reservation?.kind === 'new' ? reservation.token : expect.fail(reservation?.kind)
 }
 
-const lifeOf = async ({ prefix, digest }: DedupSlot): Promise<number> =>
-  Number(await redis.command('PTTL', prefix + digest))
+const commit = async (each: DedupSlot): Promise<void> => expect(await lease.commitAll([each])).toEqual([])
+const release = (each: DedupSlot, token: string): Promise<number> => lease.releaseAll([{ slot: each, token }])
 
 describe('createDedupLease', () => {
   it('is new once, busy while leased, duplicate after the commit', async () => {
-    const slot = lease.slot(project, 'e1')
-    expect(await kindOf(slot)).toBe('new')
-    expect(await kindOf(slot)).toBe('busy')
-    expect(await lifeOf(slot)).toBeGreaterThan(25_000)
-    expect(await lifeOf(slot)).toBeLessThanOrEqual(30_000)
-    await lease.commit(slot)
-    expect(await kindOf(slot)).toBe('duplicate')
-    expect(await lifeOf(slot)).toBeGreaterThan(55_000)
+    const each = slot('e1')
+    expect(await kindOf(each)).toBe('new')
+    expect(await kindOf(each)).toBe('busy')
+    const life = Number(await redis.command('PTTL', `${each.prefix}p${each.digest}`))
+    expect(life).toBeGreaterThan(25_000)
+    expect(life).toBeLessThanOrEqual(30_000)
+    await commit(each)
+    expect(await kindOf(each)).toBe('duplicate')
+    expect(await redis.command('EXISTS', `${each.prefix}p${each.digest}`)).toBe(0)
   })
 
-  it('gives a lease back only to its holder', async () => {
-    const slot = lease.slot(project, 'e2')
-    const first = await take(slot)
-    await lease.release(slot, `${first}0`)
-    expect(await kindOf(slot)).toBe('busy')
-    await lease.release(slot, first)
-    const second = await take(slot)
+  it('gives a lease back only to its holder, and never what is marked', async () => {
+    const each = slot('e2')
+    const first = await take(each)
+    expect(await release(each, `${first}0`)).toBe(0)
+    expect(await kindOf(each)).toBe('busy')
+    await release(each, first)
+    const second = await take(each)
     expect(second).not.toBe(first)
-    await lease.release(slot, first)
-    expect(await kindOf(slot)).toBe('busy')
+    await release(each, first)
+    expect(await kindOf(each)).toBe('busy')
+    await commit(each)
+    await release(each, second)
+    expect(await kindOf(each)).toBe('duplicate')
   })
 
-  it('does not give back what is committed', async () => {
-    const slot = lease.slot(project, 'e3')
-    const token = await take(slot)
-    await lease.commit(slot)
-    await lease.release(slot, token)
-    expect(await kindOf(slot)).toBe('duplicate')
-  })
-
-  it('commits over the lease of another attempt, because an ack is proof', async () => {
-    const slot = lease.slot(project, 'e4')
-    await lease.release(slot, await take(slot))
-    const other = await take(slot)
-    await lease.commit(slot)
-    await lease.release(slot, other)
-    expect(await kindOf(slot)).toBe('duplicate')
+  it('marks over the lease of another attempt, because an ack is proof', async () => {
+    const each = slot('e4')
+    await release(each, await take(each))
+    const other = await take(each)
+    await commit(each)
+    await release(each, other)
+    expect(await kindOf(each)).toBe('duplicate')
   })
 
   it('finds an event stored whose mark travels in the same call', async () => {
-    const slot = lease.slot(project, 'e6')
-    await take(slot)
-    const [, kind] = await Promise.all([lease.commit(slot), kindOf(slot)])
+    const each = slot('e6')
+    await take(each)
+    const [, kind] = await Promise.all([lease.commitAll([each]), kindOf(each)])
     expect(kind).toBe('duplicate')
   })
 
   it('lets a lease end by itself', async () => {
     const short = leaseOn(redis, { leaseMs: 1 })
-    const slot = short.slot(project, 'e5')
-    expect(await kindOf(slot, short)).toBe('new')
-    await expect.poll(() => kindOf(slot, short), { timeout: 5_000 }).toBe('new')
+    expect(await kindOf(slot('e5'), short)).toBe('new')
+    await expect.poll(() => kindOf(slot('e5'), short), { timeout: 5_000 }).toBe('new')
   })
 
   it('admits one of many attempts at one id', async () => {
-    const slot = lease.slot(project, 'same')
-    const kinds = await Promise.all(Array.from({ length: 2_000 }, () => kindOf(slot)))
+    const kinds = await Promise.all(Array.from({ length: 2_000 }, () => kindOf(slot('same'))))
     expect(kinds.filter((kind) => kind === 'new')).toHaveLength(1)
     expect(kinds.filter((kind) => kind === 'busy')).toHaveLength(1_999)
   })
 
   it('admits all of many ids under tokens of their own, and tells each of them apart', async () => {
-    const slots = Array.from({ length: 2_000 }, (_, index) => lease.slot(project, `many-${index}`))
-    const tokens = await Promise.all(slots.map(take))
+    const slots = Array.from({ length: 2_000 }, (_, index) => slot(`many-${index}`))
+    const reservations = await lease.reserveAll(slots.map((each) => ({ slot: each })))
+    const tokens = reservations.map((each) => (each.kind === 'new' ? each.token : each.kind))
     expect(new Set(tokens).size).toBe(2_000)
-    const held = await Promise.all(slots.map(({ prefix, digest }) => redis.command('GET', prefix + digest)))
+    const held = await Promise.all(slots.map(({ prefix, digest }) => redis.command('GET', `${prefix}p${digest}`)))
     expect(held).toEqual(tokens)
-    const even = slots.filter((_, index) => index % 2 === 0)
-    await Promise.all(even.map((slot) => lease.commit(slot)))
-    const kinds = await Promise.all(slots.map((slot) => kindOf(slot)))
-    expect(kinds).toEqual(slots.map((_, index) => (index % 2 === 0 ? 'duplicate' : 'busy')))
+    await lease.commitAll(slots.filter((_, index) => index % 2 === 0))
+    expect(await kindsOf(slots)).toEqual(slots.map((_, index) => (index % 2 === 0 ? 'duplicate' : 'busy')))
   })
 
-  it('keeps projects apart and spreads one project over its shards', () => {
-    const wide = leaseOn(redis, { shards: 8 })
-    expect(wide.slot('a', 'e').digest).not.toBe(wide.slot('b', 'e').digest)
-    const prefixes = new Set(Array.from({ length: 200 }, (_, index) => wide.slot('a', `e${index}`).prefix))
-    expect([...prefixes].sort()).toEqual(Array.from({ length: 8 }, (_, shard) => `event:{a.${shard}}:`))
-    expect(wide.slot('a', 'e').digest).toMatch(/^[\w-]{20}$/)
+  it('keeps the first receipt until the commit, and gives it to a repeat', async () => {
+    const each = slot('receipt')
+    const reserve = async (receipt: string): Promise<string | undefined> => {
+      const [reservation] = await lease.reserveAll([{ slot: each, receipt }])
+      if (reservation?.kind !== 'new') return reservation?.kind
+      await release(each, reservation.token)
+      return reservation.receipt
+    }
+    expect([await reserve('first'), await reserve('second'), await reserve('third')]).toEqual([
+      undefined,
+      'first',
+      'first'
+    ])
+    const life = Number(await redis.command('PTTL', `${each.prefix}f${each.digest}`))
+    expect(life).toBeGreaterThan(86_000_000)
+    await commit(each)
+    expect(await redis.command('EXISTS', `${each.prefix}f${each.digest}`)).toBe(0)
   })
 
   it('works again after Redis forgot the scripts', async () => {
     await redis.command('SCRIPT', 'FLUSH')
-    expect(await kindOf(lease.slot(project, 'e7'))).toBe('new')
+    expect(await kindOf(slot('e7'))).toBe('new')
   })
 
-  it('refuses marks that were written with another number of shards', async () => {
+  it('agrees with the protocol on paper over random histories', async () => {
+    const random = createRandom(4_711)
+    const own = uniqueProject('history')
+    const paper = new Map<number, { state: 'leased' | 'marked'; token?: string }>()
+    for (let round = 0; round < 300; round++) {
+      const ids = [...new Set(Array.from({ length: 1 + random.below(6) }, () => random.below(40)))]
+      const slots = ids.map((id) => slot(`h${id}`, own))
+      const choice = random.below(3)
+      if (choice === 0) {
+        const found = await lease.reserveAll(slots.map((each) => ({ slot: each })))
+        ids.forEach((id, at) => {
+          const known = paper.get(id)
+          const expected = known === undefined ? 'new' : known.state === 'marked' ? 'duplicate' : 'busy'
+          const reservation = found[at]!
+          expect([round, id, reservation.kind]).toEqual([round, id, expected])
+          if (reservation.kind === 'new') paper.set(id, { state: 'leased', token: reservation.token })
+        })
+      } else if (choice === 1) {
+        await lease.commitAll(slots)
+        for (const id of ids) paper.set(id, { state: 'marked' })
+      } else {
+        const stale = random.below(2) === 0
+        const held = ids.map((id, at) => ({ slot: slots[at]!, token: stale ? 'x' : (paper.get(id)?.token ?? 'x') }))
+        await lease.releaseAll(held)
+        const freed = stale ? [] : ids.filter((id) => paper.get(id)?.state === 'leased')
+        freed.forEach((id) => paper.delete(id))
+      }
+    }
+  })
+})
+
+describe('marks', () => {
+  it('are known for at least a window, over the ends of buckets, and forgotten behind it', async () => {
+    const short = leaseOn(redis, { windowMs: 8_000 })
+    const each = slot('aging')
+    await short.commitAll([each])
+    const startedAt = performance.now()
+    expect(await kindOf(each, short)).toBe('duplicate')
+    await expect.poll(() => kindOf(each, short), { timeout: 20_000, interval: 200 }).not.toBe('duplicate')
+    const lifeMs = performance.now() - startedAt
+    expect(lifeMs).toBeGreaterThan(7_900)
+    expect(lifeMs).toBeLessThan(11_500)
+  }, 30_000)
+
+  it('take a few bytes each, in sets that follow the rate of the bucket before', async () => {
+    const short = leaseOn(redis, { windowMs: 4_000 })
+    const own = uniqueProject('compact')
+    const mark = async (from: number, count: number): Promise<void> => {
+      const slots = Array.from({ length: count }, (_, index) => short.slot(own, 1, `m${from + index}`))
+      expect(await short.commitAll(slots)).toEqual([])
+    }
+    const layoutOf = async (): Promise<Record<string, number>> => {
+      const fields = (await redis.command('HGETALL', `event:{${own}.0}:b`)) as readonly string[]
+      return Object.fromEntries(
+        Array.from({ length: fields.length / 2 }, (_, at) => [fields[at * 2], Number(fields[at * 2 + 1])])
+      ) as Record<string, number>
+    }
+    await mark(0, 20_000)
+    const [first] = Object.keys(await layoutOf()).filter((field) => field.startsWith('n'))
+    await expect
+      .poll(
+        async () => {
+          await mark(50_000, 10)
+          return Object.keys(await layoutOf()).filter((field) => field.startsWith('n')).length
+        },
+        { timeout: 10_000 }
+      )
+      .toBeGreaterThan(1)
+    const layout = await layoutOf()
+    const bits = Object.entries(layout).filter(([field]) => field.startsWith('n') && field !== first)
+    expect(layout[String(first)]).toBe(8)
+    for (const [, n] of bits) expect(n).toBeLessThanOrEqual(7)
+  })
+
+  it('refuses marks that were written with another number of shards, unless that is named as the one before', async () => {
     const url = new URL(testEndpoints().REDIS_DEDUP_URL)
     url.pathname = '/14'
     const apart = await open(url.href)
-    await apart.command('DEL', 'event:layout')
-    await leaseOn(apart, { shards: 4 }).verifyLayout()
-    await leaseOn(apart, { shards: 4 }).verifyLayout()
+    await apart.command('FLUSHDB')
+    const old = leaseOn(apart, { shards: 4 })
+    await old.verifyLayout()
+    await old.verifyLayout()
     await expect(leaseOn(apart, { shards: 8 }).verifyLayout()).rejects.toMatchObject({
       code: 'PIPE_CONFIG_INVALID',
       details: { stored: 'shards=4', configured: 'shards=8' }
     })
+    const ids = Array.from({ length: 50 }, (_, index) => `moved-${index}`)
+    await old.commitAll(ids.slice(0, 25).map((id) => old.slot(project, 1, id)))
+    await old.reserveAll(ids.slice(25, 30).map((id) => ({ slot: old.slot(project, 1, id) })))
+    const wider = leaseOn(apart, { shards: 8, previousShards: 4 })
+    await wider.verifyLayout()
+    const kinds = await kindsOf(
+      ids.map((id) => wider.slot(project, 1, id)),
+      wider
+    )
+    expect(kinds).toEqual(ids.map((_, at) => (at < 25 ? 'duplicate' : at < 30 ? 'busy' : 'new')))
+    await leaseOn(apart, { shards: 8 }).verifyLayout()
+    await expect(old.verifyLayout()).rejects.toMatchObject({ code: 'PIPE_CONFIG_INVALID' })
   })
 })

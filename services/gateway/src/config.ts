@@ -26,14 +26,20 @@ export const gatewaySpec = {
   ...limitFields,
   API_KEY_PEPPER: secret({ doc: 'Secret that API keys are hashed with; the same for every service and the CLI.' }),
   DEDUP_SHARDS: int({
-    doc: 'Hash tags per project that deduplication marks are spread over; must not change while marks live.',
+    doc: 'Hash tags per project that deduplication marks are spread over; a change needs DEDUP_SHARDS_PREVIOUS.',
     default: 1,
     min: 1,
     max: 1_024
   }),
+  DEDUP_SHARDS_PREVIOUS: int({
+    doc: 'The value before a change: its marks are looked up too. Remove it when a window and a quarter have passed.',
+    default: 0,
+    min: 0,
+    max: 1_024
+  }),
   DEDUP_WINDOW_MS: ms({
-    doc: 'How long a stored event is recognised.',
-    default: 26 * 3_600_000,
+    doc: 'How long a stored event is recognised at least; at most a quarter longer.',
+    default: 24 * 3_600_000,
     min: 60_000,
     max: 7 * 86_400_000
   }),
@@ -68,15 +74,23 @@ export const gatewaySpec = {
   })
 }
 
-/** How long the producer waits for an ack: twice as long as the client, so that a late one still writes its mark. */
-export const ackTimeoutMs = 20_000
+/**
+ * How long the producer waits for an ack: well inside the lease, so that a lease never has to be renewed, and longer than
+ * the client waits for its answer, so that a late ack still writes its mark.
+ */
+export function ackTimeoutMs(leaseMs: number): number {
+  return Math.min(20_000, leaseMs - 10_000)
+}
 
 /** How events wait for Kafka. */
 export function publishLimits(config: ConfigOf<typeof gatewaySpec>): Partial<PublishLimits> {
   return { maxQueuedBytes: config.PUBLISH_QUEUE_BYTES, maxAgeMs: config.PUBLISH_STALL_MS }
 }
 
-/** How long marks are waited for and tried again: a mark that outlives its lease protects nothing. */
-export function dedupSettings(leaseMs: number): DedupSettings {
-  return { commitWaitMs: 50, restMs: 1_000, commitRetryMs: leaseMs, maxCommitRetries: 10_000 }
+/** How long marks are waited for and tried again. */
+export const dedupSettings: DedupSettings = {
+  commitWaitMs: 50,
+  restMs: 1_000,
+  markRetryMs: 300_000,
+  maxLateMarks: 50_000
 }

@@ -1,86 +1,49 @@
-// Deduplication as the gateway uses it: lease, publish, commit. Redis being away costs copies, never an event and never
-// an answer, so every failure here ends as `unchecked` or as a late commit, and is counted.
-import type { DedupLease, DedupSlot } from '@millrace/stores/dedup-lease'
-import { retry } from '@millrace/kernel'
+// Deduplication as the gateway uses it: lease, publish, commit, for the events of a request at a time. Redis being away
+// costs copies, never an event and never an answer, so every failure here ends as `unchecked` or as a late mark, and is
+// counted.
+import type { DedupLease, DedupSlot, Reservation } from '@millrace/stores/dedup-lease'
 import type { Clock } from '@millrace/kernel'
-
-/** The right to publish one event, and the duty to say what became of it. Neither call rejects. */
-export interface Hold {
-  /** False when Redis could not say whether the event is new. */
-  readonly checked: boolean
-  /** The log acknowledged the event. Resolves when the mark is set, at the latest after `commitWaitMs`. */
-  commit(): Promise<void>
-  /** The event is certainly not in the log, and this attempt is over. */
-  release(): Promise<void>
-}
-
-export type Admission =
-  | { readonly kind: 'admitted'; readonly hold: Hold }
-  | { readonly kind: 'duplicate' }
-  | { readonly kind: 'busy' }
-
-/** Decides whether an event is new. Disposing it waits for the marks that are still being written. */
-export interface Dedup extends AsyncDisposable {
-  admit(project: string, eventId: string): Promise<Admission>
-}
+import type { EventAdmission, EventDedup, Hold, Receipt } from './event-dedup.ts'
+import { createLateMarks } from './late-marks.ts'
 
 export interface DedupSettings {
-  /** Longest wait for a mark before the client is answered anyway. */
+  /** Longest wait for marks before the client is answered anyway. */
   readonly commitWaitMs: number
-  /** After a failure Redis is left alone for this time; one event a time then tries it. */
+  /** After a failure Redis is left alone for this time; one request a time then tries it. */
   readonly restMs: number
-  /** How long a mark that could not be written is tried again: the life of the lease. */
-  readonly commitRetryMs: number
+  /** How long a mark that could not be written is tried again. */
+  readonly markRetryMs: number
   /** Marks tried again at once at most; beyond it they are given up and counted. */
-  readonly maxCommitRetries: number
+  readonly maxLateMarks: number
 }
+
+/** What failed: a call for so many events, or marks given up for good. */
+export type DedupFailure = 'reserve' | 'commit' | 'release' | 'lost'
 
 export interface DedupDeps {
   readonly lease: DedupLease
   readonly clock: Clock
   readonly settings: DedupSettings
-  /** Told about each failed call; `lost` is a mark given up for good. */
-  readonly onFailure: (operation: 'reserve' | 'commit' | 'release' | 'lost') => void
+  readonly onFailure: (operation: DedupFailure, events: number) => void
 }
 
-/** The lease protocol with its fallback. */
-export function createDedup(deps: DedupDeps): Dedup {
+/** The lease protocol with its fallback. Disposing it waits for the marks that are being written. */
+export function createDedup(deps: DedupDeps): EventDedup & AsyncDisposable {
   const { lease, clock, settings, onFailure } = deps
-  const commits = new Set<Promise<void>>()
-  const stop = new AbortController()
-  let retrying = 0
+  const underWay = new Set<Promise<void>>()
+  const late = createLateMarks({ lease, clock, settings, onLost: (events) => onFailure('lost', events) })
   let restUntilMs = 0
 
   const rest = (): void => {
     restUntilMs = clock.monotonic() + settings.restMs
   }
-  const resting = (): boolean => {
+  const isResting = (): boolean => restUntilMs !== 0 && clock.monotonic() < restUntilMs
+  /** False for one caller after each rest: it tries Redis while the others stay away until it knows. */
+  const staysAway = (): boolean => {
     if (restUntilMs === 0) return false
     if (clock.monotonic() < restUntilMs) return true
-    // This caller tries Redis; the others stay away until it knows.
     rest()
     return false
-  }
-
-  const commitUntilDone = async (slot: DedupSlot): Promise<void> => {
-    try {
-      await lease.commit(slot)
-    } catch {
-      onFailure('commit')
-      rest()
-      if (retrying >= settings.maxCommitRetries || stop.signal.aborted) return onFailure('lost')
-      retrying++
-      try {
-        const policy = { baseMs: settings.restMs, capMs: 5_000, jitter: 0.2 }
-        const attempts = 1 + Math.ceil(settings.commitRetryMs / policy.capMs)
-        await clock.sleep(policy.baseMs, stop.signal)
-        await retry(() => lease.commit(slot), { policy, clock, attempts, signal: stop.signal })
-      } catch {
-        onFailure('lost')
-      } finally {
-        retrying--
-      }
-    }
   }
 
   // One timer for all marks of a turn: under load a turn ends the waiting of dozens of requests.
@@ -94,58 +57,79 @@ export function createDedup(deps: DedupDeps): Dedup {
     return promise
   }
 
-  const commit = async (slot: DedupSlot): Promise<void> => {
-    const written = commitUntilDone(slot)
-    commits.add(written)
-    void written.then(() => commits.delete(written))
-    await Promise.race([written, waitLimit()])
+  const mark = async (slots: readonly DedupSlot[]): Promise<void> => {
+    const failed = await lease.commitAll(slots)
+    if (failed.length === 0) return
+    onFailure('commit', failed.length)
+    rest()
+    late.add(failed)
   }
 
-  /** `token` is undefined when Redis gave no lease. */
-  const hold = (slot: DedupSlot, token: string | undefined): Hold => ({
-    checked: token !== undefined,
-    commit: () => commit(slot),
-    release: async () => {
-      if (token === undefined) return
-      await lease.release(slot, token).catch(() => onFailure('release'))
-    }
-  })
-
   return {
-    admit: async (project, eventId) => {
-      const slot = lease.slot(project, eventId)
-      if (resting()) return { kind: 'admitted', hold: hold(slot, undefined) }
-      try {
-        const reservation = await lease.reserve(slot)
-        restUntilMs = 0
-        return reservation.kind === 'new' ? { kind: 'admitted', hold: hold(slot, reservation.token) } : reservation
-      } catch {
-        onFailure('reserve')
+    async admitAll(project, generation, items) {
+      const slots = items.map(({ eventId }) => lease.slot(project, generation, eventId))
+      if (staysAway()) return slots.map(unchecked)
+      const reservations = await lease.reserveAll(
+        items.map(({ receipt }, at) => ({ slot: slots[at]!, receipt: receipt && receiptText(receipt) }))
+      )
+      const failed = countFailed(reservations)
+      if (failed > 0) {
+        onFailure('reserve', failed)
         rest()
-        return { kind: 'admitted', hold: hold(slot, undefined) }
-      }
+      } else restUntilMs = 0
+      return reservations.map((reservation, at) => toAdmission(reservation, slots[at]!))
     },
-    [Symbol.asyncDispose]: async () => {
-      stop.abort(new Error('the gateway is stopping'))
-      await Promise.all(commits)
+    async commitAll(holds) {
+      const slots = holds.map(({ slot }) => slot)
+      if (isResting()) return late.add(slots)
+      const written = mark(slots)
+      underWay.add(written)
+      void written.then(() => underWay.delete(written))
+      await Promise.race([written, waitLimit()])
+    },
+    async releaseAll(holds) {
+      const leases = holds.flatMap(({ slot, token }) => (token === undefined ? [] : { slot, token }))
+      const failed = leases.length === 0 ? 0 : await lease.releaseAll(leases)
+      if (failed > 0) onFailure('release', failed)
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(underWay)
+      await late.stop()
     }
   }
 }
 
-/**
- * The mistake this service must never make, for the fault harness to find: the mark is final before the log has the
- * event, so a crash or a refusal in between turns every retry into a false "duplicate".
- */
-export function createDedupBeforeAck(lease: DedupLease): Dedup {
-  const hold: Hold = { checked: true, commit: async () => {}, release: async () => {} }
-  return {
-    admit: async (project, eventId) => {
-      const slot = lease.slot(project, eventId)
-      const { kind } = await lease.reserve(slot).catch(() => ({ kind: 'new' }))
-      if (kind !== 'new') return { kind: 'duplicate' }
-      await lease.commit(slot).catch(() => {})
-      return { kind: 'admitted', hold }
-    },
-    [Symbol.asyncDispose]: async () => {}
+function countFailed(reservations: readonly Reservation[]): number {
+  let failed = 0
+  for (const { kind } of reservations) if (kind === 'failed') failed++
+  return failed
+}
+
+function toAdmission(reservation: Reservation, slot: DedupSlot): EventAdmission {
+  switch (reservation.kind) {
+    case 'new': {
+      const { token, receipt } = reservation
+      const hold: Hold = { checked: true, slot, token }
+      return { kind: 'admitted', hold, receipt: receipt === undefined ? undefined : parseReceipt(receipt) }
+    }
+    case 'failed':
+      return unchecked(slot)
+    default:
+      return reservation
   }
+}
+
+/** Admitted without knowing whether the event is new. */
+function unchecked(slot: DedupSlot): EventAdmission {
+  return { kind: 'admitted', hold: { checked: false, slot, token: undefined } }
+}
+
+function receiptText({ receivedAt, sentAt = '' }: Receipt): string {
+  return `${receivedAt} ${sentAt}`
+}
+
+function parseReceipt(text: string): Receipt {
+  const space = text.indexOf(' ')
+  const sentAt = text.slice(space + 1)
+  return { receivedAt: text.slice(0, space), ...(sentAt === '' ? undefined : { sentAt }) }
 }

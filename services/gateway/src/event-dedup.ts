@@ -1,8 +1,15 @@
 // Deduplication and the log as a request's events meet them: arrays in, arrays out.
 import type { Publisher } from '@millrace/kafka'
-import type { Dedup, Hold } from './dedup.ts'
+import type { DedupSlot } from '@millrace/stores/dedup-lease'
 
-export type { Hold } from './dedup.ts'
+/** The right to publish one event, and the duty to say what became of it. */
+export interface Hold {
+  /** False when Redis could not say whether the event is new. */
+  readonly checked: boolean
+  readonly slot: DedupSlot
+  /** Undefined without a lease. */
+  readonly token: string | undefined
+}
 
 /** When an event first came. Times are ISO 8601 texts. */
 export interface Receipt {
@@ -24,18 +31,11 @@ export type EventAdmission =
 /** Decides which events of a request are new. No call rejects. */
 export interface EventDedup {
   admitAll(project: string, generation: number, items: readonly DedupItem[]): Promise<readonly EventAdmission[]>
+  /** The log acknowledged these events. Resolves when the marks are set, or have waited long enough. */
   commitAll(holds: readonly Hold[]): Promise<void>
+  /** These events are certainly not in the log, and this attempt is over. */
   releaseAll(holds: readonly Hold[]): Promise<void>
 }
 
 /** The log as a request's events meet it. */
 export type EventLog = Pick<Publisher, 'publishAll' | 'retryAfterMs'>
-
-/** The array form of a deduplication that takes one event a time. */
-export function toEventDedup(dedup: Pick<Dedup, 'admit'>): EventDedup {
-  return {
-    admitAll: (project, _generation, items) => Promise.all(items.map(({ eventId }) => dedup.admit(project, eventId))),
-    commitAll: async (holds) => void (await Promise.all(holds.map((hold) => hold.commit()))),
-    releaseAll: async (holds) => void (await Promise.all(holds.map((hold) => hold.release())))
-  }
-}

@@ -11,10 +11,10 @@ import { createAcceptEvents } from './accept.ts'
 import { addAdminRoutes } from './admin-routes.ts'
 import { createGatewayApp } from './app.ts'
 import { ackTimeoutMs, dedupSettings, gatewaySpec, publishLimits } from './config.ts'
-import { createDedup, createDedupBeforeAck } from './dedup.ts'
-import { toEventDedup } from './event-dedup.ts'
+import { createDedup } from './dedup.ts'
 import { createBoundedChildren, gatewayMetrics } from './metrics.ts'
 import { openLimits } from './open-limits.ts'
+import { withPlantedBugs } from './planted.ts'
 import { createBrokerCheck, reportCost, verifyLayoutWhenReachable } from './upkeep.ts'
 
 await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
@@ -40,20 +40,19 @@ await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
     redis,
     shards: config.DEDUP_SHARDS,
     leaseMs: config.DEDUP_LEASE_MS,
-    committedMs: config.DEDUP_WINDOW_MS
+    previousShards: config.DEDUP_SHARDS_PREVIOUS || undefined,
+    windowMs: config.DEDUP_WINDOW_MS
   })
   const dedup = stack.use(
-    planted.has('gateway-dedup-before-ack')
-      ? createDedupBeforeAck(lease)
-      : createDedup({
-          lease,
-          clock,
-          settings: dedupSettings(config.DEDUP_LEASE_MS),
-          onFailure: (operation) => metrics.dedupFailures.add(1, { operation })
-        })
+    createDedup({
+      lease,
+      clock,
+      settings: dedupSettings,
+      onFailure: (operation, events) => metrics.dedupFailures.add(events, { operation })
+    })
   )
   const kafka = stack.use(await openKafka(config, { log, clientId: config.KAFKA_CLIENT_ID, clock }))
-  const producer = await kafka.producer({ ackTimeoutMs })
+  const producer = await kafka.producer({ ackTimeoutMs: ackTimeoutMs(config.DEDUP_LEASE_MS) })
   const publisher = stack.use(
     createPartitionQueue({
       producer,
@@ -71,7 +70,7 @@ await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
   let received = 0
   const countType = createBoundedChildren(100, (type) => metrics.received.child({ type }))
   const accept = createAcceptEvents({
-    dedup: toEventDedup(dedup),
+    dedup: withPlantedBugs(dedup, lease, planted),
     log: publisher,
     clock,
     faults,

@@ -101,7 +101,8 @@ function fakeDedup({ dedup: says }: World, asked: DedupItem[], holds: string[]):
         const word = wordFor(says, item.eventId)
         if (word === 'duplicate' || word === 'busy') return { kind: word }
         const receipt = word === 'seen' ? { receivedAt: '2026-02-28T12:00:00.000Z' } : item.receipt
-        const hold = { checked: word !== 'down', commit: async () => {}, release: async () => {} }
+        const slot = { prefix: 'event:{demo.0}:', digest: item.eventId, word: item.eventId }
+        const hold = { checked: word !== 'down', slot, token: word === 'down' ? undefined : 'token' }
         return { kind: 'admitted', hold, receipt }
       })
     },

@@ -12,7 +12,6 @@ import { createAcceptEvents } from '../src/accept.ts'
 import { createGatewayApp } from '../src/app.ts'
 import { dedupSettings } from '../src/config.ts'
 import { createDedup } from '../src/dedup.ts'
-import { toEventDedup } from '../src/event-dedup.ts'
 import { gatewayMetrics } from '../src/metrics.ts'
 
 export interface TestGateway extends AsyncDisposable {
@@ -54,14 +53,14 @@ export async function openGateway({ project, endpoints, keyDelayMs = 0 }: TestGa
   const redis = opening.use(
     await openRedis({ url: endpoints.REDIS_DEDUP_URL, role: 'dedup', log, requirePolicy: 'when-reachable' })
   )
-  const lease = createDedupLease({ redis, shards: 1, leaseMs: 30_000, committedMs: 3_600_000 })
+  const lease = createDedupLease({ redis, shards: 1, leaseMs: 30_000, windowMs: 3_600_000 })
   const onFailure = (operation: string): void => metrics.dedupFailures.add(1, { operation })
-  const dedup = opening.use(createDedup({ lease, clock, settings: dedupSettings(30_000), onFailure }))
+  const dedup = opening.use(createDedup({ lease, clock, settings: dedupSettings, onFailure }))
   const kafka = opening.use(await openKafka(load(kafkaFields, endpoints), { log, clientId: 'gateway-test' }))
   const producer = await kafka.producer()
   const publisher = opening.use(createPartitionQueue({ producer, topicOf: rawTopic, clock }))
   const accept = createAcceptEvents({
-    dedup: toEventDedup(dedup),
+    dedup,
     log: publisher,
     clock,
     faults: createFaults(undefined, false),

@@ -1,0 +1,33 @@
+// Mistakes this service must never make, for the fault harness to find. Switched on by tests only.
+import type { DedupLease } from '@millrace/stores/dedup-lease'
+import type { EventDedup } from './event-dedup.ts'
+
+/** `dedup`, or one with a mistake of `planted`. */
+export function withPlantedBugs(dedup: EventDedup, lease: DedupLease, planted: ReadonlySet<string>): EventDedup {
+  if (planted.has('gateway-dedup-before-ack')) return marksBeforeAck(dedup, lease)
+  return planted.has('gateway-busy-is-duplicate') ? busyIsDuplicate(dedup) : dedup
+}
+
+/** The mark is final before the log has the event: a crash or a refusal in between makes every repeat a false duplicate. */
+function marksBeforeAck(dedup: EventDedup, lease: DedupLease): EventDedup {
+  return {
+    async admitAll(project, generation, items) {
+      const admissions = await dedup.admitAll(project, generation, items)
+      const slots = admissions.flatMap((each) => (each.kind === 'admitted' ? each.hold.slot : []))
+      await lease.commitAll(slots)
+      return admissions
+    },
+    commitAll: async () => {},
+    releaseAll: async () => {}
+  }
+}
+
+/** What another attempt is still publishing is called stored. */
+function busyIsDuplicate(dedup: EventDedup): EventDedup {
+  return {
+    commitAll: dedup.commitAll,
+    releaseAll: dedup.releaseAll,
+    admitAll: async (...request) =>
+      (await dedup.admitAll(...request)).map((each) => (each.kind === 'busy' ? { kind: 'duplicate' } : each))
+  }
+}
