@@ -36,9 +36,10 @@ const uncheckedHeaders = { dedup: 'unchecked' }
 export function createAcceptEvents(deps: AcceptDeps): AcceptEvents {
   const { dedup, log, clock, faults } = deps
   const limits = { ...defaultEventLimits, maxBytes: deps.maxEventBytes }
+  const textOf = createTimeText()
   return async (project, bodies, origin) => {
     const nowMs = clock.now()
-    const receivedAt = new Date(nowMs).toISOString()
+    const receivedAt = textOf(nowMs)
     // Each point is awaited only when a fault is armed there: an await of nothing still costs a turn.
     let pause: void | Promise<void>
     const answers: (Acceptance | undefined)[] = []
@@ -92,6 +93,16 @@ export function createAcceptEvents(deps: AcceptDeps): AcceptEvents {
     repeats?.forEach((index, { index: own, eventId }) => (answers[own] = fateOf(answers[index]!, eventId)))
     if ((pause = faults.at('gateway.before-reply')) instanceof Promise) await pause
     return answers as readonly Acceptance[]
+  }
+}
+
+/** ISO 8601 text of a time in epoch milliseconds; requests of one millisecond share it. */
+function createTimeText(): (ms: number) => string {
+  let lastMs = Number.NaN
+  let last = ''
+  return (ms) => {
+    if (ms !== lastMs) last = new Date((lastMs = ms)).toISOString()
+    return last
   }
 }
 

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { problemCatalog } from '@millrace/contracts'
 import { badInputs } from '../test/bad-input.ts'
@@ -129,6 +130,44 @@ describe('the gateway', () => {
     await send(good)
     published[0]?.onLateAck?.()
     expect(holds).toEqual(['commit', 'commit'])
+  })
+
+  it.each([
+    ['the first address that a trusted proxy names', true, '203.0.113.7, 10.0.0.1', '203.0.113.7'],
+    ['the address of the connection when the proxy names none', true, undefined, '127.0.0.1'],
+    ['the address of the connection where no proxy is trusted', false, '203.0.113.7', '127.0.0.1']
+  ])('stores %s when it is to', async (_name, trustProxy, forwarded, ip) => {
+    const { send, published } = openFakeGateway({ collectIp: true, trustProxy })
+    await send(good, forwarded === undefined ? goodHeaders : { ...goodHeaders, 'x-forwarded-for': forwarded })
+    expect((JSON.parse(published[0]?.value.toString() ?? '') as { ip: string }).ip).toBe(ip)
+  })
+
+  it('gives the room of a request back whatever becomes of it, and knows its decoded size', async () => {
+    const room: string[] = []
+    const admission: World['admission'] = {
+      enter: (projectId, bytes) => {
+        room.push(`enter ${projectId} ${bytes}`)
+        return {
+          kind: 'admitted',
+          resize: (next) => void room.push(`resize ${next}`),
+          release: () => void room.push('release')
+        }
+      }
+    }
+    const { send } = openFakeGateway({ admission })
+    const zipped = gzipSync(`${good}${' '.repeat(100)}`)
+    await send(zipped, { ...goodHeaders, 'content-encoding': 'gzip' })
+    await send('{', goodHeaders)
+    await send('{"writeKey":"mr_w_bad","events":[]}', {}, '/v1/events/batch')
+    expect(room).toEqual([
+      `enter demo ${zipped.length}`,
+      `resize ${good.length + 100}`,
+      'release',
+      'enter demo 1',
+      'release',
+      'enter undefined 35',
+      'release'
+    ])
   })
 
   it('spreads Retry-After', async () => {

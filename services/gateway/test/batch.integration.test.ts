@@ -138,6 +138,27 @@ describe('rough clients', () => {
     expect(await exchange(bytes)).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
   })
 
+  it('that send without an end are told so, heard for a while, and cut', async () => {
+    const { hostname, port } = new URL(gateway.url)
+    const socket = connect(Number(port), hostname)
+    const reply = text(socket).catch(() => 'reset')
+    socket.write('POST /v1/events/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key\r\n')
+    socket.write('Transfer-Encoding: chunked\r\n\r\n')
+    const chunk = Buffer.concat([Buffer.from('100000\r\n'), Buffer.alloc(0x100000, 32), Buffer.from('\r\n')])
+    let sentBytes = 0
+    let first = ''
+    socket.once('data', (data: Buffer) => (first = data.toString()))
+    socket.on('error', () => {})
+    while (!socket.destroyed && sentBytes < 256 * 1024 ** 2) {
+      sentBytes += chunk.length
+      await new Promise((resolve) => socket.write(chunk, resolve))
+    }
+    await reply
+    expect(first).toMatch(/^HTTP\/1.1 413 /)
+    expect(sentBytes).toBeGreaterThan(32 * 1024 ** 2)
+    expect(sentBytes).toBeLessThan(64 * 1024 ** 2)
+  })
+
   it('that end in the middle of a body leave nothing behind', async () => {
     const head = 'POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key\r\nContent-Length: 100\r\n\r\n{"eve'
     await exchange(head, { end: true })

@@ -54,7 +54,8 @@ export function createIntake(deps: IntakeDeps): Intake {
         end(problemReply('internal', {}, random))
       })
     } else if (request.method === 'OPTIONS') {
-      response.writeHead(204, [...preflightHeaders(request.headers.origin)]).end()
+      const ending = deps.signal.aborted ? ['connection', 'close'] : none
+      response.writeHead(204, [...preflightHeaders(request.headers.origin), ...ending]).end()
     } else {
       metrics.rejected.add(1, { code: 'method_not_allowed' })
       end({ ...problemReply('method_not_allowed', {}, random), allow: 'POST, OPTIONS' })
