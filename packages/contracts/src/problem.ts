@@ -29,6 +29,7 @@ export const problemCatalog = {
   number_out_of_range: { status: 422, title: 'A number is beyond 2^53 - 1; send it as a string' },
   forbidden_key: { status: 422, title: 'A key could change the prototype of an object' },
   malformed_text: { status: 422, title: 'An id holds half of a surrogate pair' },
+  schema_mismatch: { status: 422, title: 'The event breaks the schema of its type' },
   query_refused: { status: 422, title: 'The query is not permitted' },
   query_failed: { status: 422, title: 'The query is wrong' },
   query_limit: { status: 422, title: 'The query exceeds a limit' },

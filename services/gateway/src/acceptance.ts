@@ -11,10 +11,13 @@ export interface Origin {
   readonly sentAt?: string | undefined
 }
 
+/** Why an event is refused; what a schema of the project refuses says which version did and what it expected. */
+export type Refusal = EventRefusal & { readonly version?: number; readonly expected?: string }
+
 export type Acceptance =
   | { readonly kind: 'accepted'; readonly eventId: string; readonly generatedId: boolean }
   | { readonly kind: 'duplicate'; readonly eventId: string }
-  | { readonly kind: 'rejected'; readonly refusal: EventRefusal }
+  | { readonly kind: 'rejected'; readonly refusal: Refusal }
   | Retry
 
 /** The event has to be sent again; whether it is stored is not said. */
@@ -28,7 +31,13 @@ export interface Retry {
 }
 
 /** Why an event has to be sent again. Closed: it is a metric label. */
-export type RetryReason = UnavailableReason | 'in_progress' | 'unknown' | 'broker_refused' | 'rate_limited'
+export type RetryReason =
+  | UnavailableReason
+  | 'in_progress'
+  | 'unknown'
+  | 'broker_refused'
+  | 'rate_limited'
+  | 'schema_unknown'
 
 /** Takes the events of one request, each the bytes of one JSON object, to their answers, in order. Never rejects. */
 export type AcceptEvents = (

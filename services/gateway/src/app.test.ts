@@ -35,11 +35,29 @@ describe('the response table', () => {
   })
 })
 
-function sceneOf({ dedup, log, busy, limited, corsOrigins }: Row): World {
+/** A schema that refuses every event, or one that cannot be looked up. */
+const schemaGates = {
+  mismatch: {
+    kind: 'rejected',
+    refusal: {
+      ok: false,
+      status: 422,
+      code: 'schema_mismatch',
+      pointer: '/properties/amount',
+      detail: 'breaks version 3',
+      expected: 'number',
+      version: 3
+    }
+  },
+  unknown: { kind: 'retry', code: 'unavailable', reason: 'schema_unknown', eventId: 'e1' }
+} as const
+
+function sceneOf({ dedup, log, busy, limited, schema, corsOrigins }: Row): World {
   const turnedAway = { kind: 'turned-away', reason: 'bytes', retryAfterMs: 6_001 } as const
   return {
     dedup,
     log,
+    ...(schema === undefined ? {} : { gates: [() => [schemaGates[schema]]] }),
     ...(busy === true ? { admission: { enter: () => turnedAway } } : {}),
     ...(limited === true ? { exhausted: { scope: 'project', retryAfterMs: 2_500 } } : {}),
     ...(corsOrigins === undefined ? {} : { settings: { corsOrigins } })

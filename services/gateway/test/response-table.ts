@@ -5,7 +5,7 @@ import { toBytes } from './bad-input.ts'
 import type { Part } from './bad-input.ts'
 import table from './fixtures/responses.json' with { type: 'json' }
 
-/** One row. `dedup`, `log`, `busy`, `limited` and `corsOrigins` set the scene, which only fakes can do. */
+/** One row. `dedup`, `log`, `busy`, `limited`, `schema` and `corsOrigins` set the scene, which only fakes can do. */
 export interface Row {
   readonly name: string
   readonly method?: 'GET' | 'POST' | 'OPTIONS' | 'PUT'
@@ -21,6 +21,7 @@ export interface Row {
   readonly log?: string
   readonly busy?: boolean
   readonly limited?: boolean
+  readonly schema?: 'mismatch' | 'unknown'
   readonly corsOrigins?: readonly string[]
   readonly status: number
   /** The whole reply. */
@@ -43,8 +44,8 @@ export interface Row {
 export const rows = table.cases as unknown as readonly Row[]
 
 /** Whether a row needs no scene: it holds for any gateway with a good write key. */
-export function isLive({ dedup, log, busy, limited, corsOrigins, headers }: Row): boolean {
-  if ([dedup, log, busy, limited, corsOrigins].some((scene) => scene !== undefined)) return false
+export function isLive({ dedup, log, busy, limited, schema, corsOrigins, headers }: Row): boolean {
+  if ([dedup, log, busy, limited, schema, corsOrigins].some((scene) => scene !== undefined)) return false
   return headers === undefined || !/readonly|away|mr_s_/.test(JSON.stringify(headers))
 }
 

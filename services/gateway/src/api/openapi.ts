@@ -24,7 +24,8 @@ export const eventProblems = [
   'too_many_keys',
   'number_out_of_range',
   'forbidden_key',
-  'malformed_text'
+  'malformed_text',
+  'schema_mismatch'
 ] as const satisfies readonly ProblemCode[]
 
 /** Why one event has to be sent again, alone or as an item of a batch. */
@@ -156,6 +157,8 @@ const operations: Readonly<Record<Endpoint, object>> = {
 const { $schema: _dialect, $id: _id, ...event } = eventSchema
 const writeKey = { type: 'string', description: 'A write key, where no header can carry it.' }
 const eventId = { type: 'string' }
+const expected = { type: 'string', description: 'What the schema expects there.' }
+const version = { type: 'integer', description: 'The version of the schema that refused the event.' }
 
 const schemas = {
   Event: event,
@@ -202,6 +205,8 @@ const schemas = {
       status: { enum: ['accepted', 'duplicate', 'rejected', 'retry'] },
       code: { enum: [...eventProblems, ...retryProblems] },
       pointer: { type: 'string', description: 'RFC 6901 pointer into the event.' },
+      expected,
+      version,
       detail: { type: 'string' }
     }
   },
@@ -216,6 +221,8 @@ const schemas = {
       code: { type: 'string' },
       detail: { type: 'string' },
       pointer: { type: 'string', description: 'RFC 6901 pointer into the body.' },
+      expected,
+      version,
       eventId
     }
   }
