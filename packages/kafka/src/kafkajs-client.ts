@@ -5,6 +5,7 @@ import type { Kafka as KafkaJS, KafkaConfig, RetryOptions, SASLOptions } from 'k
 import type { ConfigOf, kafkaFields } from '@millrace/config'
 import type { Logger } from '@millrace/observability'
 import { installCodecs } from './codecs.ts'
+import { useFastEncoding } from './kafkajs-shim.ts'
 import { createKafkaLog } from './kafkajs-log.ts'
 
 export type KafkaSettings = ConfigOf<typeof kafkaFields>
@@ -21,6 +22,7 @@ const clientRetry: RetryOptions = { retries: 5, initialRetryTime: 100, maxRetryT
 /** A client of the library; it connects nothing by itself. */
 export function createClient({ settings, clientId, log }: ClientOptions): KafkaJS {
   installCodecs()
+  useFastEncoding(settings.KAFKA_FAST_ENCODING)
   const sasl = saslOf(settings)
   const config: KafkaConfig = {
     brokers: [...settings.KAFKA_BROKERS],
