@@ -13,6 +13,8 @@ const gone: ReadBody = { kind: 'gone' }
 
 /** Reads up to `maxBytes`. Of a body that is larger nothing is kept; `discardRest` takes what still comes. */
 export function readBody(request: IncomingMessage, maxBytes: number): Promise<ReadBody> {
+  // Gone while its key was looked up: nothing more will happen on it.
+  if (request.destroyed) return Promise.resolve(gone)
   return new Promise((resolve) => {
     let first: Buffer | undefined
     let chunks: Buffer[] | undefined
@@ -31,7 +33,8 @@ export function readBody(request: IncomingMessage, maxBytes: number): Promise<Re
       const body = chunks === undefined ? (first ?? empty) : Buffer.concat(chunks, size)
       resolve({ kind: 'ok', body })
     })
-    request.on('error', () => resolve(gone))
+    // After the end this changes nothing; without an end it is the only word of a client that left.
+    request.on('close', () => resolve(gone))
   })
 }
 
