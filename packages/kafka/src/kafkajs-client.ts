@@ -7,6 +7,7 @@ import type { Logger } from '@millrace/observability'
 import { installCodecs } from './codecs.ts'
 import { useFastEncoding } from './kafkajs-shim.ts'
 import { createKafkaLog } from './kafkajs-log.ts'
+import { installMetadataBehind } from './kafkajs-metadata.ts'
 
 export type KafkaSettings = ConfigOf<typeof kafkaFields>
 
@@ -22,6 +23,7 @@ const clientRetry: RetryOptions = { retries: 5, initialRetryTime: 100, maxRetryT
 /** A client of the library; it connects nothing by itself. */
 export function createClient({ settings, clientId, log }: ClientOptions): KafkaJS {
   installCodecs()
+  installMetadataBehind()
   useFastEncoding(settings.KAFKA_FAST_ENCODING)
   const sasl = saslOf(settings)
   const config: KafkaConfig = {

@@ -61,7 +61,7 @@ export interface Producer extends AsyncDisposable {
     records: readonly ProduceRecord[],
     options?: ProduceOptions
   ): Promise<readonly ProduceOutcome[]>
-  /** The number of partitions of a topic, at most 10 s old; PIPE_TOPIC_MISSING when absent. */
+  /** The number of partitions of a topic as last heard, renewed behind; PIPE_TOPIC_MISSING when absent. */
   partitionCount(topic: string): Promise<number>
 }
 
@@ -76,7 +76,7 @@ export interface ProduceOptions {
 /** A producer for callers that put together what one leader takes in one request. */
 export interface RoutedProducer extends Producer {
   /**
-   * Leader by partition, every partition included, at most 10 s old: a hint, since leaders move. PIPE_TOPIC_MISSING when
+   * Leader by partition, every partition included, as last heard, renewed behind: a hint, since leaders move. PIPE_TOPIC_MISSING when
    * the topic is absent, PIPE_KAFKA_UNAVAILABLE when nobody can tell.
    */
   leaders(topic: string): Promise<ReadonlyMap<number, number>>
