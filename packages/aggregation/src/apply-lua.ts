@@ -1,0 +1,177 @@
+// The script of `apply` (apply.ts); keys.ts names the keys. Redis does not take back what a script wrote before it
+// failed, so everything is read first, with the type of every key, and `torn` stands while it writes. `#!lua` makes
+// Redis refuse it at its memory limit before it begins and not in the middle.
+
+/** KEYS[1]: the pointer. ARGV[1]: the call as JSON; then for each hour its ids and those that must not be there. */
+export const applyLua = `#!lua
+local call, pcall = redis.call, redis.pcall
+local a = cjson.decode(ARGV[1])
+local base = string.sub(KEYS[1], 7) .. ':' .. a.e
+local meta, pos = 'meta:' .. base, 'pos:' .. base
+local m = call('HMGET', meta, 'stage', 'torn', 'from', 'deleted')
+local stage = m[1]
+if not stage or (stage ~= 'building' and call('GET', KEYS[1]) ~= a.e) then return {'EPOCH'} end
+if m[2] then return {'BROKEN', m[2]} end
+if stage == 'sealing' then return {'SEALED'} end
+local at = call('HMGET', pos, 'p' .. a.p, 'c' .. a.p)
+local stored = at[1] or '0'
+if stored ~= a.f then
+  if tonumber(a.t) <= tonumber(stored) then return {'DONE', stored} end
+  return {'GAP', stored}
+end
+local newer = a.c > tonumber(at[2] or '-1')
+if a.f == a.t then
+  if newer then call('HSET', pos, 'c' .. a.p, a.c) end
+  return {'OK'}
+end
+
+local deleted = tonumber(m[4] or '-1')
+for _, o in ipairs(a.o) do
+  local counted = false
+  for _, hour in ipairs(o[2]) do
+    counted = counted or hour <= deleted or call('SISMEMBER', 'seen:' .. base .. ':' .. hour, o[1]) == 1
+  end
+  if not counted then return {'REFOLD'} end
+end
+local function unpacked(text, first)
+  local ids = {}
+  local last = math.min(first + 999 * 16, #text - 15)
+  for i = first, last, 16 do ids[#ids + 1] = string.sub(text, i, i + 15) end
+  return ids
+end
+local wrong, found, again = nil, {}, {}
+local function lookUp(hour, text, refuse)
+  local key = 'seen:' .. base .. ':' .. hour
+  for first = 1, #text, 16000 do
+    local ids = unpacked(text, first)
+    local flags = pcall('SMISMEMBER', key, unpack(ids))
+    if flags.err then wrong = key return end
+    for i, id in ipairs(ids) do
+      if (refuse or flags[i] == 1) and not again[id] then again[id] = true found[#found + 1] = id end
+    end
+  end
+end
+for i, hour in ipairs(a.h) do
+  lookUp(hour, ARGV[2 * i], hour <= deleted)
+  lookUp(hour, ARGV[2 * i + 1], false)
+end
+if wrong then return {'TYPE', wrong} end
+if #found > 0 then return {'DUP', deleted, table.concat(found)} end
+
+local windows = {}
+for i, w in ipairs(a.w) do
+  local key, fields = 'metric:' .. base .. ':' .. w[1], {'n', 'd', 'o'}
+  local dims, held = w[7], {}
+  for first = 1, #dims, 1000 do
+    for j = first, math.min(first + 999, #dims) do fields[#fields + 1] = 'c' .. dims[j][1] end
+    local got = pcall('HMGET', key, unpack(fields))
+    if got.err then return {'TYPE', key} end
+    if first == 1 then held.n, held.d, held.o = got[1], tonumber(got[2] or '0'), got[3] end
+    local skip = first == 1 and 3 or 0
+    for j = 1, #fields - skip do held[first + j - 1] = got[skip + j] end
+    fields = {}
+  end
+  local apart, capped, is = held.d, held.o, {}
+  for j, d in ipairs(dims) do
+    local dim = d[1]
+    if dim ~= '' and dim ~= '*' and not held[j] then
+      if apart >= w[6] then dim, capped = '*', '1' else apart = apart + 1 end
+    end
+    is[j] = dim
+    if #d[7] > 0 then
+      local head = pcall('GETRANGE', 'uniq:' .. base .. ':' .. w[1] .. ':' .. dim, 0, 3)
+      if type(head) == 'table' or (head ~= '' and head ~= 'HYLL') then return {'TYPE', w[1]} end
+    end
+  end
+  windows[i] = {key = key, new = not held.n, apart = apart, capped = capped, dims = is}
+end
+local sessions = {}
+for i, s in ipairs(a.s) do
+  local key = 'analytics:session:' .. base .. ':' .. s[1]
+  local got = pcall('HMGET', key, 's', 'e', 'x', 'F', 'E', 'X', 'U')
+  if got.err then return {'TYPE', key} end
+  sessions[i] = got
+end
+for _, name in ipairs({'open', 'held', 'dirty', 'due', 'kept', 'dirty-sessions'}) do
+  if type(pcall('ZCARD', name .. ':' .. base)) == 'table' then return {'TYPE', name} end
+end
+
+call('HSET', meta, 'torn', a.f .. '-' .. a.t .. ' ' .. a.id)
+for i, hour in ipairs(a.h) do
+  for first = 1, #ARGV[2 * i], 16000 do
+    call('SADD', 'seen:' .. base .. ':' .. hour, unpack(unpacked(ARGV[2 * i], first)))
+  end
+end
+local from = tonumber(m[3] or '0')
+for i, w in ipairs(a.w) do
+  local name, held = w[1], windows[i]
+  local key = held.key
+  call('HINCRBY', key, 'n', w[5])
+  if held.apart > 0 then call('HSET', key, 'd', held.apart) end
+  if held.capped then call('HSET', key, 'o', '1') end
+  for j, d in ipairs(w[7]) do
+    local dim = held.dims[j]
+    call('HINCRBY', key, 'c' .. dim, d[2])
+    if d[3] ~= 0 then call('HINCRBY', key, 'h' .. dim, d[3]) end
+    if d[4] ~= 0 then call('HINCRBY', key, 'l' .. dim, d[4]) end
+    if d[5] then
+      local old = tonumber(call('HGET', key, 'm' .. dim) or nil)
+      if not old or d[5] < old then call('HSET', key, 'm' .. dim, d[5]) end
+    end
+    if d[6] then
+      local old = tonumber(call('HGET', key, 'M' .. dim) or nil)
+      if not old or d[6] > old then call('HSET', key, 'M' .. dim, d[6]) end
+    end
+    for first = 1, #d[7], 1000 do
+      call('PFADD', 'uniq:' .. base .. ':' .. name .. ':' .. dim, unpack(d[7], first, math.min(first + 999, #d[7])))
+    end
+    if #d[7] > 0 then call('HSET', key, 'u' .. dim, '1') end
+  end
+  if held.new then
+    call('ZADD', 'open:' .. base, w[3], name)
+    call('ZADD', 'held:' .. base, w[4], name)
+  end
+  if stage == 'live' and w[2] >= from then call('ZADD', 'dirty:' .. base, w[2], name) end
+end
+
+local function before(x, y)
+  local tx, ty = string.sub(x, 1, 15), string.sub(y, 1, 15)
+  if tx ~= ty then return tonumber(tx) < tonumber(ty) end
+  for i = 16, math.min(#x, #y) do
+    local bx, by = string.byte(x, i), string.byte(y, i)
+    if bx ~= by then return bx < by end
+  end
+  return #x < #y
+end
+for i, s in ipairs(a.s) do
+  local id, held = s[1], sessions[i]
+  local key = 'analytics:session:' .. base .. ':' .. id
+  local first, last = s[2], s[3]
+  if held[1] then first = math.min(first, tonumber(held[1])) last = math.max(last, tonumber(held[2])) end
+  local set = {'s', first, 'e', last}
+  local function claim(field, made, old, wins)
+    if made ~= '' and (not old or wins(made, old)) then set[#set + 1] = field set[#set + 1] = made end
+  end
+  local function after(x, y) return before(y, x) end
+  claim('F', s[7], held[4], before)
+  claim('E', s[8], held[5], before)
+  claim('X', s[9], held[6], after)
+  claim('U', s[10], held[7], after)
+  if s[6] then set[#set + 1] = 'k' set[#set + 1] = '1' end
+  call('HSET', key, unpack(set))
+  call('HINCRBY', key, 'n', s[4])
+  if s[5] > 0 then call('HINCRBY', key, 'v', s[5]) end
+  if held[3] then
+    call('HDEL', key, 'x')
+    call('ZREM', 'dirty-sessions:' .. base, id)
+  end
+  call('ZADD', 'due:' .. base, last, id)
+  call('ZADD', 'kept:' .. base, last, id)
+end
+for field, count in pairs({late = a.l, closed = a.x, expired = a.r}) do
+  if count > 0 then call('HINCRBY', meta, field, count) end
+end
+call('HSET', pos, 'p' .. a.p, a.t, 'f' .. a.p, a.a)
+if newer then call('HSET', pos, 'c' .. a.p, a.c) end
+call('HDEL', meta, 'torn')
+return {'OK'}`

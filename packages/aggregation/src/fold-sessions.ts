@@ -1,0 +1,79 @@
+// The events of a batch by session. Claims are made at the end, for the few events that won.
+import type { EventRow } from '@millrace/contracts'
+import { pageView } from './metrics.ts'
+import { claim } from './sessions.ts'
+import type { Claim, SessionMerge } from './sessions.ts'
+
+/** Takes rows one by one; events without a session are passed over. */
+export interface SessionFold {
+  add(row: EventRow): void
+  merges(): readonly SessionMerge[]
+}
+
+interface Draft {
+  events: number
+  pageViews: number
+  converted: boolean
+  first: EventRow
+  last: EventRow
+  entry: EventRow | undefined
+  exit: EventRow | undefined
+  user: EventRow | undefined
+}
+
+const claimFirst = (row: EventRow): Claim =>
+  claim(row.timestamp, row.eventId, row.trafficSource, row.deviceType, row.country)
+const claimPath = (row: EventRow): Claim => claim(row.timestamp, row.eventId, row.path)
+const claimUser = (row: EventRow): Claim => claim(row.timestamp, row.eventId, row.userId)
+
+/** A fold that begins empty. */
+export function createSessionFold(conversionTypes: ReadonlySet<string>): SessionFold {
+  const drafts = new Map<string, Draft>()
+  return {
+    add(row) {
+      if (row.sessionId === '') return
+      const held = drafts.get(row.sessionId)
+      const draft = held ?? {
+        events: 0,
+        pageViews: 0,
+        converted: false,
+        first: row,
+        last: row,
+        entry: undefined,
+        exit: undefined,
+        user: undefined
+      }
+      if (held === undefined) drafts.set(row.sessionId, draft)
+      draft.events++
+      if (row.eventType === pageView) draft.pageViews++
+      if (conversionTypes.has(row.eventType)) draft.converted = true
+      if (isBefore(row, draft.first, claimFirst)) draft.first = row
+      if (row.timestamp > draft.last.timestamp) draft.last = row
+      if (row.path !== '') {
+        if (draft.entry === undefined || isBefore(row, draft.entry, claimPath)) draft.entry = row
+        if (draft.exit === undefined || isBefore(draft.exit, row, claimPath)) draft.exit = row
+      }
+      if (row.userId !== '' && (draft.user === undefined || isBefore(draft.user, row, claimUser))) draft.user = row
+    },
+    merges: () => [...drafts].map(([sessionId, draft]) => toMerge(sessionId, draft))
+  }
+}
+
+function toMerge(sessionId: string, { first, last, entry, exit, user, ...counts }: Draft): SessionMerge {
+  return {
+    sessionId,
+    firstMs: first.timestamp,
+    lastMs: last.timestamp,
+    ...counts,
+    first: claimFirst(first),
+    entry: entry === undefined ? '' : claimPath(entry),
+    exit: exit === undefined ? '' : claimPath(exit),
+    user: user === undefined ? '' : claimUser(user)
+  }
+}
+
+/** In the order of claims; they are only made when the times are equal. */
+function isBefore(a: EventRow, b: EventRow, make: (row: EventRow) => Claim): boolean {
+  if (a.timestamp !== b.timestamp) return a.timestamp < b.timestamp
+  return a !== b && Buffer.compare(Buffer.from(make(a)), Buffer.from(make(b))) < 0
+}

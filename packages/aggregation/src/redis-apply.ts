@@ -1,0 +1,96 @@
+// `apply` on Redis: one call and one reply per batch.
+import { AppError } from '@millrace/kernel'
+import { defineScript } from '@millrace/stores/redis-script'
+import type { Redis, RedisArg } from '@millrace/stores/redis'
+import type { ApplyCall, ApplyReply } from './apply.ts'
+import { applyLua } from './apply-lua.ts'
+import { digestLength } from './fold.ts'
+import { pointerKey } from './keys.ts'
+import type { SessionMerge } from './sessions.ts'
+import type { ValueDelta, WindowDelta } from './windows.ts'
+
+/** What the script answers beyond the reducer: a key holds what it must not, and nothing was written. */
+export type RedisApplyReply = ApplyReply | { readonly kind: 'wrong-type'; readonly key: string }
+
+/**
+ * Applies `call` to the state of `project`. `callId` names the call in the `torn` marker. Throws PIPE_REDIS_UNAVAILABLE
+ * when the outcome is not known (call again: the answer is then done, gap or ok) and PIPE_REDIS_REFUSED when Redis failed
+ * the script, before it began (memory) or in the middle (then the next reply is `broken`).
+ */
+export type RedisApply = (project: string, call: ApplyCall, callId: string) => Promise<RedisApplyReply>
+
+/** Binds the script to `redis`. */
+export function createRedisApply(redis: Redis): RedisApply {
+  const script = defineScript(redis, applyLua, toReply)
+  return (project, call, callId) => script.run({ keys: [pointerKey(project)], args: toArgs(call, callId) })
+}
+
+/** Sums travel and are kept as high * 2^40 + low: HINCRBY has 63 bits, and a Lua number is exact up to 53. */
+const lowBits = 40n
+
+function toArgs(call: ApplyCall, callId: string): readonly RedisArg[] {
+  const body = JSON.stringify({
+    e: String(call.epoch),
+    p: call.partition,
+    f: String(call.from),
+    t: String(call.to),
+    a: call.appendedAtMs,
+    c: call.clockMs,
+    l: call.late,
+    x: call.closed,
+    r: call.expired,
+    id: callId,
+    h: call.hours.map(({ hour }) => hour),
+    o: call.leftOut.map(({ id, hours }) => [id, hours]),
+    w: call.windows.map(toWindowArg),
+    s: call.sessions.map(toSessionArg)
+  })
+  return [body, ...call.hours.flatMap(({ ids, elsewhere }) => [ids.join(''), elsewhere.join('')])]
+}
+
+function toWindowArg({ name, startMs, closeAtMs, deleteAtMs, events, cap, values }: WindowDelta): readonly unknown[] {
+  return [name, startMs, closeAtMs, deleteAtMs, events, cap, values.map(toValueArg)]
+}
+
+function toValueArg({ dimension, count, sum, min, max, members }: ValueDelta): readonly unknown[] {
+  const high = Number(sum >> lowBits)
+  const low = Number(BigInt.asUintN(Number(lowBits), sum))
+  return [dimension, count, high, low, min ?? false, max ?? false, members ?? []]
+}
+
+function toSessionArg(merge: SessionMerge): readonly unknown[] {
+  const { sessionId, firstMs, lastMs, events, pageViews, converted, first, entry, exit, user } = merge
+  return [sessionId, firstMs, lastMs, events, pageViews, converted, first, entry, exit, user]
+}
+
+function toReply(reply: unknown): RedisApplyReply {
+  const [kind, first, second] = Array.isArray(reply) ? reply.map(String) : []
+  switch (kind) {
+    case 'OK':
+      return { kind: 'ok' }
+    case 'EPOCH':
+      return { kind: 'epoch' }
+    case 'SEALED':
+      return { kind: 'sealed' }
+    case 'REFOLD':
+      return { kind: 'refold' }
+    case 'BROKEN':
+      return { kind: 'broken', torn: first ?? '' }
+    case 'TYPE':
+      return { kind: 'wrong-type', key: first ?? '' }
+    case 'DONE':
+      return { kind: 'done', position: BigInt(first ?? 0) }
+    case 'GAP':
+      return { kind: 'gap', position: BigInt(first ?? 0) }
+    case 'DUP':
+      return { kind: 'duplicate', ids: digestsIn(second ?? ''), deletedThrough: Number(first) }
+    default:
+      throw new AppError('PIPE_REDIS_REFUSED', 'the apply script answered what it never answers')
+  }
+}
+
+function digestsIn(text: string): readonly string[] {
+  return Array.from({ length: text.length / digestLength }, (_, index) =>
+    text.slice(index * digestLength, (index + 1) * digestLength)
+  )
+}

@@ -1,0 +1,160 @@
+// The state of an epoch in Redis as one plain value, from Redis and from the reducer, so that they can be compared; and
+// the way back, so that any state can be the one that a script begins with.
+import type { Redis } from '@millrace/stores/redis'
+import { pointerKey, stateKeys } from '../src/keys.ts'
+import type { StateKeys } from '../src/keys.ts'
+import type { SessionState } from '../src/sessions.ts'
+import type { EpochState, ProjectState } from '../src/state.ts'
+import type { WindowState } from '../src/windows.ts'
+
+type Command = readonly [name: string, ...args: (string | number)[]]
+type Hash = Readonly<Record<string, string>>
+
+/** Every key of an epoch with its value; HyperLogLogs as the estimate of their size. */
+export type PlainState = Readonly<Record<string, unknown>>
+
+/** What Redis holds of `project`. */
+export async function readPlain(redis: Redis, project: string): Promise<PlainState> {
+  const names = await keysOf(redis, project)
+  const entries = await Promise.all(names.map(async (name) => [name, await valueOf(redis, name)] as const))
+  return Object.fromEntries(entries)
+}
+
+/** What Redis would hold of `state`. Estimates need a Redis: they are made in a scratch key. */
+export async function toPlain(redis: Redis, project: string, state: ProjectState): Promise<PlainState> {
+  const scratch = `${project}-plain`
+  await writePlain(redis, scratch, state)
+  const plain = await readPlain(redis, scratch)
+  await clear(redis, scratch)
+  const own = (key: string): string => key.replace(`{${scratch}}`, `{${project}}`)
+  return Object.fromEntries(Object.entries(plain).map(([key, value]) => [own(key), value]))
+}
+
+/** Makes `state` what Redis holds of `project`. */
+export async function writePlain(redis: Redis, project: string, state: ProjectState): Promise<void> {
+  await clear(redis, project)
+  const commands: Command[] = [['SET', pointerKey(project), String(state.pointer)]]
+  for (const [number, epoch] of state.epochs) commands.push(...epochCommands(stateKeys(project, number), epoch))
+  for (const reply of await redis.pipeline(commands)) if (!reply.ok) throw reply.error
+}
+
+async function clear(redis: Redis, project: string): Promise<void> {
+  const names = await keysOf(redis, project)
+  if (names.length > 0) await redis.command('DEL', ...names)
+}
+
+async function keysOf(redis: Redis, project: string): Promise<readonly string[]> {
+  const names: string[] = []
+  let cursor = '0'
+  do {
+    // SCAN answers the next cursor and names.
+    const reply = (await redis.command('SCAN', cursor, 'MATCH', `*{${project}}*`, 'COUNT', 5_000)) as [string, string[]]
+    cursor = reply[0]
+    names.push(...reply[1])
+  } while (cursor !== '0')
+  return [...new Set(names)].sort()
+}
+
+async function valueOf(redis: Redis, name: string): Promise<unknown> {
+  switch (await redis.command('TYPE', name)) {
+    case 'set':
+      return sorted(await redis.command('SMEMBERS', name))
+    case 'zset':
+      return pairs(await redis.command('ZRANGE', name, 0, -1, 'WITHSCORES'))
+    case 'hash':
+      return pairs(await redis.command('HGETALL', name))
+    default:
+      return name.startsWith('uniq:') ? await redis.command('PFCOUNT', name) : await redis.command('GET', name)
+  }
+}
+
+const sorted = (reply: unknown): readonly string[] => (reply as string[]).sort()
+
+function pairs(reply: unknown): Hash {
+  const flat = reply as string[]
+  const made: Record<string, string> = {}
+  for (let index = 0; index < flat.length; index += 2) made[String(flat[index])] = String(flat[index + 1])
+  return made
+}
+
+function epochCommands(keys: StateKeys, epoch: EpochState): readonly Command[] {
+  const { late, closed, expired } = epoch.counts
+  const meta: Record<string, string | number> = { stage: epoch.stage, from: epoch.completeFromMs }
+  if (epoch.torn !== undefined) meta['torn'] = epoch.torn
+  if (epoch.deletedThrough >= 0) meta['deleted'] = epoch.deletedThrough
+  if (late > 0) meta['late'] = late
+  if (closed > 0) meta['closed'] = closed
+  if (expired > 0) meta['expired'] = expired
+  const commands: Command[] = [['HSET', keys.meta, ...Object.entries(meta).flat()]]
+  for (const [partition, { position, appendedAtMs, clockMs }] of epoch.partitions.entries()) {
+    if (position > 0n) commands.push(['HSET', keys.positions, `p${partition}`, String(position)])
+    if (position > 0n) commands.push(['HSET', keys.positions, `f${partition}`, appendedAtMs])
+    if (clockMs >= 0) commands.push(['HSET', keys.positions, `c${partition}`, clockMs])
+  }
+  for (const [hour, ids] of epoch.seen) if (ids.size > 0) commands.push(['SADD', keys.seen(hour), ...ids])
+  for (const [name, window] of epoch.windows) commands.push(...windowCommands(keys, name, window))
+  for (const name of epoch.dirty) commands.push(['ZADD', keys.dirty, epoch.windows.get(name)?.startMs ?? 0, name])
+  for (const [id, session] of epoch.sessions) commands.push(...sessionCommands(keys, id, session))
+  for (const id of epoch.dirtySessions) {
+    commands.push(['ZADD', keys.dirtySessions, epoch.sessions.get(id)?.lastMs ?? 0, id])
+  }
+  return commands
+}
+
+function windowCommands(keys: StateKeys, name: string, window: WindowState): readonly Command[] {
+  const key = keys.window(name)
+  const fields: Record<string, string | number> = { n: window.events }
+  const commands: Command[] = [['ZADD', keys.held, window.deleteAtMs, name]]
+  const apart = [...window.values.keys()].filter((dimension) => dimension.startsWith('[')).length
+  if (apart > 0) fields['d'] = apart
+  if (window.capped) fields['o'] = 1
+  if (window.closed) fields['x'] = 1
+  else commands.push(['ZADD', keys.open, window.closeAtMs, name])
+  for (const [dimension, { count, min, max, members }] of window.values) {
+    fields[`c${dimension}`] = count
+    if (min !== undefined) fields[`m${dimension}`] = min
+    if (max !== undefined) fields[`M${dimension}`] = max
+    if (members.size === 0) continue
+    fields[`u${dimension}`] = 1
+    commands.push(['PFADD', keys.unique(name, dimension), ...members])
+  }
+  for (const [dimension, { sum }] of window.values) {
+    if (sum === 0n) continue
+    fields[`h${dimension}`] = String(sum >> 40n)
+    fields[`l${dimension}`] = String(BigInt.asUintN(40, sum))
+  }
+  return [['HSET', key, ...Object.entries(fields).flat()], ...commands]
+}
+
+function sessionCommands(keys: StateKeys, id: string, session: SessionState): readonly Command[] {
+  const { firstMs, lastMs, events, pageViews, converted, closed, first, entry, exit, user } = session
+  const fields: Record<string, string | number> = { s: firstMs, e: lastMs, n: events, F: first }
+  if (pageViews > 0) fields['v'] = pageViews
+  if (converted) fields['k'] = 1
+  if (closed) fields['x'] = 1
+  for (const [field, made] of Object.entries({ E: entry, X: exit, U: user })) if (made !== '') fields[field] = made
+  const commands: Command[] = [
+    ['HSET', keys.session(id), ...Object.entries(fields).flat()],
+    ['ZADD', keys.kept, lastMs, id]
+  ]
+  return closed ? commands : [...commands, ['ZADD', keys.due, lastMs, id]]
+}
+
+/** Sums are kept in two parts that need not be carried; this gives them one form. */
+export function normalSums(plain: PlainState): PlainState {
+  return Object.fromEntries(
+    Object.entries(plain).map(([key, value]) => [key, key.startsWith('metric:') ? carried(value as Hash) : value])
+  )
+}
+
+function carried(fields: Hash): Hash {
+  const made: Record<string, string> = {}
+  const sums = new Map<string, bigint>()
+  for (const [field, value] of Object.entries(fields)) {
+    if (field.startsWith('h')) sums.set(field.slice(1), (sums.get(field.slice(1)) ?? 0n) + (BigInt(value) << 40n))
+    else if (field.startsWith('l')) sums.set(field.slice(1), (sums.get(field.slice(1)) ?? 0n) + BigInt(value))
+    else made[field] = value
+  }
+  for (const [dimension, sum] of sums) if (sum !== 0n) made[`sum${dimension}`] = String(sum)
+  return made
+}
