@@ -32,6 +32,13 @@ export async function settle(
   }
 }
 
+/** What the oracle compares where only the gateway runs: the ledger and the log. */
+export async function gatherLog(pipeline: Pipeline, projectId: string, ledgerFile: string): Promise<Evidence> {
+  const scan = { admin: pipeline.admin, client: pipeline.kafka.consumers, clock: systemClock, timeoutMs: 120_000 }
+  const log = toLogFacts(await scanTopic(scan, rawTopic(projectId)))
+  return { ledger: await readLedger(ledgerFile), log, letters: [], sinks: [] }
+}
+
 /** Everything the oracle compares, of a pipeline that has settled. */
 export async function gatherEvidence(pipeline: Pipeline, projectId: string, ledgerFile: string): Promise<Evidence> {
   const scan = (topic: string) =>

@@ -21,7 +21,10 @@ export interface LedgerEntry {
   readonly end: AttemptEnd
   /** HTTP status; 0 without an answer. */
   readonly status: number
-  /** `status` of the body (`accepted`, `duplicate`) or `code` of a problem; empty without either. */
+  /**
+   * `status` of the body (`accepted`, `duplicate`) or `code` of a problem; without an answer the error of the connection.
+   * Of an event in a batch, what its item says.
+   */
   readonly code: string
   /** First 16 hex digits of the SHA-256 of the body sent. */
   readonly bodyHash: string

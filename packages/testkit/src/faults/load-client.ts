@@ -5,11 +5,11 @@ import type { BackoffPolicy, Clock } from '@millrace/kernel'
 import type { EventFactory } from '../event-factory.ts'
 import { createRandom } from '../random.ts'
 import type { Random } from '../random.ts'
-import type { Answer, HttpSender } from './http-sender.ts'
+import type { Answer, HttpSender, ItemAnswer } from './http-sender.ts'
 import { bytesHash } from './ledger.ts'
 import type { Ledger, LedgerEntry, SendKind } from './ledger.ts'
 
-/** `open`: events start at a fixed rate whatever happens. `closed`: so many senders, each waiting for its answer. */
+/** `open`: sendings (an event, or a batch of them) start at a fixed rate whatever happens. `closed`: so many senders, each waiting for its answer. */
 export type Pace =
   | { readonly kind: 'open'; readonly eventsPerSecond: number; readonly maxInFlight: number }
   | { readonly kind: 'closed'; readonly senders: number }
@@ -23,7 +23,9 @@ export interface LoadOptions {
   readonly pace: Pace
   /** Distinct good events to send; without it the load goes on until stop(). */
   readonly events?: number
-  /** Share of events that are sent a second time after their acknowledgement (0 to 1). */
+  /** Share of sendings that are batches (0 to 1), and how many events they hold. */
+  readonly batches?: { readonly share: number; readonly events: number }
+  /** Share of sendings that are sent a second time after their acknowledgement (0 to 1). */
   readonly repeatShare?: number
   /** Share of additional requests that must be refused (0 to 1). */
   readonly badShare?: number
@@ -42,6 +44,8 @@ export interface LoadCounts {
   readonly unresolved: number
   /** Attempts after which nobody knows whether the event is stored. */
   readonly unknown: number
+  /** Answers of 429 and 503 that do not say when to come back. */
+  readonly withoutRetryAfter: number
 }
 
 export interface Load {
@@ -59,50 +63,63 @@ export function isFinal({ end, status }: Pick<Answer, 'end' | 'status'>): boolea
   return end === 'answered' && status !== 429 && status < 500
 }
 
-/** Whether an attempt leaves it open if the event is stored. */
+/** Whether an attempt leaves it open if the event is stored. A connection that was refused carried nothing. */
 export function isUnknown({ end, status, code }: Pick<LedgerEntry, 'end' | 'status' | 'code'>): boolean {
-  return end !== 'answered' || (status >= 500 && code !== 'unavailable' && code !== 'in_progress')
+  if (end !== 'answered') return code !== 'ECONNREFUSED'
+  return status >= 500 && code !== 'unavailable' && code !== 'in_progress'
 }
 
 /** Starts sending; see LoadOptions. */
 export function startLoad(options: LoadOptions): Load {
   const { clock, factory, pace } = options
   const random = createRandom(`load-${options.seed}`)
-  const counts = { attempts: 0, accepted: 0, duplicates: 0, refused: 0, unresolved: 0, unknown: 0 }
+  const counts = {
+    attempts: 0,
+    accepted: 0,
+    duplicates: 0,
+    refused: 0,
+    unresolved: 0,
+    unknown: 0,
+    withoutRetryAfter: 0
+  }
   let stopped = false
   let started = 0
   const mayStart = (): boolean => !stopped && started < (options.events ?? Infinity)
 
-  const send = async (kind: SendKind, eventId: string, body: string | Uint8Array): Promise<boolean> => {
+  const note = async (kind: SendKind, attempt: number, sent: Sent, item: Item, reply: Reply): Promise<void> => {
+    const { end, status, code } = reply
+    const bodyHash = bytesHash(item.body)
+    await options.ledger.append({ eventId: item.eventId, kind, attempt, ...sent, end, status, code, bodyHash })
+    counts.attempts++
+    if (isUnknown(reply)) counts.unknown++
+    if (!isFinal(reply)) return
+    if (status === 202) counts.accepted++
+    else if (status === 409) counts.duplicates++
+    else counts.refused++
+  }
+
+  /** Sends until every answer is final, or the time is over; the items that were acknowledged. */
+  const send = async (kind: SendKind, items: readonly Item[], batch: boolean): Promise<readonly Item[]> => {
     const deadline = clock.monotonic() + (options.giveUpAfterMs ?? 120_000)
+    const acknowledged: Item[] = []
+    let open = items
     for (let attempt = 1; ; attempt++) {
       const sentMs = clock.monotonic()
       const sentNs = process.hrtime.bigint().toString()
-      const answer = await options.sender.post(body)
-      const tookMs = Math.round(clock.monotonic() - sentMs)
-      const { end, status, code } = answer
-      await options.ledger.append({
-        eventId,
-        kind,
-        attempt,
-        sentNs,
-        tookMs,
-        end,
-        status,
-        code,
-        bodyHash: bytesHash(body)
-      })
-      counts.attempts++
-      if (isUnknown(answer)) counts.unknown++
-      if (isFinal(answer)) {
-        if (status === 202) counts.accepted++
-        else if (status === 409) counts.duplicates++
-        else counts.refused++
-        return status === 202 || status === 409
-      }
+      const answer = await (batch
+        ? options.sender.post(toBatch(open), 'batch')
+        : options.sender.post(open[0]?.body ?? ''))
+      const sent = { sentNs, tookMs: Math.round(clock.monotonic() - sentMs) }
+      const asksToWait = answer.status === 429 || answer.status === 503
+      if (asksToWait && answer.retryAfterMs === undefined) counts.withoutRetryAfter++
+      const replies = open.map((item, index) => [item, replyTo(answer, index, open.length)] as const)
+      await Promise.all(replies.map(([item, reply]) => note(kind, attempt, sent, item, reply)))
+      acknowledged.push(...replies.flatMap(([item, { status }]) => (status === 202 || status === 409 ? item : [])))
+      open = replies.flatMap(([item, reply]) => (isFinal(reply) ? [] : item))
+      if (open.length === 0) return acknowledged
       if (clock.monotonic() >= deadline) {
-        counts.unresolved++
-        return false
+        counts.unresolved += open.length
+        return acknowledged
       }
       const asked = answer.retryAfterMs ?? backoffMs(backoff, attempt, random)
       await clock.sleep(Math.min(asked, options.maxRetryAfterMs ?? 2_000))
@@ -110,15 +127,13 @@ export function startLoad(options: LoadOptions): Load {
   }
 
   const sendOne = async (): Promise<void> => {
-    started++
     const choices = choose(random, options)
-    const event = factory.event()
-    const body = JSON.stringify(event)
-    if (choices.bad) {
-      const bad = factory.bad()
-      await send('bad', bad.eventId, bad.body)
-    }
-    if ((await send('event', event.eventId, body)) && choices.repeat) await send('repeat', event.eventId, body)
+    const size = choices.batch ? (options.batches?.events ?? 1) : 1
+    started += size
+    const items = Array.from({ length: size }, () => toItem(factory.event()))
+    if (choices.bad) await send('bad', [factory.bad()], false)
+    const acknowledged = await send('event', items, choices.batch)
+    if (choices.repeat && acknowledged.length > 0) await send('repeat', acknowledged, choices.batch)
   }
 
   const done = pace.kind === 'open' ? runOpen(pace, sendOne, mayStart, clock) : runClosed(pace, sendOne, mayStart)
@@ -134,8 +149,46 @@ export function startLoad(options: LoadOptions): Load {
   }
 }
 
-function choose(random: Random, options: LoadOptions): { readonly repeat: boolean; readonly bad: boolean } {
-  return { repeat: random.chance(options.repeatShare ?? 0), bad: random.chance(options.badShare ?? 0) }
+/** One event as it is sent, every time with the same bytes. */
+interface Item {
+  readonly eventId: string
+  readonly body: string | Uint8Array
+}
+
+type Sent = Pick<LedgerEntry, 'sentNs' | 'tookMs'>
+type Reply = Pick<LedgerEntry, 'end' | 'status' | 'code'>
+
+function toItem(event: { readonly eventId: string }): Item {
+  return { eventId: event.eventId, body: JSON.stringify(event) }
+}
+
+/** A batch around the same bytes that single events have. */
+function toBatch(items: readonly Item[]): string {
+  return `{"events":[${items.map(({ body }) => String(body)).join(',')}]}`
+}
+
+const itemStatuses = new Map([
+  ['accepted', 202],
+  ['duplicate', 409],
+  ['rejected', 422]
+])
+
+/** What an answer says about the event at `index`; without items it says the same about all of them. */
+function replyTo(answer: Answer, index: number, total: number): Reply {
+  const { end, status, code, items } = answer
+  const item: ItemAnswer | undefined = items?.length === total ? items[index] : undefined
+  if (item === undefined) return { end, status, code }
+  const own = itemStatuses.get(item.status)
+  if (own !== undefined) return { end, status: own, code: item.code || item.status }
+  return { end, status: item.code === 'rate_limited' ? 429 : 503, code: item.code }
+}
+
+function choose(random: Random, options: LoadOptions): Readonly<Record<'repeat' | 'bad' | 'batch', boolean>> {
+  return {
+    repeat: random.chance(options.repeatShare ?? 0),
+    bad: random.chance(options.badShare ?? 0),
+    batch: options.batches !== undefined && random.chance(options.batches.share)
+  }
 }
 
 async function runClosed(

@@ -64,7 +64,8 @@ describe('judge', () => {
       visibleCopies: 0,
       unknown: 0,
       unchecked: 0,
-      unresolved: 0
+      unresolved: 0,
+      unavailable: 0
     })
   })
 

@@ -50,7 +50,10 @@ export interface Evidence {
 export interface Allowance {
   /** Copies that retries inside the Kafka client may have made, over all events. */
   readonly produceRetries: number
-  /** Whether marks of stored events may be lost (a deduplication store was rolled back). */
+  /**
+   * Whether marks of stored events may be lost (a deduplication store was rolled back): an event may then be accepted
+   * again, and be there once for each time.
+   */
   readonly lostMarks: boolean
 }
 
@@ -83,11 +86,22 @@ export interface Figures {
   /** Records stored without a deduplication check, because its store did not answer in time. */
   readonly unchecked: number
   readonly unresolved: number
+  /** Attempts that were answered 503. */
+  readonly unavailable: number
+}
+
+/** What a case measured besides; absent where it makes no sense. */
+export interface Measures {
+  /** Largest resident memory of the process that was hurt. */
+  readonly peakRssBytes?: number | undefined
+  /** From the end of a fault to the next acknowledgement; the longest of several. */
+  readonly recoveryMs?: number | undefined
 }
 
 export interface Verdict {
   readonly figures: Figures
   readonly violations: readonly Violation[]
+  readonly measures?: Measures
 }
 
 const none: Allowance = { produceRetries: 0, lostMarks: false }
@@ -106,7 +120,7 @@ export function judge(evidence: Evidence, allowance: Allowance = none): Verdict 
   report(
     'INV-2',
     'more copies in the log than anything explains',
-    unexplained(evidence, clients, copies),
+    unexplained(evidence, clients, copies, allowance),
     allowance.produceRetries
   )
   const unchecked = new Set(evidence.log.flatMap((fact) => (fact.unchecked && fact.eventId) || []))
@@ -141,7 +155,8 @@ export function judge(evidence: Evidence, allowance: Allowance = none): Verdict 
         .reduce((sum, { ids }) => sum + [...ids.values()].filter((count) => count > 1).length, 0),
       unknown: evidence.ledger.filter(isUnknown).length,
       unchecked: evidence.log.filter((fact) => fact.unchecked).length,
-      unresolved: clients.unresolved.length
+      unresolved: clients.unresolved.length,
+      unavailable: evidence.ledger.filter(({ status }) => status === 503).length
     }
   }
 }
@@ -154,6 +169,8 @@ interface ClientFacts {
   /** Every answer was a definite refusal. */
   readonly refused: ReadonlySet<string>
   readonly unknowns: ReadonlyMap<string, number>
+  /** How often each event was answered 202. */
+  readonly acceptances: ReadonlyMap<string, number>
   readonly acceptedAgain: readonly string[]
   readonly badAccepted: readonly string[]
   readonly unresolved: readonly string[]
@@ -181,6 +198,7 @@ function readLedger(ledger: readonly LedgerEntry[]): ClientFacts {
     acked,
     refused: new Set([...sent].filter((id) => !acked.has(id) && !open.has(id))),
     unknowns: countBy(ledger.filter(isUnknown).map(({ eventId }) => eventId)),
+    acceptances: countBy(ledger.filter(({ status }) => status === 202).map(({ eventId }) => eventId)),
     acceptedAgain,
     badAccepted,
     unresolved: [...last.values()].filter((entry) => !isFinal(entry)).map(({ eventId }) => eventId)
@@ -188,10 +206,16 @@ function readLedger(ledger: readonly LedgerEntry[]): ClientFacts {
 }
 
 /** One example per copy that neither the ledger nor a mark in the log explains. */
-function unexplained(evidence: Evidence, clients: ClientFacts, copies: ReadonlyMap<string, number>): string[] {
+function unexplained(
+  evidence: Evidence,
+  clients: ClientFacts,
+  copies: ReadonlyMap<string, number>,
+  { lostMarks }: Allowance
+): string[] {
+  const acceptances = lostMarks ? clients.acceptances : new Map<string, number>()
   const unchecked = countBy(evidence.log.flatMap(({ eventId, unchecked: marked }) => (marked && eventId) || []))
   return [...copies].flatMap(([id, count]) => {
-    const explained = 1 + (clients.unknowns.get(id) ?? 0) + (unchecked.get(id) ?? 0)
+    const explained = Math.max(1, acceptances.get(id) ?? 0) + (clients.unknowns.get(id) ?? 0) + (unchecked.get(id) ?? 0)
     return Array.from({ length: Math.max(0, count - explained) }, () => `${id} (${count} copies)`)
   })
 }

@@ -14,6 +14,9 @@ const columns = [
   ['unknown', (result) => figure(result, 'unknown')],
   ['unchecked', (result) => figure(result, 'unchecked')],
   ['unresolved', (result) => figure(result, 'unresolved')],
+  ['503 %', unavailableShare],
+  ['peak RSS MiB', ({ verdict }) => whole(verdict?.measures?.peakRssBytes, 2 ** 20)],
+  ['recovery ms', ({ verdict }) => whole(verdict?.measures?.recoveryMs, 1)],
   ['seconds', ({ seconds }) => seconds.toFixed(1)]
 ] as const satisfies readonly (readonly [string, (result: CaseResult) => string])[]
 
@@ -22,6 +25,16 @@ const textColumns = 3
 
 function figure({ verdict }: CaseResult, name: keyof NonNullable<CaseResult['verdict']>['figures']): string {
   return verdict === undefined ? '-' : String(verdict.figures[name])
+}
+
+/** Share of the attempts that were answered 503. */
+function unavailableShare({ verdict }: CaseResult): string {
+  if (verdict === undefined || verdict.figures.attempts === 0) return '-'
+  return ((100 * verdict.figures.unavailable) / verdict.figures.attempts).toFixed(1)
+}
+
+function whole(value: number | undefined, unit: number): string {
+  return value === undefined ? '-' : String(Math.round(value / unit))
 }
 
 /** The lines of the report. */

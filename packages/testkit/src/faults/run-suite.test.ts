@@ -89,9 +89,9 @@ describe('reportLines', () => {
   it('aligns a row per run and tells in full what is not green', async () => {
     const lines = reportLines([...(await run({ planted: 'forgets' })), ...(await run({ case: 'toothless' }))])
     expect(lines).toEqual([
-      'case       bug      result   acked  lost  copies  visible copies  letters  refused  unknown  unchecked  unresolved  seconds',
-      'sound      forgets  red          0     0       0               0        0        0        0          0           0      0.0',
-      'toothless  -        no bite      0     0       0               0        0        0        0          0           0      0.0',
+      'case       bug      result   acked  lost  copies  visible copies  letters  refused  unknown  unchecked  unresolved  503 %  peak RSS MiB  recovery ms  seconds',
+      'sound      forgets  red          0     0       0               0        0        0        0          0           0      -             -            -      0.0',
+      'toothless  -        no bite      0     0       0               0        0        0        0          0           0      -             -            -      0.0',
       'sound with forgets: killed 1',
       'sound with forgets: INV-1: acknowledged, not in the log: 2, such as a, b',
       'toothless: killed 0',

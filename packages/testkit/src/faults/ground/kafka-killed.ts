@@ -9,7 +9,7 @@ import type { CaseContext, FaultCase } from '../fault-case.ts'
 import { judge } from '../oracle.ts'
 import type { Verdict } from '../oracle.ts'
 import type { Load } from '../load-client.ts'
-import { startGroundLoad } from './run-load.ts'
+import { startProjectLoad } from '../project-load.ts'
 
 export const kafkaKilled: FaultCase = {
   name: 'kafka-killed',
@@ -29,7 +29,7 @@ export const kafkaKilled: FaultCase = {
 async function hurt(pipeline: Pipeline, context: CaseContext): Promise<Verdict> {
   const { counters, stack, say } = context
   const random = createRandom(`kafka-${context.seed}`)
-  await using ground = await startGroundLoad(pipeline, context)
+  await using ground = await startProjectLoad(pipeline, context)
   for (let kill = 0; kill < 2; kill++) {
     await ground.moves(1_000 + random.below(200))
     const before = unanswered(ground.load)

@@ -9,7 +9,7 @@ import { gatherEvidence, settle } from '../check-project.ts'
 import type { CaseContext, FaultCase } from '../fault-case.ts'
 import { judge } from '../oracle.ts'
 import type { Verdict } from '../oracle.ts'
-import { startGroundLoad } from './run-load.ts'
+import { startProjectLoad } from '../project-load.ts'
 
 const workers = ['loader', 'processor'] as const
 
@@ -50,7 +50,7 @@ export const workersKilled: FaultCase = {
 
 async function hurt(pipeline: Pipeline, context: CaseContext): Promise<Verdict> {
   const { counters } = context
-  await using ground = await startGroundLoad(pipeline, context)
+  await using ground = await startProjectLoad(pipeline, context)
   for (const name of workers) {
     const service = pipeline.services.service(name)
     await eventually(`the third life of ${name}`, () => service.starts >= 3, { timeoutMs: 60_000 })

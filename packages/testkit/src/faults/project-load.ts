@@ -1,17 +1,16 @@
-// The load of a ground case: a project, a ledger, and a careful client at a fixed rate with repeats and bad events.
+// The load of a case: a project, a ledger, and a careful client at a fixed rate with repeats and bad events.
 import { join } from 'node:path'
 import { systemClock } from '@millrace/kernel'
-import { eventually } from '../../eventually.ts'
-import { createEventFactory } from '../../event-factory.ts'
-import type { Pipeline } from '../../pipeline.ts'
-import type { TestProject } from '../../pipeline.ts'
-import type { CaseContext } from '../fault-case.ts'
-import { createHttpSender } from '../http-sender.ts'
-import { openLedger } from '../ledger.ts'
-import { startLoad } from '../load-client.ts'
-import type { Load } from '../load-client.ts'
+import { eventually } from '../eventually.ts'
+import { createEventFactory } from '../event-factory.ts'
+import type { Pipeline, TestProject } from '../pipeline.ts'
+import type { CaseContext } from './fault-case.ts'
+import { createHttpSender } from './http-sender.ts'
+import { openLedger } from './ledger.ts'
+import { startLoad } from './load-client.ts'
+import type { Load, LoadOptions } from './load-client.ts'
 
-export interface GroundLoad extends AsyncDisposable {
+export interface ProjectLoad extends AsyncDisposable {
   readonly project: TestProject
   readonly ledgerFile: string
   readonly load: Load
@@ -19,14 +18,29 @@ export interface GroundLoad extends AsyncDisposable {
   moves(more: number): Promise<void>
 }
 
-/** Makes a project and starts a load on it that lasts until it is stopped: 200 events/s, 10 % repeated, 2 % bad besides. */
-export async function startGroundLoad(pipeline: Pipeline, context: CaseContext): Promise<GroundLoad> {
+/** What differs between the loads of cases. */
+export type LoadShape = Partial<
+  Pick<LoadOptions, 'pace' | 'batches' | 'repeatShare' | 'badShare' | 'maxRetryAfterMs' | 'giveUpAfterMs'>
+> & {
+  /** Longest wait for an answer; default 15 s. */
+  readonly timeoutMs?: number
+}
+
+/**
+ * Makes a project and starts a load on it that lasts until it is stopped; by default 200 events/s, 10 % repeated, 2 % bad
+ * besides.
+ */
+export async function startProjectLoad(
+  pipeline: Pipeline,
+  context: CaseContext,
+  { timeoutMs = 15_000, ...shape }: LoadShape = {}
+): Promise<ProjectLoad> {
   await using opening = new AsyncDisposableStack()
-  const project = await pipeline.createProject('ground')
+  const project = await pipeline.createProject('faults')
   const ledgerFile = join(context.folder, 'ledger.jsonl')
   const ledger = opening.use(await openLedger(ledgerFile))
   const sender = opening.use(
-    createHttpSender({ url: pipeline.eventsUrl, writeKey: project.writeKey, timeoutMs: 15_000, maxConnections: 200 })
+    createHttpSender({ url: pipeline.eventsUrl, writeKey: project.writeKey, timeoutMs, maxConnections: 200 })
   )
   const load = startLoad({
     sender,
@@ -36,7 +50,8 @@ export async function startGroundLoad(pipeline: Pipeline, context: CaseContext):
     seed: context.seed,
     pace: { kind: 'open', eventsPerSecond: 200, maxInFlight: 200 },
     repeatShare: 0.1,
-    badShare: 0.02
+    badShare: 0.02,
+    ...shape
   })
   context.signal.addEventListener('abort', () => void load.stop().catch(() => {}))
   opening.defer(() => load.stop())
