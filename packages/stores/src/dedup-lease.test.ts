@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { AppError } from '@millrace/kernel'
 import { createDedupLease } from './dedup-lease.ts'
 import type { DedupSlot } from './dedup-lease.ts'
+import { wordLength } from './dedup-slot.ts'
 import type { Redis, RedisArg } from './redis.ts'
 
 interface Sent {
@@ -25,7 +26,7 @@ function setup(options: { shards?: number; previousShards?: number } = {}) {
   return { sent, lease, slot, reserve, commit }
 }
 
-const wordsIn = (text: RedisArg | undefined): number => String(text).split(' ').length - 1
+const wordsIn = (text: RedisArg | undefined): number => String(text).length / wordLength
 /** How many reservations and marks a call carries. */
 const sizeOf = ({ args }: Sent): readonly [number, number] => [wordsIn(args[5]), wordsIn(args[8])]
 
@@ -40,10 +41,7 @@ describe('createDedupLease', () => {
     expect(sent).toHaveLength(1)
     sent[0]?.answer('NB')
     expect(await Promise.all(first)).toEqual([
-      [
-        { kind: 'new', token: expect.stringMatching(/^[\w-]{12}\.0\.1$/) as string, receipt: undefined },
-        { kind: 'busy' }
-      ],
+      [{ kind: 'new', token: expect.stringMatching(/^[\w-]{12}\.0$/) as string, receipt: undefined }, { kind: 'busy' }],
       []
     ])
     expect(sent.map(sizeOf)).toEqual([
@@ -116,7 +114,7 @@ describe('createDedupLease', () => {
       [lease.slot('a', 1, 'e'), lease.slot('b', 1, 'e'), lease.slot('a', 2, 'e')].map(({ word }) => word)
     )
     expect(words.size).toBe(3)
-    expect(lease.slot('a', 1, 'e').word).toMatch(/^[\w-]{20}\d{5}-?\d+$/)
+    expect(lease.slot('a', 1, 'e').word).toMatch(/^[0-9a-f]{34}[1-9]\d{18}$/)
     const prefixes = new Set(Array.from({ length: 200 }, (_, index) => lease.slot('a', 1, `e${index}`).prefix))
     expect([...prefixes].toSorted()).toEqual(Array.from({ length: 8 }, (_, shard) => `event:{a.${shard}}:`))
   })

@@ -6,7 +6,7 @@ import { reserveBehind } from './dedup-before.ts'
 import { createDedupLanes } from './dedup-lanes.ts'
 import type { Reservation, ReserveItem } from './dedup-lanes.ts'
 import { bucketCount, findLua, layoutLua, releaseLua, stepLua } from './dedup-scripts.ts'
-import { createSlots } from './dedup-slot.ts'
+import { createSlots, digestOf } from './dedup-slot.ts'
 import type { DedupSlot } from './dedup-slot.ts'
 import type { Redis } from './redis.ts'
 import { defineScript } from './redis-script.ts'
@@ -33,7 +33,7 @@ export interface DedupLease {
   commitAll(slots: readonly DedupSlot[]): Promise<readonly DedupSlot[]>
   /**
    * Gives leases back that are still held under their token: only ever called after the log refused the event for
-   * certain. Resolves with how many calls failed; never rejects.
+   * certain. Resolves with for how many Redis did not answer; never rejects.
    */
   releaseAll(leases: readonly HeldLease[]): Promise<number>
   /**
@@ -74,7 +74,7 @@ export function createDedupLease(options: DedupLeaseOptions): DedupLease {
   const owner = randomBytes(9).toString('base64url')
   let calls = 0
   const lanes = createDedupLanes(async (prefix, reserving, marking) => {
-    const token = `${owner}.${(calls++).toString(36)}.`
+    const token = `${owner}.${(calls++).toString(36)}`
     const head = [
       bucketSeconds,
       bucketSeconds * bucketCount,
@@ -87,25 +87,32 @@ export function createDedupLease(options: DedupLeaseOptions): DedupLease {
       keys: [prefix],
       args: [...head, wordsOf(marking), receiptMs, ...receipts]
     })
-    return reserving.map((_, index): Reservation => {
+    const taken: Reservation = { kind: 'new', token }
+    return reserving.map((_, index) => {
       if (flags[index] === 'D') return duplicate
-      return flags[index] === 'N' ? { kind: 'new', token: `${token}${index + 1}`, receipt: kept?.get(index) } : busy
+      if (flags[index] !== 'N') return busy
+      return kept === undefined ? taken : { kind: 'new', token, receipt: kept.get(index) }
     })
   }, maxCallSize)
   const isChanging = previousShards !== undefined && previousShards !== shards
   const findBefore = (prefix: string, slots: readonly DedupSlot[]): Promise<string> =>
-    find.run({ keys: [prefix], args: [bucketSeconds, wordsOf(slots)] })
+    find.run({ keys: [prefix], args: [bucketSeconds, leaseMs, wordsOf(slots)] })
   return {
     slot: createSlots(shards, isChanging ? previousShards : undefined),
     reserveAll: isChanging ? reserveBehind(lanes.reserve, findBefore, ({ before }) => before) : lanes.reserve,
     commitAll: lanes.mark,
     async releaseAll(leases) {
-      const keys = leases.map(({ slot: { prefix, digest }, token }) => ({
-        keys: [`${prefix}p${digest}`],
-        args: [token]
-      }))
-      const replies = await release.runAll(keys).catch(() => undefined)
-      return replies === undefined ? leases.length : replies.filter(({ ok }) => !ok).length
+      const byPrefix = Map.groupBy(leases, ({ slot }) => slot.prefix)
+      const failed = await Promise.all(
+        [...byPrefix].map(async ([prefix, held]) => {
+          const pairs = held.flatMap(({ slot, token }) => [digestOf(slot), token])
+          return await release.run({ keys: [prefix], args: [leaseMs, ...pairs] }).then(
+            () => 0,
+            () => held.length
+          )
+        })
+      )
+      return failed.reduce((sum, each) => sum + each, 0)
     },
     verifyLayout: () => verifyLayout(redis, shards, previousShards)
   }
@@ -113,7 +120,7 @@ export function createDedupLease(options: DedupLeaseOptions): DedupLease {
 
 function wordsOf(slots: readonly DedupSlot[]): string {
   let words = ''
-  for (const { word } of slots) words += `${word} `
+  for (const { word } of slots) words += word
   return words
 }
 

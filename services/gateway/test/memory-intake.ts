@@ -12,7 +12,7 @@ export function createMemoryIntake(faults: Faults = { at: () => {} }) {
   const marks = new Map<string, 'pending' | 'stored'>()
   const ids = new Map<Hold, string>()
   const hold = (eventId: string): Hold => {
-    const made: Hold = { checked: true, slot: { prefix: '', digest: eventId, word: eventId }, token: eventId }
+    const made: Hold = { checked: true, slot: { prefix: '', word: eventId }, token: eventId }
     ids.set(made, eventId)
     return made
   }

@@ -14,9 +14,9 @@ export function createMemoryLease(): MemoryLease {
   const marks = new Map<string, string>()
   const receipts = new Map<string, string>()
   const state = { down: false, slow: false, calls: 0 }
-  const nameOf = ({ prefix, digest }: DedupSlot): string => `${prefix}:${digest}`
+  const nameOf = ({ prefix, word }: DedupSlot): string => `${prefix}:${word}`
   const lease: DedupLease = {
-    slot: (project, _generation, eventId) => ({ prefix: project, digest: eventId, word: eventId }),
+    slot: (project, _generation, eventId) => ({ prefix: project, word: eventId }),
     async reserveAll(items) {
       state.calls++
       return items.map(({ slot, receipt }) => {
