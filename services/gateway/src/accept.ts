@@ -7,7 +7,7 @@ import type { OutgoingEvent, PublishOutcome } from '@millrace/kafka'
 import type { Clock } from '@millrace/kernel'
 import type { Faults } from '@millrace/service'
 import type { Acceptance, AcceptEvents, CheckedEvent, Gate, Origin, Retry } from './acceptance.ts'
-import type { EventDedup, EventLog, Hold, Receipt } from './event-dedup.ts'
+import type { DedupItem, EventAdmission, EventDedup, EventLog, Hold, Receipt } from './event-dedup.ts'
 
 export interface AcceptDeps {
   readonly dedup: EventDedup
@@ -59,24 +59,11 @@ export function createAcceptEvents(deps: AcceptDeps): AcceptEvents {
     if (first.length === 0) return answers as readonly Acceptance[]
 
     if ((pause = faults.at('gateway.before-reserve')) instanceof Promise) await pause
-    const items = first.map(({ eventId, generatedId, event, time }) =>
-      time.dependsOnReceipt && !generatedId
-        ? { eventId, receipt: { receivedAt, sentAt: event.sentAt ?? origin.sentAt } }
-        : { eventId }
-    )
+    const items = first.map((event) => toDedupItem(event, receivedAt, origin))
     const admissions = await dedup.admitAll(project.projectId, project.logGeneration, items)
     if ((pause = faults.at('gateway.after-reserve')) instanceof Promise) await pause
 
-    const held: Held[] = []
-    for (let at = 0; at < first.length; at++) {
-      const candidate = first[at]!
-      const admission = admissions[at]!
-      if (admission.kind === 'admitted') {
-        held.push({ candidate, hold: admission.hold, receipt: admission.receipt })
-        if (!admission.hold.checked) deps.onUnchecked()
-      } else
-        answers[candidate.index] = admission.kind === 'busy' ? busy(candidate.eventId) : duplicate(candidate.eventId)
-    }
+    const held = takeAdmissions(first, admissions, answers, deps.onUnchecked)
     if (held.length > 0) {
       const outgoing = held.map((one) => toOutgoing(one, project, receivedAt, origin, dedup))
       if ((pause = faults.at('gateway.before-produce')) instanceof Promise) await pause
@@ -151,6 +138,37 @@ function separateRepeats(events: readonly CheckedEvent[], repeats: Map<CheckedEv
     else repeats.set(event, place)
   }
   return repeats.size === 0 ? events : events.filter((event) => !repeats.has(event))
+}
+
+function toDedupItem(
+  { eventId, generatedId, event, time }: CheckedEvent,
+  receivedAt: string,
+  origin: Origin
+): DedupItem {
+  // Nobody repeats an id that the gateway made.
+  if (!time.dependsOnReceipt || generatedId) return { eventId }
+  return { eventId, receipt: { receivedAt, sentAt: event.sentAt ?? origin.sentAt } }
+}
+
+/** The events that may be published; the others get their answer. */
+function takeAdmissions(
+  events: readonly CheckedEvent[],
+  admissions: readonly EventAdmission[],
+  answers: (Acceptance | undefined)[],
+  onUnchecked: () => void
+): readonly Held[] {
+  const held: Held[] = []
+  for (let at = 0; at < events.length; at++) {
+    const candidate = events[at]!
+    const admission = admissions[at]!
+    if (admission.kind === 'admitted') {
+      held.push({ candidate, hold: admission.hold, receipt: admission.receipt })
+      if (!admission.hold.checked) onUnchecked()
+    } else {
+      answers[candidate.index] = admission.kind === 'busy' ? busy(candidate.eventId) : duplicate(candidate.eventId)
+    }
+  }
+  return held
 }
 
 /** The answer to the second use of an id within a request, by that of the first. */

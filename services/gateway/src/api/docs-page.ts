@@ -69,8 +69,8 @@ function renderOperation(group: readonly { path: string; method: string; operati
     ([status, { description }]) =>
       `<tr><td>${status}</td><td>${description.split('\n\n').map(inline).join('<br>')}</td></tr>`
   )
-  return `<h2><code>${title.join('<br>')}</code></h2><p>${inline(operation.summary ?? '')}. ${inline(operation.description ?? '')}${
-    operation.security?.length === 0 ? 'No key is needed.' : ''
+  return `<h2><code>${title.join('<br>')}</code></h2><p>${inline(operation.summary ?? '')}. ${inline(operation.description ?? '')} ${
+    operation.security?.length === 0 ? 'No API key is needed.' : ''
   }</p>${bodies.join('')}<table><tr><th>Status</th><th>Meaning</th></tr>${replies.join('')}</table>`
 }
 
