@@ -2,14 +2,15 @@
 import { AppError } from '@millrace/kernel'
 import { freePorts, isFree } from './listen.ts'
 import { portOwner } from './port-owner.ts'
-import { defaultPorts, portNames, portVariableOf } from './ports.ts'
+import { defaultPorts, portNamesOf, portVariableOf } from './ports.ts'
 import type { PortName, Ports } from './ports.ts'
 
 /** Which ports to take: any free ones, or the defaults with some moved (0 = any free one). */
 export type PortChoice = 'ephemeral' | Partial<Record<PortName, number>>
 
-/** The ports of a start. Throws PIPE_STACK that names every port that is taken, its holder and how to move it. */
-export async function choosePorts(choice: PortChoice): Promise<Ports> {
+/** The ports of a start with that many brokers. Throws PIPE_STACK that names every port that is taken, its holder and how to move it. */
+export async function choosePorts(choice: PortChoice, brokers = 1): Promise<Ports> {
+  const portNames = portNamesOf(brokers)
   const wanted = new Map(
     portNames.map((name) => [name, choice === 'ephemeral' ? 0 : (choice[name] ?? defaultPorts[name])])
   )

@@ -1,6 +1,7 @@
 // Where the parts of a stack listen, as the environment variables that services read.
 import { pathToFileURL } from 'node:url'
 import { layout } from './layout.ts'
+import { brokerNames } from './part.ts'
 import { postgresName } from './postgres-part.ts'
 import { clickhouseUser } from './clickhouse-part.ts'
 import type { Ports } from './ports.ts'
@@ -26,7 +27,7 @@ export type Endpoints = Readonly<
 export function toEndpoints(dataDir: string, ports: Ports, secrets: StackSecrets): Endpoints {
   const postgres = `postgres://${postgresName}:${secrets.postgresPassword}@127.0.0.1:${ports.postgres}/${postgresName}`
   return {
-    KAFKA_BROKERS: `127.0.0.1:${ports.kafka}`,
+    KAFKA_BROKERS: brokerNames.flatMap((name) => brokerAddress(ports[name])).join(','),
     REDIS_DEDUP_URL: `redis://127.0.0.1:${ports['redis-dedup']}/0`,
     REDIS_STATE_URL: `redis://127.0.0.1:${ports['redis-state']}/0`,
     REDIS_CACHE_URL: `redis://127.0.0.1:${ports['redis-cache']}/0`,
@@ -35,6 +36,15 @@ export function toEndpoints(dataDir: string, ports: Ports, secrets: StackSecrets
     CLICKHOUSE_URL: `http://${clickhouseUser}:${secrets.clickhousePassword}@127.0.0.1:${ports.clickhouse}/app`,
     OBJECT_STORE_URL: pathToFileURL(layout.objects(dataDir)).href
   }
+}
+
+function brokerAddress(port: number | undefined): readonly string[] {
+  return port === undefined ? [] : [`127.0.0.1:${port}`]
+}
+
+/** How many brokers the endpoints name. */
+export function brokersOf(endpoints: Endpoints): number {
+  return endpoints.KAFKA_BROKERS.split(',').length
 }
 
 /** The endpoints that the last start of a data folder wrote; undefined when it was never started. */

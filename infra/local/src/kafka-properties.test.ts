@@ -44,6 +44,16 @@ describe('kafkaProperties', () => {
     })
   })
 
+  test('tells the port of a proxy in front of it, and listens on its own', () => {
+    const nodes = [{ ...node(1), advertisedPort: 9301 }]
+    expect(
+      settings(kafkaProperties({ node: { ...node(1), advertisedPort: 9301 }, nodes, dataFolder: '/d' }))
+    ).toMatchObject({
+      listeners: 'PLAINTEXT://127.0.0.1:9001,CONTROLLER://127.0.0.1:9101',
+      'advertised.listeners': 'PLAINTEXT://127.0.0.1:9301'
+    })
+  })
+
   test('takes records of dead-letter size, and replicates them', () => {
     const single = settings(kafkaProperties({ node: node(1), nodes: [node(1)], dataFolder: '/d' }))
     const largest = Number(single['message.max.bytes'])

@@ -5,6 +5,8 @@ export interface KafkaNode {
   readonly id: number
   readonly port: number
   readonly controllerPort: number
+  /** The port that clients and brokers are told; `port` when absent. A proxy in between has its own. */
+  readonly advertisedPort?: number | undefined
 }
 
 export interface KafkaPropertiesOptions {
@@ -29,7 +31,7 @@ export function kafkaProperties({ node, nodes, dataFolder }: KafkaPropertiesOpti
     'node.id': node.id,
     'controller.quorum.voters': nodes.map((each) => `${each.id}@127.0.0.1:${each.controllerPort}`).join(','),
     listeners: `PLAINTEXT://127.0.0.1:${node.port},CONTROLLER://127.0.0.1:${node.controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${node.port}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${node.advertisedPort ?? node.port}`,
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',
     'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
@@ -53,7 +55,7 @@ export function kafkaProperties({ node, nodes, dataFolder }: KafkaPropertiesOpti
     'log.message.timestamp.type': 'LogAppendTime',
     'message.max.bytes': maxRecordBytes,
     'replica.fetch.max.bytes': 2 * maxRecordBytes,
-    // The defaults are sized for a machine of its own; the heap here is 512 MB.
+    // The defaults are sized for a machine of its own; the heap here is 512 MB at most.
     'log.cleaner.dedupe.buffer.size': 16_777_216,
     'num.network.threads': 2,
     'num.io.threads': 4

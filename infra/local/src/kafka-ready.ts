@@ -26,8 +26,21 @@ export function brokerCount(answer: Buffer): number | undefined {
   return answer.readInt32BE(8)
 }
 
-/** Whether the broker on `port` counts itself as alive. Rejects while it does not answer. */
-export async function kafkaAnswers(port: number): Promise<boolean> {
+/** Node ids of the live brokers in a complete answer to metadataRequest. */
+export function brokerIds(answer: Buffer): readonly number[] {
+  const ids: number[] = []
+  let at = 12
+  for (let left = brokerCount(answer) ?? 0; left > 0; left--) {
+    ids.push(answer.readInt32BE(at))
+    // Host, port, and a rack that may be null (length -1).
+    at += 4 + 2 + answer.readInt16BE(at + 4) + 4
+    at += 2 + Math.max(0, answer.readInt16BE(at))
+  }
+  return ids
+}
+
+/** Whether the broker `id` on `port` counts itself as alive. Rejects while it does not answer. */
+export async function kafkaAnswers(port: number, id: number): Promise<boolean> {
   const answer = await tcpExchange(port, metadataRequest(), (bytes) => brokerCount(bytes) !== undefined)
-  return (brokerCount(answer) ?? 0) > 0
+  return brokerIds(answer).includes(id)
 }

@@ -21,6 +21,7 @@ export const layout = {
   lock: (dataDir: string) => join(dataDir, 'stack.lock'),
   secrets: (dataDir: string) => join(dataDir, 'secrets.json'),
   endpoints: (dataDir: string) => join(dataDir, 'endpoints.json'),
+  kafkaCluster: (dataDir: string) => join(dataDir, 'kafka-cluster.json'),
   objects: (dataDir: string) => join(dataDir, 'objects'),
   records: (dataDir: string) => join(dataDir, 'run'),
   record: (dataDir: string, part: PartName) => join(dataDir, 'run', `${part}.json`),

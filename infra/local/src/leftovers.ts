@@ -2,7 +2,7 @@
 import type { Clock } from '@millrace/kernel'
 import { layout, stackMark } from './layout.ts'
 import { findMarked } from './marked-processes.ts'
-import { partNames } from './part.ts'
+import { partNamesOf } from './part.ts'
 import type { PartName } from './part.ts'
 import { rm } from 'node:fs/promises'
 import { endProcess, isAlive, isProcessRecord, recordOf } from './process-record.ts'
@@ -18,7 +18,7 @@ export interface RunningPart extends ProcessRecord {
 
 /** What runs of a data folder, whoever started it. */
 export function runningParts(dataDir: string): readonly RunningPart[] {
-  return partNames
+  return partNamesOf(3)
     .map((name) => readState(layout.record(dataDir, name), isRunningPart))
     .filter((record) => record !== undefined && isAlive(record))
     .filter((record) => record !== undefined)
@@ -31,6 +31,8 @@ const ends: readonly (readonly [PartName, NodeJS.Signals])[] = [
   ['redis-state', 'SIGTERM'],
   ['redis-dedup', 'SIGTERM'],
   ['postgres', 'SIGINT'],
+  ['kafka-3', 'SIGTERM'],
+  ['kafka-2', 'SIGTERM'],
   ['kafka', 'SIGTERM']
 ]
 

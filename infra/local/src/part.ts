@@ -2,8 +2,21 @@
 // between a broker, a Redis and a database is in the value of this type.
 import type { PortName } from './ports.ts'
 
+/** The brokers of a stack in the order in which they join it: one, or all three. */
+export const brokerNames = ['kafka', 'kafka-2', 'kafka-3'] as const
+export type BrokerName = (typeof brokerNames)[number]
+
+/** The parts of a stack with one broker. */
 export const partNames = ['kafka', 'redis-dedup', 'redis-state', 'redis-cache', 'postgres', 'clickhouse'] as const
-export type PartName = (typeof partNames)[number]
+export type PartName = (typeof partNames)[number] | BrokerName
+
+/** How many brokers a stack may have. Three is the least that survives the loss of one without losing a record. */
+export type BrokerCount = 1 | 3
+
+/** The parts of a stack with that many brokers. */
+export function partNamesOf(brokers: number): readonly PartName[] {
+  return [...brokerNames.slice(0, brokers), ...partNames.slice(1)]
+}
 
 /** A program to run; it becomes the process whose pid is recorded. */
 export interface Command {

@@ -1,6 +1,7 @@
 // The parts of a stack, in the order in which they stop: what uses others' data first, the log last.
 import { createClickhousePart } from './clickhouse-part.ts'
-import { createKafkaPart } from './kafka-part.ts'
+import type { KafkaCluster } from './kafka-cluster.ts'
+import { createKafkaParts } from './kafka-part.ts'
 import type { Part } from './part.ts'
 import type { Ports } from './ports.ts'
 import { createPostgresPart } from './postgres-part.ts'
@@ -12,6 +13,7 @@ export interface PartContext {
   readonly dataDir: string
   readonly ports: Ports
   readonly secrets: StackSecrets
+  readonly kafka: KafkaCluster
   /** Told of slow steps, one line each. */
   readonly log: (line: string) => void
 }
@@ -24,6 +26,6 @@ export function createParts(context: PartContext): readonly Part[] {
     createRedisPart('state', context),
     createRedisPart('dedup', context),
     createPostgresPart(context),
-    createKafkaPart(context)
+    ...createKafkaParts(context)
   ]
 }

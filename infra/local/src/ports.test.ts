@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { defaultPorts, portNames, portsFromEnv, portVariableOf } from './ports.ts'
+import { defaultPorts, portNames, portNamesOf, portsFromEnv, portVariableOf } from './ports.ts'
 
 describe('portsFromEnv', () => {
   test('takes the ports that are set and leaves the others to their defaults', () => {
@@ -16,4 +16,14 @@ describe('portsFromEnv', () => {
 test('every port has a variable and a default of its own', () => {
   expect(portNames.map(portVariableOf)).toContain('MILLRACE_PORT_KAFKA_CONTROLLER')
   expect(new Set(Object.values(defaultPorts)).size).toBe(portNames.length)
+})
+
+test('a second and a third broker bring two ports each', () => {
+  expect(portNamesOf(3)).toEqual(portNames)
+  expect(portNames.filter((name) => !portNamesOf(1).includes(name))).toEqual([
+    'kafka-2',
+    'kafka-2-controller',
+    'kafka-3',
+    'kafka-3-controller'
+  ])
 })

@@ -10,21 +10,37 @@ export type PortName =
   | 'redis-cache'
   | 'postgres'
   | 'clickhouse'
+  | 'kafka-2'
+  | 'kafka-2-controller'
+  | 'kafka-3'
+  | 'kafka-3-controller'
 
-export type Ports = Readonly<Record<PortName, number>>
+/** Ports of the second and third broker exist in a stack of three only. */
+export type Ports = Readonly<Record<PortName, number | undefined>> & Readonly<Record<BasePortName, number>>
+
+type BasePortName = Exclude<PortName, `kafka-${2 | 3}${string}`>
 
 /** Ports of `npm start` and `millrace stack up`. */
-export const defaultPorts: Ports = {
+export const defaultPorts: Readonly<Record<PortName, number>> = {
   kafka: 19092,
   'kafka-controller': 19093,
   'redis-dedup': 16379,
   'redis-state': 16380,
   'redis-cache': 16381,
   postgres: 15432,
-  clickhouse: 18123
+  clickhouse: 18123,
+  'kafka-2': 19094,
+  'kafka-2-controller': 19095,
+  'kafka-3': 19096,
+  'kafka-3-controller': 19097
 }
 
 export const portNames = Object.keys(defaultPorts) as readonly PortName[]
+
+/** The ports of a stack with that many brokers. */
+export function portNamesOf(brokers: number): readonly PortName[] {
+  return portNames.filter((name) => brokers >= (name.startsWith('kafka-3') ? 3 : name.startsWith('kafka-2') ? 2 : 1))
+}
 
 /** The variable that moves a port: `MILLRACE_PORT_REDIS_DEDUP`. */
 export function portVariableOf(name: PortName): string {

@@ -2,11 +2,12 @@
 import { rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { AppError, systemClock } from '@millrace/kernel'
-import { readEndpoints } from './endpoints.ts'
+import { brokersOf, readEndpoints } from './endpoints.ts'
 import type { Endpoints } from './endpoints.ts'
 import { layout } from './layout.ts'
 import { endLeftovers, runningParts } from './leftovers.ts'
-import { partNames } from './part.ts'
+import { ensureKafkaCluster } from './kafka-cluster.ts'
+import { partNamesOf } from './part.ts'
 import type { PartName } from './part.ts'
 import { createPartRunner } from './part-runner.ts'
 import { createParts } from './parts.ts'
@@ -36,11 +37,14 @@ export function stackState({ parts }: StackStatus): 'up' | 'down' | 'partial' {
 
 /**
  * Starts the stack and leaves it running when the caller ends. A stack that is up already stays as it is; one of which
- * only some parts run is ended and started anew.
+ * only some parts run is ended and started anew. Throws PIPE_STACK when it was made with another number of brokers.
  */
 export async function stackUp(options: StackOptions): Promise<StackStatus> {
   const before = stackStatus(options.dataDir)
-  if (stackState(before) === 'up') return before
+  if (stackState(before) === 'up') {
+    await ensureKafkaCluster(before.dataDir, options.brokers)
+    return before
+  }
   const stack = await startStack(options)
   await stack.leave()
   return stackStatus(options.dataDir)
@@ -61,11 +65,12 @@ export async function stackDown(dataDir: string, log: (line: string) => void = (
 export function stackStatus(dataDir: string): StackStatus {
   const folder = resolve(dataDir)
   const running = runningParts(folder)
-  const parts = partNames.map((name) => {
+  const endpoints = readEndpoints(folder)
+  const parts = partNamesOf(endpoints === undefined ? 1 : brokersOf(endpoints)).map((name) => {
     const part = running.find((each) => each.name === name)
     return { name, pid: part?.pid, port: part?.ports[name], logFile: layout.log(folder, name) }
   })
-  return { dataDir: folder, launcherPid: lockHolder(folder)?.pid, parts, endpoints: readEndpoints(folder) }
+  return { dataDir: folder, launcherPid: lockHolder(folder)?.pid, parts, endpoints }
 }
 
 /** Ends the stack and removes its data folder, PostgreSQL's files outside of it included. */
@@ -88,12 +93,13 @@ export async function attachStack(dataDir: string): Promise<Stack> {
   const folder = resolve(dataDir)
   const endpoints = readEndpoints(folder)
   const running = runningParts(folder)
-  if (endpoints === undefined || running.length < partNames.length) {
+  if (endpoints === undefined || running.length < partNamesOf(brokersOf(endpoints)).length) {
     throw new AppError('PIPE_STACK', `the stack in ${folder} is not running`)
   }
   const known: Partial<Record<PortName, number>> = Object.assign({}, ...running.map(({ ports }) => ports))
   const ports: Ports = { ...defaultPorts, ...known }
-  const context = { dataDir: folder, ports, secrets: await ensureSecrets(folder), log: () => {} }
+  const kafka = await ensureKafkaCluster(folder)
+  const context = { dataDir: folder, ports, kafka, secrets: await ensureSecrets(folder), log: () => {} }
   const options = { dataDir: folder, clock: systemClock, onExit: () => {} }
   const runners = createParts(context).map((part) => createPartRunner(part, options))
   const nothing = (): Promise<void> => Promise.resolve()

@@ -10,7 +10,8 @@ import { toEndpoints } from './endpoints.ts'
 import type { Endpoints } from './endpoints.ts'
 import { layout } from './layout.ts'
 import { endLeftovers } from './leftovers.ts'
-import type { PartName } from './part.ts'
+import { ensureKafkaCluster } from './kafka-cluster.ts'
+import type { BrokerCount, PartName } from './part.ts'
 import { createPartRunner } from './part-runner.ts'
 import type { PartExit, PartRunner } from './part-runner.ts'
 import { createParts } from './parts.ts'
@@ -22,6 +23,10 @@ export interface StackOptions {
   readonly dataDir: string
   /** Default: the ports of ports.ts. */
   readonly ports?: PortChoice
+  /** Kafka brokers; default what the data folder has, one in a new folder. */
+  readonly brokers?: BrokerCount | undefined
+  /** Ports that the brokers tell instead of their own, one each: those of proxies in front of them. */
+  readonly advertisedPorts?: readonly number[]
   /** Told one aligned line per part when it is ready, and of slow steps. */
   readonly log?: (line: string) => void
   /** Told when a part ends that nobody asked to. */
@@ -72,9 +77,16 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   await using rollback = new AsyncDisposableStack()
   const lock = rollback.use(await takeLock(dataDir))
   await endLeftovers(dataDir, { clock, log })
-  const ports = await choosePorts(options.ports ?? {})
+  const cluster = await ensureKafkaCluster(dataDir, options.brokers)
+  const ports = await choosePorts(options.ports ?? {}, cluster.brokers)
   const secrets = await ensureSecrets(dataDir)
-  const parts = createParts({ dataDir, ports, secrets, log })
+  const parts = createParts({
+    dataDir,
+    ports,
+    secrets,
+    log,
+    kafka: { ...cluster, advertisedPorts: options.advertisedPorts }
+  })
   const onExit = options.onPartExit ?? (() => {})
   const runners = parts.map((part) => createPartRunner(part, { dataDir, clock, onExit }))
   rollback.defer(() => stopInOrder(runners))

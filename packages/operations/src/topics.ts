@@ -56,6 +56,13 @@ export async function loadTopicDeclaration(file: URL | string = topicsFile): Pro
   return parseTopicDeclaration(await readFile(file, 'utf8'))
 }
 
+/** The declaration on a cluster of so many brokers: with enough of them local topics are replicated like those of production. */
+export function declarationFor(declaration: TopicDeclaration, brokers: number): TopicDeclaration {
+  const { production } = declaration.profiles
+  if (brokers < production.replicationFactor) return declaration
+  return { ...declaration, profiles: { ...declaration.profiles, local: production } }
+}
+
 const letterRoomBytes = 64 * 1024
 
 /**

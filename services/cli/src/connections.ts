@@ -2,10 +2,11 @@
 // result and its one error line.
 import { kafkaFields, oneOf, postgresFields } from '@millrace/config'
 import { topicProfiles } from '@millrace/contracts'
-import type { TopicProfile } from '@millrace/contracts'
+import type { TopicDeclaration, TopicProfile } from '@millrace/contracts'
 import { openKafka } from '@millrace/kafka'
 import type { Admin } from '@millrace/kafka'
 import { createSilentLogger } from '@millrace/observability'
+import { declarationFor, loadTopicDeclaration } from '@millrace/operations/topics'
 import { openPostgres } from '@millrace/stores/postgres'
 import type { Postgres } from '@millrace/stores/postgres'
 import { settings } from './context.ts'
@@ -30,6 +31,12 @@ export async function openDatabase(
   const { DATABASE_URL } = settings(context, dataDir, postgresFields)
   const options = { url: DATABASE_URL, poolSize: 2, name: 'millrace-cli', log: createSilentLogger() }
   return stack.use(await openPostgres(options))
+}
+
+/** The declared topics as this cluster can hold them: more brokers, more copies. */
+export async function topicDeclaration(context: CliContext, dataDir: string): Promise<TopicDeclaration> {
+  const { KAFKA_BROKERS } = settings(context, dataDir, kafkaFields)
+  return declarationFor(await loadTopicDeclaration(), KAFKA_BROKERS.length)
 }
 
 /** Whether topics get their local or their production sizes. */

@@ -3,11 +3,11 @@ import { projectSettingFields } from '@millrace/contracts'
 import type { EventRate } from '@millrace/contracts'
 import { createProject, listProjects } from '@millrace/operations/projects'
 import type { CreatedProject, ListedProject } from '@millrace/operations/projects'
-import { ensureTopics, loadTopicDeclaration } from '@millrace/operations/topics'
+import { ensureTopics } from '@millrace/operations/topics'
 import { setProject, showProject } from '@millrace/operations/project-settings'
 import type { ShownProject } from '@millrace/operations/project-settings'
 import type { Command } from 'commander'
-import { openAdmin, openDatabase, topicProfile } from '../connections.ts'
+import { openAdmin, openDatabase, topicDeclaration, topicProfile } from '../connections.ts'
 import type { CliContext, CommonOptions } from '../context.ts'
 import { actorOf, pepperOf } from '../identity.ts'
 import { print, toTable, UsageError } from '../output.ts'
@@ -28,7 +28,7 @@ export function addProjectsCommands(program: Command, context: CliContext): void
       await using stack = new AsyncDisposableStack()
       const postgres = await openDatabase(context, dataDir, stack)
       const admin = await openAdmin(context, dataDir, stack)
-      const declaration = await loadTopicDeclaration()
+      const declaration = await topicDeclaration(context, dataDir)
       const profile = topicProfile(context, dataDir)
       const created = await createProject(
         {

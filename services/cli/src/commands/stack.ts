@@ -2,6 +2,7 @@
 import { AppError } from '@millrace/kernel'
 import type { Command } from 'commander'
 import { ensurePrograms } from '@millrace/local-stack/ensure-programs'
+import type { BrokerCount } from '@millrace/local-stack/part'
 import { portsFromEnv } from '@millrace/local-stack/ports'
 import { stackDown, stackState, stackStatus, stackUp, stackWipe } from '@millrace/local-stack/stack-control'
 import type { StackStatus } from '@millrace/local-stack/stack-control'
@@ -9,6 +10,7 @@ import { dataFolder } from '../context.ts'
 import type { CliContext, CommonOptions } from '../context.ts'
 import { UsageError, print, toTable } from '../output.ts'
 import { migrateStores } from '../start/prepare.ts'
+import { brokersHelp, parseBrokers } from './brokers-option.ts'
 import { addCommand, addGroup } from './command.ts'
 
 /** Adds `stack up|down|status|wipe`. */
@@ -19,15 +21,21 @@ export function addStackCommands(program: Command, context: CliContext): void {
   addCommand(group, {
     usage: 'up',
     description: 'start the stack and leave it running in the background',
-    examples: ['npx millrace stack up', 'MILLRACE_PORT_KAFKA=29092 npx millrace stack up']
-  }).action(async ({ json, dataDir }: CommonOptions) => {
-    const log = (line: string): void => terminal.error(line)
-    await ensurePrograms({ log })
-    const ports = portsFromEnv(context.env)
-    const status = await stackUp({ dataDir: dataFolder(dataDir).stack, ports, log })
-    await migrateStores(status.endpoints ?? {}, log)
-    print(terminal, json, { state: stackState(status), ...status }, () => renderStatus(status, terminal.colour))
+    examples: [
+      'npx millrace stack up',
+      'npx millrace stack up --brokers 3',
+      'MILLRACE_PORT_KAFKA=29092 npx millrace stack up'
+    ]
   })
+    .option('--brokers <count>', brokersHelp, parseBrokers)
+    .action(async ({ json, dataDir, brokers }: CommonOptions & { brokers?: BrokerCount }) => {
+      const log = (line: string): void => terminal.error(line)
+      await ensurePrograms({ log })
+      const ports = portsFromEnv(context.env)
+      const status = await stackUp({ dataDir: dataFolder(dataDir).stack, ports, brokers, log })
+      await migrateStores(status.endpoints ?? {}, log)
+      print(terminal, json, { state: stackState(status), ...status }, () => renderStatus(status, terminal.colour))
+    })
 
   addCommand(group, {
     usage: 'down',

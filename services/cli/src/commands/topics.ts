@@ -1,16 +1,10 @@
 // `millrace topics`: the declaration in topics.yaml against the cluster.
 import { AppError } from '@millrace/kernel'
 import { listProjects } from '@millrace/operations/projects'
-import {
-  describeDifference,
-  diffTopics,
-  ensureTopics,
-  listTopics,
-  loadTopicDeclaration
-} from '@millrace/operations/topics'
+import { describeDifference, diffTopics, ensureTopics, listTopics } from '@millrace/operations/topics'
 import type { EnsuredTopics, ListedTopic, TopicDifference, TopicsRequest } from '@millrace/operations/topics'
 import type { Command } from 'commander'
-import { openAdmin, openDatabase, topicProfile } from '../connections.ts'
+import { openAdmin, openDatabase, topicDeclaration, topicProfile } from '../connections.ts'
 import type { CliContext, CommonOptions } from '../context.ts'
 import { print, toTable } from '../output.ts'
 import { addCommand, addGroup } from './command.ts'
@@ -79,7 +73,12 @@ async function request(
   if (project !== undefined && projects.length === 0) {
     throw new AppError('PIPE_NOT_FOUND', `there is no project '${project}'`)
   }
-  return { admin, projects, declaration: await loadTopicDeclaration(), profile: topicProfile(context, dataDir) }
+  return {
+    admin,
+    projects,
+    declaration: await topicDeclaration(context, dataDir),
+    profile: topicProfile(context, dataDir)
+  }
 }
 
 function renderTopics(topics: readonly ListedTopic[], colour: boolean): string {

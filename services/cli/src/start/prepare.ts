@@ -5,12 +5,13 @@ import { topicProfiles } from '@millrace/contracts'
 import type { TopicProfile } from '@millrace/contracts'
 import { openKafka } from '@millrace/kafka'
 import type { Clock } from '@millrace/kernel'
+import { brokersOf } from '@millrace/local-stack/endpoints'
 import type { Endpoints } from '@millrace/local-stack/endpoints'
 import { createSilentLogger } from '@millrace/observability'
 import { createKey } from '@millrace/operations/keys'
 import { migrate } from '@millrace/operations/migrate'
 import { createProject, listProjects } from '@millrace/operations/projects'
-import { ensureTopics, loadTopicDeclaration } from '@millrace/operations/topics'
+import { declarationFor, ensureTopics, loadTopicDeclaration } from '@millrace/operations/topics'
 import { createKeyStore } from '@millrace/stores/api-keys'
 import { openPostgres } from '@millrace/stores/postgres'
 import type { Postgres } from '@millrace/stores/postgres'
@@ -42,7 +43,7 @@ export async function preparePipeline(options: PrepareOptions): Promise<Credenti
   await using postgres = await openPostgres({ url: DATABASE_URL, poolSize: 2, name: 'millrace-start', log })
   await using kafka = await openKafka(load(kafkaFields, endpoints), { log })
   const admin = await kafka.admin()
-  const declaration = await loadTopicDeclaration()
+  const declaration = declarationFor(await loadTopicDeclaration(), brokersOf(endpoints))
   const ensure = (projects: readonly string[]) =>
     ensureTopics({ admin, declaration, profile: localProfile ?? 'local', projects })
   const existing = (await listProjects(postgres)).map(({ projectId }) => projectId)

@@ -7,6 +7,7 @@ import { endEverything } from '@millrace/local-stack/end-everything'
 import { ensurePrograms } from '@millrace/local-stack/ensure-programs'
 import type { Endpoints } from '@millrace/local-stack/endpoints'
 import { layout } from '@millrace/local-stack/layout'
+import type { BrokerCount } from '@millrace/local-stack/part'
 import { portsFromEnv } from '@millrace/local-stack/ports'
 import { endStaleServices } from '@millrace/local-stack/service-record'
 import { servicePortsFromEnv, services } from '@millrace/local-stack/services'
@@ -38,6 +39,8 @@ export interface RunOptions extends CommonOptions {
   readonly traffic: boolean
   readonly rate: number
   readonly seed: number
+  /** Default: what the data folder has, one in a new folder. */
+  readonly brokers?: BrokerCount
 }
 
 /** A worker that was killed is replaced as soon as its group lets go of it: on one machine that may be soon. */
@@ -99,6 +102,7 @@ async function run(all: Run): Promise<void> {
   stack = await startStack({
     dataDir: folder.stack,
     ports: ports.stack,
+    brokers: options.brokers,
     log: say,
     signal,
     clock,
