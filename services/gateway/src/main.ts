@@ -14,7 +14,7 @@ import { ackTimeoutMs, dedupSettings, gatewaySpec, publishLimits } from './confi
 import { createDedup } from './dedup.ts'
 import { createBoundedChildren, gatewayMetrics } from './metrics.ts'
 import { openLimits } from './open-limits.ts'
-import { withPlantedBugs } from './planted.ts'
+import { withPlantedBugs, withPlantedLog } from './planted.ts'
 import { createBrokerCheck, reportCost, verifyLayoutWhenReachable } from './upkeep.ts'
 
 await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
@@ -71,7 +71,7 @@ await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
   const countType = createBoundedChildren(100, (type) => metrics.received.child({ type }))
   const accept = createAcceptEvents({
     dedup: withPlantedBugs(dedup, lease, planted),
-    log: publisher,
+    log: withPlantedLog(publisher, planted),
     clock,
     faults,
     maxEventBytes: config.EVENT_MAX_BYTES,

@@ -1,6 +1,6 @@
 // Mistakes this service must never make, for the fault harness to find. Switched on by tests only.
 import type { DedupLease } from '@millrace/stores/dedup-lease'
-import type { EventDedup } from './event-dedup.ts'
+import type { EventDedup, EventLog } from './event-dedup.ts'
 
 /** `dedup`, or one with a mistake of `planted`. */
 export function withPlantedBugs(dedup: EventDedup, lease: DedupLease, planted: ReadonlySet<string>): EventDedup {
@@ -29,5 +29,17 @@ function busyIsDuplicate(dedup: EventDedup): EventDedup {
     releaseAll: dedup.releaseAll,
     admitAll: async (...request) =>
       (await dedup.admitAll(...request)).map((each) => (each.kind === 'busy' ? { kind: 'duplicate' } : each))
+  }
+}
+
+/** `log`, or one with a mistake of `planted`: it says that events are stored before Kafka says so. */
+export function withPlantedLog(log: EventLog, planted: ReadonlySet<string>): EventLog {
+  if (!planted.has('gateway-answer-before-ack')) return log
+  return {
+    retryAfterMs: () => log.retryAfterMs(),
+    publishAll(events) {
+      void log.publishAll(events)
+      return Promise.resolve(events.map(() => ({ kind: 'acked' })))
+    }
   }
 }
