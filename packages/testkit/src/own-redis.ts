@@ -1,0 +1,48 @@
+// A redis-server of a test's own, for what must not be done to the shared ones: stopping, flushing, filling, clustering.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { freePorts } from '@millrace/local-stack/listen'
+import { tcpExchange } from '@millrace/local-stack/tcp-exchange'
+import { eventually } from './eventually.ts'
+
+export interface OwnRedis extends AsyncDisposable {
+  readonly port: number
+  /** `redis://127.0.0.1:<port>/0` */
+  readonly url: string
+  /** Freezes the process (SIGSTOP) and lets it go on (SIGCONT). */
+  pause(): void
+  resume(): void
+}
+
+/** Starts a redis-server on 127.0.0.1 without eviction, without files, with `args` besides. Disposing ends it. */
+export async function openOwnRedis(args: readonly string[] = []): Promise<OwnRedis> {
+  const folder = await mkdtemp(join(tmpdir(), 'millrace-redis-'))
+  const [port = 0] = await freePorts(1)
+  const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--daemonize', 'no']
+  const server = spawn('redis-server', [...place, '--maxmemory-policy', 'noeviction', ...args], { stdio: 'ignore' })
+  const ended = once(server, 'exit')
+  const end = async (): Promise<void> => {
+    server.kill('SIGKILL')
+    await ended
+    await rm(folder, { recursive: true, force: true })
+  }
+  try {
+    await eventually('the redis-server answers', async () => {
+      const answer = await tcpExchange(port, Buffer.from('PING\r\n'), (bytes) => bytes.includes('\r\n'))
+      return answer.toString().startsWith('+PONG')
+    })
+  } catch (error) {
+    await end()
+    throw error
+  }
+  return {
+    port,
+    url: `redis://127.0.0.1:${port}/0`,
+    pause: () => void server.kill('SIGSTOP'),
+    resume: () => void server.kill('SIGCONT'),
+    [Symbol.asyncDispose]: end
+  }
+}
