@@ -85,12 +85,16 @@ for i, w in ipairs(a.w) do
   end
   windows[i] = {key = key, new = not held.n, apart = apart, capped = capped, dims = is}
 end
-local sessions = {}
-for i, s in ipairs(a.s) do
-  local key = 'analytics:session:' .. base .. ':' .. s[1]
-  local got = pcall('HMGET', key, 's', 'e', 'x', 'F', 'E', 'X', 'U')
-  if got.err then return {'TYPE', key} end
-  sessions[i] = got
+local sessions, sessionKeys = {}, {}
+local record = '^(%d+)\\n(%d+)\\n(%d+)\\n(%d+)\\n(%d)\\n(%d)\\n' .. string.rep('([^\\n]*)\\n', 4) .. '([^\\n]*)$'
+for i, s in ipairs(a.s) do sessionKeys[i] = 'analytics:session:' .. base .. ':' .. s[1] end
+for first = 1, #sessionKeys, 1000 do
+  local got = call('MGET', unpack(sessionKeys, first, math.min(first + 999, #sessionKeys)))
+  for j, text in ipairs(got) do
+    local held = text and {string.match(text, record)}
+    if held and not held[1] then return {'TYPE', sessionKeys[first + j - 1]} end
+    sessions[first + j - 1] = held
+  end
 end
 for _, name in ipairs({'open', 'held', 'dirty', 'due', 'kept', 'dirty-sessions'}) do
   if type(pcall('ZCARD', name .. ':' .. base)) == 'table' then return {'TYPE', name} end
@@ -143,30 +147,37 @@ local function before(x, y)
   end
   return #x < #y
 end
+local function best(made, old, wins)
+  if old == '' or (made ~= '' and wins(made, old)) then return made end
+  return old
+end
+local function after(x, y) return before(y, x) end
+local records, times, reopened = {}, {}, {}
 for i, s in ipairs(a.s) do
-  local id, held = s[1], sessions[i]
-  local key = 'analytics:session:' .. base .. ':' .. id
-  local first, last = s[2], s[3]
-  if held[1] then first = math.min(first, tonumber(held[1])) last = math.max(last, tonumber(held[2])) end
-  local set = {'s', first, 'e', last}
-  local function claim(field, made, old, wins)
-    if made ~= '' and (not old or wins(made, old)) then set[#set + 1] = field set[#set + 1] = made end
+  local id, first, last, events, views = s[1], s[2], s[3], s[4], s[5]
+  local converted, given = s[6] and '1' or '0', ''
+  local claimed, held = {s[7], s[8], s[9], s[10]}, sessions[i]
+  if held then
+    first, last = math.min(first, tonumber(held[1])), math.max(last, tonumber(held[2]))
+    events, views = events + tonumber(held[3]), views + tonumber(held[4])
+    if held[5] == '1' then converted = '1' end
+    given = held[7]
+    claimed[1], claimed[2] = best(s[7], held[8], before), best(s[8], held[9], before)
+    claimed[3], claimed[4] = best(s[9], held[10], after), best(s[10], held[11], after)
+    if held[6] == '1' then reopened[#reopened + 1] = id end
   end
-  local function after(x, y) return before(y, x) end
-  claim('F', s[7], held[4], before)
-  claim('E', s[8], held[5], before)
-  claim('X', s[9], held[6], after)
-  claim('U', s[10], held[7], after)
-  if s[6] then set[#set + 1] = 'k' set[#set + 1] = '1' end
-  call('HSET', key, unpack(set))
-  call('HINCRBY', key, 'n', s[4])
-  if s[5] > 0 then call('HINCRBY', key, 'v', s[5]) end
-  if held[3] then
-    call('HDEL', key, 'x')
-    call('ZREM', 'dirty-sessions:' .. base, id)
-  end
-  call('ZADD', 'due:' .. base, last, id)
-  call('ZADD', 'kept:' .. base, last, id)
+  local facts = {first, last, events, views, converted, '0', given, table.concat(claimed, '\\n')}
+  records[2 * i - 1], records[2 * i] = sessionKeys[i], table.concat(facts, '\\n')
+  times[2 * i - 1], times[2 * i] = last, id
+end
+for first = 1, #records, 1000 do
+  local last = math.min(first + 999, #records)
+  call('MSET', unpack(records, first, last))
+  call('ZADD', 'due:' .. base, unpack(times, first, last))
+  call('ZADD', 'kept:' .. base, unpack(times, first, last))
+end
+for first = 1, #reopened, 1000 do
+  call('ZREM', 'dirty-sessions:' .. base, unpack(reopened, first, math.min(first + 999, #reopened)))
 end
 for field, count in pairs({late = a.l, closed = a.x, expired = a.r}) do
   if count > 0 then call('HINCRBY', meta, field, count) end

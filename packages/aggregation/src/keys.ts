@@ -28,7 +28,11 @@ export interface StateKeys {
   window(name: string): string
   /** HyperLogLog of one dimension of a window. */
   unique(name: string, dimension: string): string
-  /** A session: `s` first, `e` last, `n` events, `v` page views, `k` converted, `x` closed, claims `F E X U`. */
+  /**
+   * A session, one text of eleven lines, so that a batch reads and writes all of its sessions in two commands: first and
+   * last event, events, page views, converted, closed, contribution (empty before the first close), and the claims
+   * first, entry, exit, user. JSON has no line ends of its own.
+   */
   session(id: string): string
 }
 

@@ -23,12 +23,20 @@ import type { RedisApply } from '../src/redis-apply.ts'
 import { emptyProject, partitionOf } from '../src/state.ts'
 import type { ProjectState } from '../src/state.ts'
 import { liveTiming } from '../src/timing.ts'
-import { normalSums, readPlain, toPlain, writePlain } from './redis-state.ts'
+import { clear, normalSums, readPlain, toPlain, writePlain } from './redis-state.ts'
 import { itemOf, rowOf } from './rows.ts'
 
 const stack = new AsyncDisposableStack()
 let redis: Redis
 let applyOn: RedisApply
+const projects: string[] = []
+
+/** A new project whose keys are deleted at the end. */
+function newProject(prefix: string): string {
+  const project = uniqueProject(prefix)
+  projects.push(project)
+  return project
+}
 
 beforeAll(async () => {
   const { REDIS_STATE_URL: url } = testEndpoints()
@@ -36,7 +44,10 @@ beforeAll(async () => {
   redis = stack.use(await openRedis({ url, role: 'state', log, requirePolicy: 'now', commandTimeoutMs: 5_000 }))
   applyOn = createRedisApply(redis)
 })
-afterAll(() => stack.disposeAsync())
+afterAll(async () => {
+  for (const project of projects) await clear(redis, project)
+  await stack.disposeAsync()
+})
 
 const startMs = Date.UTC(2026, 5, 1, 10)
 const minuteMs = 60_000
@@ -146,7 +157,7 @@ describe('the apply script', () => {
 
   async function runHistory(seed: number, seen: Map<string, number>): Promise<void> {
     const random = createRandom(`apply ${seed}`)
-    const project = uniqueProject('apply')
+    const project = newProject('apply')
     const logs = makeLog(random, 3, 200)
     const row = { state: 'live', startOffsets: [], completeFromMs: startMs } as const
     let state = initEpoch(emptyProject, 1, row).project
@@ -191,8 +202,7 @@ describe('the apply script', () => {
       }
     }
     await check(-1)
-    await writePlain(redis, project, emptyProject)
-    await redis.command('DEL', `epoch:{${project}}`)
+    await clear(redis, project)
   }
 
   /** Another script or a fault between two calls; the state that it leaves. */
@@ -213,7 +223,7 @@ describe('the apply script', () => {
   }
 
   it('leaves the marker when it fails in the middle, and takes nothing more', async () => {
-    const project = uniqueProject('torn')
+    const project = newProject('torn')
     const state = initEpoch(emptyProject, 1, { state: 'live', startOffsets: [], completeFromMs: 0 }).project
     await writePlain(redis, project, state)
     const keys = stateKeys(project, 1)
@@ -234,7 +244,7 @@ describe('the apply script', () => {
     ['a session', (project: string) => stateKeys(project, 1).session('s')],
     ['an index', (project: string) => stateKeys(project, 1).dirty]
   ])('writes nothing when %s is something else', async (_what, keyOf) => {
-    const project = uniqueProject('type')
+    const project = newProject('type')
     await writePlain(
       redis,
       project,
@@ -255,7 +265,7 @@ describe('the apply script', () => {
   }
 
   it('takes 5,000 ids at once, with as many dimensions, users and sessions', async () => {
-    const project = uniqueProject('large')
+    const project = newProject('large')
     let state = initEpoch(emptyProject, 1, { state: 'live', startOffsets: [], completeFromMs: 0 }).project
     await writePlain(redis, project, state)
     const rows = Array.from({ length: 5_000 }, (_, index) =>

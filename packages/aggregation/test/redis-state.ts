@@ -16,8 +16,23 @@ export type PlainState = Readonly<Record<string, unknown>>
 /** What Redis holds of `project`. */
 export async function readPlain(redis: Redis, project: string): Promise<PlainState> {
   const names = await keysOf(redis, project)
-  const entries = await Promise.all(names.map(async (name) => [name, await valueOf(redis, name)] as const))
-  return Object.fromEntries(entries)
+  const types = await all(
+    redis,
+    names.map((name) => ['TYPE', name])
+  )
+  const values = await all(
+    redis,
+    names.map((name, index) => commandFor(name, String(types[index])))
+  )
+  return Object.fromEntries(names.map((name, index) => [name, readable(String(types[index]), values[index])]))
+}
+
+async function all(redis: Redis, commands: readonly Command[]): Promise<readonly unknown[]> {
+  const replies = await redis.pipeline(commands)
+  return replies.map((reply) => {
+    if (!reply.ok) throw reply.error
+    return reply.value
+  })
 }
 
 /** What Redis would hold of `state`. Estimates need a Redis: they are made in a scratch key. */
@@ -35,10 +50,11 @@ export async function writePlain(redis: Redis, project: string, state: ProjectSt
   await clear(redis, project)
   const commands: Command[] = [['SET', pointerKey(project), String(state.pointer)]]
   for (const [number, epoch] of state.epochs) commands.push(...epochCommands(stateKeys(project, number), epoch))
-  for (const reply of await redis.pipeline(commands)) if (!reply.ok) throw reply.error
+  await all(redis, commands)
 }
 
-async function clear(redis: Redis, project: string): Promise<void> {
+/** Deletes all of `project`. */
+export async function clear(redis: Redis, project: string): Promise<void> {
   const names = await keysOf(redis, project)
   if (names.length > 0) await redis.command('DEL', ...names)
 }
@@ -55,17 +71,16 @@ async function keysOf(redis: Redis, project: string): Promise<readonly string[]>
   return [...new Set(names)].sort()
 }
 
-async function valueOf(redis: Redis, name: string): Promise<unknown> {
-  switch (await redis.command('TYPE', name)) {
-    case 'set':
-      return sorted(await redis.command('SMEMBERS', name))
-    case 'zset':
-      return pairs(await redis.command('ZRANGE', name, 0, -1, 'WITHSCORES'))
-    case 'hash':
-      return pairs(await redis.command('HGETALL', name))
-    default:
-      return name.startsWith('uniq:') ? await redis.command('PFCOUNT', name) : await redis.command('GET', name)
-  }
+function commandFor(name: string, type: string): Command {
+  if (type === 'set') return ['SMEMBERS', name]
+  if (type === 'zset') return ['ZRANGE', name, 0, -1, 'WITHSCORES']
+  if (type === 'hash') return ['HGETALL', name]
+  return name.startsWith('uniq:') ? ['PFCOUNT', name] : ['GET', name]
+}
+
+function readable(type: string, value: unknown): unknown {
+  if (type === 'set') return sorted(value)
+  return type === 'zset' || type === 'hash' ? pairs(value) : value
 }
 
 const sorted = (reply: unknown): readonly string[] => (reply as string[]).sort()
@@ -127,14 +142,11 @@ function windowCommands(keys: StateKeys, name: string, window: WindowState): rea
 }
 
 function sessionCommands(keys: StateKeys, id: string, session: SessionState): readonly Command[] {
-  const { firstMs, lastMs, events, pageViews, converted, closed, first, entry, exit, user } = session
-  const fields: Record<string, string | number> = { s: firstMs, e: lastMs, n: events, F: first }
-  if (pageViews > 0) fields['v'] = pageViews
-  if (converted) fields['k'] = 1
-  if (closed) fields['x'] = 1
-  for (const [field, made] of Object.entries({ E: entry, X: exit, U: user })) if (made !== '') fields[field] = made
+  const { firstMs, lastMs, events, pageViews, converted, closed, contributed, first, entry, exit, user } = session
+  const given = contributed === undefined ? '' : Object.values(contributed).join(' ')
+  const facts = [firstMs, lastMs, events, pageViews, Number(converted), Number(closed), given, first, entry, exit, user]
   const commands: Command[] = [
-    ['HSET', keys.session(id), ...Object.entries(fields).flat()],
+    ['SET', keys.session(id), facts.join('\n')],
     ['ZADD', keys.kept, lastMs, id]
   ]
   return closed ? commands : [...commands, ['ZADD', keys.due, lastMs, id]]
