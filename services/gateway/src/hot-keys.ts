@@ -36,6 +36,9 @@ export interface HotKeys {
   view(): readonly HotWindow[]
 }
 
+/** Under which topic the processes of a gateway give each other their windows. */
+export const hotKeyTopic = 'hot-keys'
+
 interface Window {
   readonly startMs: number
   readonly projects: Map<string, { readonly eventTypes: SpaceSaving; readonly users: SpaceSaving }>

@@ -4,6 +4,12 @@ import type { ConfigOf } from '@millrace/config'
 import type { EventRate } from '@millrace/contracts'
 
 export const limitFields = {
+  WORKERS: int({
+    doc: 'Processes that share the port; the bounds of bytes and connections are those of each of them.',
+    default: 1,
+    min: 1,
+    max: 256
+  }),
   RATE_LIMIT_EVENTS_PER_SECOND: int({
     doc: 'Events per second of a project that sets no rate of its own; 0 is no limit.',
     default: 0,

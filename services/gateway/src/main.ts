@@ -17,7 +17,7 @@ import { openLimits } from './open-limits.ts'
 import { withPlantedBugs, withPlantedLog } from './planted.ts'
 import { createBrokerCheck, reportCost, verifyLayoutWhenReachable } from './upkeep.ts'
 
-await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
+await runService({ name: 'gateway', spec: gatewaySpec, workers: ({ WORKERS }) => WORKERS }, async (context) => {
   const { config, log, registry, clock, stack, signal, faults, planted } = context
   const metrics = bindMetrics(gatewayMetrics, registry)
   const failed = Promise.withResolvers<never>()
@@ -66,7 +66,7 @@ await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
     })
   )
 
-  const limits = stack.use(openLimits({ config, redis, clock, signal, metrics }))
+  const limits = stack.use(openLimits({ ...context, redis, metrics }))
   let received = 0
   const countType = createBoundedChildren(100, (type) => metrics.received.child({ type }))
   const accept = createAcceptEvents({
@@ -97,7 +97,7 @@ await runService({ name: 'gateway', spec: gatewaySpec }, async (context) => {
     maxEventBytes: config.EVENT_MAX_BYTES,
     corsOrigins: config.CORS_ORIGINS
   })
-  addAdminRoutes(app, { adminToken: config.ADMIN_TOKEN, hotWindows: async () => [limits.hotKeys.view()] })
+  addAdminRoutes(app, { adminToken: config.ADMIN_TOKEN, hotWindows: limits.hotWindows })
 
   const cost = (): { events: number; cpuUs: number } => {
     const { user, system } = process.cpuUsage()

@@ -41,7 +41,11 @@ export const gatewayMetrics = {
     labels: ['scope']
   }),
   intakeBytes: gauge({ name: 'analytics_intake_bytes', help: 'Bytes of request bodies that are under way.' }),
-  loopLag: gauge({ name: 'analytics_event_loop_lag_seconds', help: 'Lag of the event loop in the last half second.' }),
+  loopLag: gauge({
+    name: 'analytics_event_loop_lag_seconds',
+    help: 'Lag of the event loop in the last half second.',
+    across: 'max'
+  }),
   queuedBytes: gauge({
     name: 'analytics_publish_queue_bytes',
     help: 'Bytes of events that wait for Kafka or are under way.'
@@ -60,7 +64,8 @@ export const gatewayMetrics = {
   cpuPerEvent: gauge({
     name: 'analytics_cpu_us_per_event',
     help: 'CPU microseconds of this process per event of the last 10 seconds.',
-    labels: ['stage']
+    labels: ['stage'],
+    across: 'average'
   })
 }
 

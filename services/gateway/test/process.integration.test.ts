@@ -136,6 +136,19 @@ describe('the gateway process', () => {
     expect(await runResponseTable(gateway.url, key)).toEqual([])
   })
 
+  it('runs as several processes that count together and stop together', async () => {
+    const gateway = await start({ WORKERS: '2', ADMIN_TOKEN: 'a-token-for-tests' })
+    const answers = await Promise.all(Array.from({ length: 20 }, () => send(gateway, unique('e'))))
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202]))
+    const hot = await fetch(`${gateway.url}/admin/hot-keys?project=${project}`, {
+      headers: { authorization: 'Bearer a-token-for-tests' }
+    })
+    const { windows } = (await hot.json()) as { windows: { projects: { eventTypes: { total: number } }[] }[] }
+    expect(windows.flatMap(({ projects }) => projects).reduce((sum, each) => sum + each.eventTypes.total, 0)).toBe(20)
+    gateway.stop()
+    expect(await gateway.exited).toBe(0)
+  })
+
   it('answers 503, never 401, to a key it cannot look up', async () => {
     const gateway = await start({ DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' })
     expect(await send(gateway, unique('e'))).toEqual({ status: 503, code: 'unavailable' })
