@@ -8,12 +8,15 @@ import { problemContentType, toProblem } from '@millrace/contracts'
 import type { ProblemCode } from '@millrace/contracts'
 import type { Logger } from '@millrace/observability'
 import { addDocRoutes } from './api/doc-routes.ts'
+import { limitConnections } from './connection-limit.ts'
 import { createIntake } from './intake/intake.ts'
 import type { Intake, IntakeDeps } from './intake/intake.ts'
 import { problemReply } from './reply.ts'
 
 export interface GatewayAppDeps extends Omit<IntakeDeps, 'onError'> {
   readonly log: Logger
+  /** Connections that one address may hold; 0 is no limit. */
+  readonly connectionsPerAddress: number
 }
 
 const serverOptions: ServerOptions = {
@@ -41,7 +44,12 @@ export function createGatewayApp(deps: GatewayAppDeps): FastifyInstance {
     // While stopping, connections at rest are closed and the others end with their reply.
     forceCloseConnections: 'idle',
     return503OnClosing: false,
-    serverFactory: (others) => createIntakeServer(intake, others),
+    serverFactory: (others) => {
+      const server = createIntakeServer(intake, others)
+      const { connectionsPerAddress: most, metrics } = deps
+      if (most > 0) limitConnections(server, most, () => metrics.unavailable.add(1, { reason: 'connections' }))
+      return server
+    },
     clientErrorHandler: answerBrokenRequest
   })
   addDocRoutes(app)

@@ -95,7 +95,8 @@ await runService({ name: 'gateway', spec: gatewaySpec, workers: ({ WORKERS }) =>
     collect: { ip: config.COLLECT_IP, userAgent: config.COLLECT_USER_AGENT },
     trustProxy: config.TRUST_PROXY,
     maxEventBytes: config.EVENT_MAX_BYTES,
-    corsOrigins: config.CORS_ORIGINS
+    corsOrigins: config.CORS_ORIGINS,
+    connectionsPerAddress: config.CONNECTIONS_PER_ADDRESS
   })
   addAdminRoutes(app, { adminToken: config.ADMIN_TOKEN, hotWindows: limits.hotWindows })
 

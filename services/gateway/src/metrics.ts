@@ -17,7 +17,7 @@ export const gatewayMetrics = {
   }),
   unavailable: counter({
     name: 'analytics_events_unavailable_total',
-    help: 'Events answered 503, by reason; the client repeats them.',
+    help: 'Events, requests and connections turned away for now, by reason; the client repeats them.',
     labels: ['reason']
   }),
   duplicates: counter({ name: 'analytics_events_duplicate_total', help: 'Events answered 409: stored already.' }),

@@ -73,7 +73,8 @@ export function openFakeGateway(world: World = {}) {
     signal: stop.signal,
     trustProxy: world.trustProxy ?? false,
     maxEventBytes: 256 * 1024,
-    corsOrigins: ['https://everywhere.example']
+    corsOrigins: ['https://everywhere.example'],
+    connectionsPerAddress: 0
   })
   const request = async (options: InjectOptions): Promise<Response> => {
     await app.ready()

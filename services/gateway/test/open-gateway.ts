@@ -89,7 +89,8 @@ export async function openGateway({ project, endpoints, keyDelayMs = 0 }: TestGa
     collect: { ip: false, userAgent: false },
     trustProxy: false,
     maxEventBytes,
-    corsOrigins: ['*']
+    corsOrigins: ['*'],
+    connectionsPerAddress: 0
   })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   const stack = opening.move()
