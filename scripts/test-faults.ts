@@ -1,5 +1,5 @@
-// `npm run test:faults -- <suite> [--case name] [--seed n] [--planted bug] [--validate-oracle]`: hurts a pipeline of
-// its own under load and compares what clients were told with what is there. Exit code 0 only if all is as asked.
+// `npm run test:faults -- <suite> [--case name] [--seed n] [--planted bug] [--validate-oracle] [--json]`: hurts a
+// pipeline of its own under load and compares what clients were told with what is there. Exit code 0 only if all is as asked.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
@@ -11,15 +11,18 @@ import { ensurePrograms } from '@millrace/local-stack/ensure-programs'
 import { startStack } from '@millrace/local-stack/stack'
 import { stackWipe } from '@millrace/local-stack/stack-control'
 import type { CaseResult, FaultSuite } from '@millrace/testkit/faults/fault-case'
+import { gatewaySuite } from '@millrace/testkit/faults/gateway/suite'
 import { groundSuite } from '@millrace/testkit/faults/ground/suite'
 import { isAsAsked, reportLines } from '@millrace/testkit/faults/report'
 import { planSuite, runSuite } from '@millrace/testkit/faults/run-suite'
 import { stopSignal } from './stop-signal.ts'
 
-const suites: readonly FaultSuite[] = [groundSuite]
+const suites: readonly FaultSuite[] = [groundSuite, gatewaySuite]
 const folder = join(fileURLToPath(new URL('..', import.meta.url)), '.millrace', 'faults')
-const say = (line: string): void => console.log(`millrace: ${line}`)
-const usage = `npm run test:faults -- <suite> [--case name] [--seed n] [--planted bug] [--validate-oracle]
+const json = process.argv.includes('--json')
+/** Progress; beside the results when those are read by a program. */
+const say = (line: string): void => (json ? console.error : console.log)(`millrace: ${line}`)
+const usage = `npm run test:faults -- <suite> [--case name] [--seed n] [--planted bug] [--validate-oracle] [--json]
 suites: ${suites.map(({ name }) => name).join(', ')}`
 
 async function main(args: string[], signal: AbortSignal): Promise<number> {
@@ -30,7 +33,8 @@ async function main(args: string[], signal: AbortSignal): Promise<number> {
       case: { type: 'string' },
       seed: { type: 'string' },
       planted: { type: 'string' },
-      'validate-oracle': { type: 'boolean', default: false }
+      'validate-oracle': { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false }
     }
   })
   const suite = suites.find(({ name }) => name === positionals[0])
@@ -46,10 +50,12 @@ async function main(args: string[], signal: AbortSignal): Promise<number> {
   const results = await onStack(runFolder, signal, (stack) =>
     runSuite(suite, runs, { stack, seed, folder: runFolder, clock: systemClock, say, signal })
   )
-  writeFileSync(join(runFolder, 'result.json'), `${JSON.stringify(toRecord(results, seed), undefined, 2)}\n`)
-  for (const line of reportLines(results)) console.log(line)
+  const record = JSON.stringify(toRecord(results, seed), undefined, 2)
+  writeFileSync(join(runFolder, 'result.json'), `${record}\n`)
+  if (json) console.log(record)
+  else for (const line of reportLines(results)) console.log(line)
   const asAsked = results.filter((result) => isAsAsked(result, validateOracle)).length
-  console.log(`${asAsked} of ${runs.length} as asked${validateOracle ? ' (every planted bug must turn red)' : ''}`)
+  say(`${asAsked} of ${runs.length} as asked${validateOracle ? ' (every planted bug must turn red)' : ''}`)
   return asAsked === runs.length ? 0 : 1
 }
 

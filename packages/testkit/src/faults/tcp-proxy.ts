@@ -56,15 +56,24 @@ interface Totals {
   down: number
 }
 
-/** Listens on `listenPort` (default: a free one) and passes connections on to `target`. */
-export async function openTcpProxy(options: { target: Target; listenPort?: number }): Promise<TcpProxy> {
+export interface TcpProxyOptions {
+  readonly target: Target
+  /** Default: a free one. */
+  readonly listenPort?: number
+  /** Changes what the server sends, chunk by chunk, such as addresses in it. */
+  readonly rewriteDown?: (chunk: Buffer) => Buffer
+}
+
+/** Listens on `listenPort` and passes connections on to `target`. */
+export async function openTcpProxy(options: TcpProxyOptions): Promise<TcpProxy> {
+  const { target, rewriteDown = (chunk) => chunk } = options
   const rules = createRuleSet()
   const totals: Totals = { connections: 0, upstreamFailures: 0, up: 0, down: 0 }
   const open = new Set<Connection>()
   const listener = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     totals.connections++
     if (rules.refuses()) return void client.resetAndDestroy()
-    const server = connect({ ...options.target, allowHalfOpen: true, noDelay: true })
+    const server = connect({ ...target, allowHalfOpen: true, noDelay: true })
     const connection: Connection = {
       client,
       server,
@@ -85,7 +94,8 @@ export async function openTcpProxy(options: { target: Target; listenPort?: numbe
       })
     }
     for (const direction of ['up', 'down'] as const) {
-      pump(connection, direction, rules, totals).catch(() => reset(connection))
+      const rewrite = direction === 'down' ? rewriteDown : (chunk: Buffer) => chunk
+      pump(connection, direction, { rules, totals, rewrite }).catch(() => reset(connection))
     }
   })
   listener.listen({ host: '127.0.0.1', port: options.listenPort ?? 0 })
@@ -126,8 +136,14 @@ function reset({ client, server }: Connection): void {
   else if (!server.destroyed) server.resetAndDestroy()
 }
 
+interface Line {
+  readonly rules: RuleSet
+  readonly totals: Totals
+  readonly rewrite: (chunk: Buffer) => Buffer
+}
+
 /** Carries one direction: reads, lets the rules act in order of arrival, writes with backpressure. */
-async function pump(connection: Connection, direction: Direction, rules: RuleSet, totals: Totals): Promise<void> {
+async function pump(connection: Connection, direction: Direction, { rules, totals, rewrite }: Line): Promise<void> {
   const [from, to] =
     direction === 'up' ? [connection.client, connection.server] : [connection.server, connection.client]
   let held = 0
@@ -142,7 +158,7 @@ async function pump(connection: Connection, direction: Direction, rules: RuleSet
       connection.seen[direction] += chunk.length
       const { bytes, next } = await deliver(connection, direction, rules, { chunk, before, arrivedMs })
       held -= chunk.length
-      if (!ended && bytes.length > 0 && !to.write(bytes)) await once(to, 'drain')
+      if (!ended && bytes.length > 0 && !to.write(rewrite(bytes))) await once(to, 'drain')
       if (next === 'reset') throw new Error('reset by rule')
       if (next === 'end' && !ended) {
         ended = true

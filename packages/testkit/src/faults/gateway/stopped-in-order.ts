@@ -1,0 +1,32 @@
+// The gateway is stopped in order twenty times under load: no connection is reset, nothing is lost.
+import type { FaultCase } from '../fault-case.ts'
+import { complain, openRig } from './rig.ts'
+
+const stops = 20
+
+export const stoppedInOrder: FaultCase = {
+  name: 'stopped-in-order',
+  title: 'the gateway stopped with SIGTERM and started again, 20 times',
+  counters: ['stopped under load', 'repeat recognised'],
+  async run(context) {
+    const { counters } = context
+    await using rig = await openRig(context)
+    for (let stop = 0; stop < stops; stop++) {
+      await rig.traffic.moves(100)
+      await rig.gateway.restart()
+      counters.count('stopped under load')
+      rig.over()
+    }
+    await rig.traffic.moves(300)
+    const verdict = await rig.judge({
+      further: (ledger) =>
+        complain(
+          'edge',
+          'a connection that was reset',
+          ledger.filter(({ end, code }) => end === 'timeout' || (end === 'cut' && code !== 'ECONNREFUSED'))
+        )
+    })
+    counters.count('repeat recognised', rig.traffic.load.counts().duplicates)
+    return verdict
+  }
+}
