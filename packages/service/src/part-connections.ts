@@ -8,16 +8,20 @@ import type { Clock } from '@millrace/kernel'
 /** Time in which each open connection gets one more reply. */
 const partingMs = 1_000
 
-/**
- * Takes no more connections and leaves the open ones alone for a second, or until all have ended by themselves: the
- * replies of that time tell their clients to close. Whoever is still there afterwards is not sending and may be closed.
- * To be run before the server's own `close`; the caller makes the replies carry `Connection: close`.
- */
-export async function partConnections(server: Server, clock: Clock): Promise<void> {
+/** Takes no more connections and leaves the open ones alone; resolves when all of them have ended by themselves. */
+export async function stopListening(server: Server): Promise<void> {
   if (!server.listening) return
   const ended = once(server, 'close')
   // The plain server's `close` stops listening and touches no connection.
   NetServer.prototype.close.call(server)
+  await ended
+}
+
+/**
+ * Waits a second, or until all connections have `ended`: the replies of that time tell their clients to close. Whoever
+ * is still there afterwards is not sending and may be closed. The caller makes the replies carry `Connection: close`.
+ */
+export async function partConnections(ended: Promise<void>, clock: Clock): Promise<void> {
   const over = new AbortController()
   const waited = clock.sleep(partingMs, over.signal).catch(() => undefined)
   await Promise.race([ended, waited])

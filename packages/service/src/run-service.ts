@@ -19,7 +19,7 @@ import type { Health, HealthCheck, HttpApp, Logger, OpsState, Registry } from '@
 import packageJson from '../package.json' with { type: 'json' }
 import { createFaults, plantedBugs } from './faults.ts'
 import type { Faults } from './faults.ts'
-import { partConnections } from './part-connections.ts'
+import { partConnections, stopListening } from './part-connections.ts'
 import { createPeers } from './peers.ts'
 import type { Link, Peers } from './peers.ts'
 import { killWorkers, runPrimary } from './primary.ts'
@@ -124,7 +124,8 @@ export async function runService<S extends ServiceSpec>(
     const ops = { ...state, ...together }
     const app = running.app ?? createOpsApp(ops)
     if (running.app !== undefined) addOpsRoutes(app, ops)
-    app.addHook('preClose', () => partConnections(app.server, clock))
+    let ended = Promise.resolve()
+    app.addHook('preClose', () => partConnections(ended, clock))
     const address = await app.listen({ port: PORT, host: HOST })
     log.info({ address, version }, 'started')
 
@@ -137,6 +138,10 @@ export async function runService<S extends ServiceSpec>(
       exit(1)
     })
     if (DRAIN_DELAY_MS > 0) await clock.sleep(DRAIN_DELAY_MS)
+    ended = stopListening(app.server)
+    // Replies now tell clients to connect anew; before, every worker must be away from the port, or a connection that
+    // one of them is about to take would be lost with it.
+    if (link !== undefined) await clock.sleep(workersPartMs)
     intake.abort(new AppError('PIPE_DEADLINE', `${name} is stopping`))
     await app.close()
     await stack.disposeAsync()
@@ -168,6 +173,9 @@ function primaryLink(): Link {
     onMessage: (handler) => void process.on('message', handler)
   }
 }
+
+/** All workers hear of a stop within this time. */
+const workersPartMs = 250
 
 const never = new Promise<never>(() => {})
 
