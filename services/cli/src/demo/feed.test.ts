@@ -2,98 +2,133 @@ import { createManualClock } from '@millrace/kernel'
 import { describe, expect, it } from 'vitest'
 import { startFeed } from './feed.ts'
 import type { FeedOptions } from './feed.ts'
+import type { DemoEvent, DemoRequest } from './shop.ts'
+
+const event = (number: number, eventType = 'page_view'): DemoEvent => ({
+  eventId: `e${number}`,
+  eventType,
+  userId: `user-${number}`,
+  anonymousId: `anon-${number}`,
+  sessionId: 's',
+  timestamp: '2026-06-01T00:00:00.000Z',
+  properties: { number },
+  context: { page: { url: 'https://shop.example/', path: '/', title: 'Shop' }, userAgent: 'test', locale: 'en-US' }
+})
 
 interface Sent {
-  readonly atMs: number
+  readonly path: string
   readonly body: string
 }
 
-/** A feed of the bodies '1', '2', ... whose requests are answered by `answer`, given the number of the request. */
-function createWorld(rate: number, answer: (request: number) => Response | Error) {
+/** A feed of numbered events on a manual clock whose requests are answered by `answer`. */
+function createWorld(rate: number, answer: (sent: Sent) => Response, make?: (number: number) => DemoRequest) {
   const clock = createManualClock()
   const sent: Sent[] = []
-  const requests: { url: string; headers: unknown }[] = []
   let made = 0
-  const fetchStub: FeedOptions['fetch'] = async (url, init) => {
-    sent.push({ atMs: clock.monotonic(), body: String(init?.body) })
-    requests.push({ url: String(url), headers: init?.headers })
-    const outcome = answer(sent.length)
-    if (outcome instanceof Error) throw outcome
-    return outcome
+  const reply = async (url: string, body: unknown): Promise<Response> => {
+    const request = { path: new URL(url).pathname, body: String(body) }
+    sent.push(request)
+    return answer(request)
   }
-  const shop = { next: () => ({ kind: 'event' as const, body: String(++made) }) }
-  const options = { url: 'http://gateway', writeKey: 'mr_w_x', rate, shop, clock, fetch: fetchStub, random: () => 0.5 }
-  return { feed: startFeed(options), clock, sent, requests }
+  const fetchStub: FeedOptions['fetch'] = (url, init) => reply(String(url), init?.body)
+  const feed = startFeed({
+    url: 'http://gateway',
+    writeKey: 'mr_w_x',
+    rate,
+    clock,
+    fetch: fetchStub,
+    runtime: {
+      fetch: (url, { body }) => reply(url, body),
+      now: clock.now,
+      elapsed: clock.monotonic,
+      startTimer: (ms, task) => {
+        const timer = clock.timer(ms, task)
+        return () => timer[Symbol.dispose]()
+      },
+      random: () => 0.5
+    },
+    shop: {
+      next() {
+        made++
+        return make?.(made) ?? { kind: 'event', body: '', event: event(made) }
+      }
+    }
+  })
+  return { feed, clock, sent, made: () => made }
 }
 
-const status = (code: number, headers: Record<string, string> = {}): Response =>
-  new Response('{}', { status: code, headers })
+const eventsIn = ({ body }: Sent): readonly DemoEvent[] => {
+  const parsed = JSON.parse(body) as DemoEvent & { readonly events?: readonly DemoEvent[] }
+  return parsed.events ?? [parsed]
+}
+
+/** What a gateway answers that stores everything. */
+const stores = (sent: Sent): Response => {
+  const items = eventsIn(sent).map(({ eventId }) => ({ eventId, status: 'accepted' }))
+  const body = sent.path === '/v1/events/batch' ? { items } : items[0]
+  return new Response(JSON.stringify(body), { status: 202 })
+}
 
 describe('startFeed', () => {
-  it('keeps the rate', async () => {
-    const { feed, clock, sent } = createWorld(20, () => status(202))
-    await clock.advance(10_000)
-    expect(sent.length).toBe(201)
-    expect(feed.counts()).toEqual({ accepted: 201, duplicate: 0, refused: 0, waits: 0 })
-    await feed[Symbol.asyncDispose]()
+  it('keeps the rate and sends batches through the client', async () => {
+    const { feed, clock, sent, made } = createWorld(20, stores)
+    await clock.advance(10_600)
+    expect(made()).toBeGreaterThanOrEqual(210)
+    expect(made()).toBeLessThanOrEqual(214)
+    expect(sent.length).toBeLessThan(30)
+    expect(sent.some(({ path }) => path === '/v1/events/batch')).toBe(true)
+    expect(feed.counts().accepted).toBeGreaterThanOrEqual(200)
+    const ids = sent.flatMap(eventsIn).map(({ eventId }) => eventId)
+    expect(new Set(ids).size).toBe(ids.length)
+    await endOf(feed, clock)
   })
 
-  it('keeps a high rate with several requests at a time', async () => {
-    const { feed, clock, sent } = createWorld(200, () => status(202))
-    await clock.advance(1_000)
-    expect(sent.length).toBeGreaterThanOrEqual(200)
-    expect(sent.length).toBeLessThanOrEqual(208)
-    await feed[Symbol.asyncDispose]()
-  })
-
-  it('sends the write key to the single-event route', async () => {
-    const { feed, clock, requests } = createWorld(1, () => status(202))
-    await clock.advance(0)
-    expect(requests[0]).toEqual({
-      url: 'http://gateway/v1/events',
-      headers: { 'content-type': 'application/json', authorization: 'Bearer mr_w_x' }
+  it('sends every member that the shop gave to an event', async () => {
+    const { feed, clock, sent } = createWorld(1, stores)
+    await clock.advance(600)
+    const { eventId, eventType, userId, anonymousId, sessionId, timestamp, properties } = event(1)
+    expect(eventsIn(sent[0] as Sent)[0]).toMatchObject({
+      eventId,
+      eventType,
+      userId,
+      anonymousId,
+      sessionId,
+      timestamp,
+      properties
     })
-    await feed[Symbol.asyncDispose]()
+    await endOf(feed, clock)
   })
 
-  it('repeats the same body until it is taken, waits as told, and makes up for nothing', async () => {
-    const answers = [status(503, { 'retry-after': '2' }), new TypeError('fetch failed'), status(202)]
-    const { feed, clock, sent } = createWorld(10, () => answers.shift() ?? status(202))
-    await clock.advance(2_600)
-    expect(sent.map(({ atMs, body }) => [atMs, body])).toEqual([
-      [0, '1'],
-      [2_000, '1'],
-      [2_500, '1'],
-      [2_500, '2'],
-      [2_600, '3']
-    ])
-    expect(feed.counts()).toEqual({ accepted: 3, duplicate: 0, refused: 0, waits: 2 })
-    await feed[Symbol.asyncDispose]()
-  })
-
-  it('goes on while one event is still being stored, and repeats that one later', async () => {
-    const answers = [new Response('{"code":"in_progress"}', { status: 503, headers: { 'retry-after': '2' } })]
-    const { feed, clock, sent } = createWorld(1, () => answers.shift() ?? status(202))
-    await clock.advance(3_000)
-    expect(sent.map(({ body }) => body)).toEqual(['1', '2', '1', '3'])
-    expect(feed.counts()).toEqual({ accepted: 3, duplicate: 0, refused: 0, waits: 1 })
-    await feed[Symbol.asyncDispose]()
-  })
-
-  it('never repeats what was refused for good', async () => {
-    const codes = [409, 422, 400]
-    const { feed, clock, sent } = createWorld(1, () => status(codes.shift() ?? 202))
-    await clock.advance(2_999)
-    expect(sent.map(({ body }) => body)).toEqual(['1', '2', '3'])
-    expect(feed.counts()).toEqual({ accepted: 0, duplicate: 1, refused: 2, waits: 0 })
-    await feed[Symbol.asyncDispose]()
-  })
-
-  it('ends while it waits', async () => {
-    const { feed, clock, sent } = createWorld(10, () => status(503))
-    await clock.advance(100)
-    await feed[Symbol.asyncDispose]()
+  it('makes nothing new while 1,000 events have no outcome, and stores them all in the end', async () => {
+    let away = true
+    const { feed, clock, made } = createWorld(500, (sent) =>
+      away ? new Response('{}', { status: 503 }) : stores(sent)
+    )
     await clock.advance(60_000)
-    expect(sent).toHaveLength(1)
+    expect(made()).toBe(1_000)
+    expect(feed.counts()).toEqual({ accepted: 0, duplicate: 0, refused: 0 })
+    away = false
+    await clock.advance(60_000)
+    expect(feed.counts().accepted).toBeGreaterThan(1_000)
+    await endOf(feed, clock)
+  })
+
+  it('sends a broken event once, as it is, and counts its refusal', async () => {
+    const bad = (number: number): DemoRequest => ({ kind: 'bad', body: `{broken ${number}` })
+    const { feed, clock, sent } = createWorld(1, () => new Response('{}', { status: 400 }), bad)
+    await clock.advance(2_500)
+    expect(sent).toEqual([
+      { path: '/v1/events', body: '{broken 1' },
+      { path: '/v1/events', body: '{broken 2' },
+      { path: '/v1/events', body: '{broken 3' }
+    ])
+    expect(feed.counts()).toEqual({ accepted: 0, duplicate: 0, refused: 3 })
+    await endOf(feed, clock)
   })
 })
+
+async function endOf(feed: AsyncDisposable, clock: ReturnType<typeof createManualClock>): Promise<void> {
+  const ended = feed[Symbol.asyncDispose]()
+  await clock.advance(1_000)
+  await ended
+}

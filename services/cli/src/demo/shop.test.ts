@@ -66,6 +66,26 @@ describe('createShop', () => {
     expect(share('purchase')).toBeLessThan(0.06)
   })
 
+  it('has few visitors that come often and many that come seldom', () => {
+    const perVisitor = new Map<string, number>()
+    for (const { anonymousId } of events(many)) perVisitor.set(anonymousId, (perVisitor.get(anonymousId) ?? 0) + 1)
+    const counts = [...perVisitor.values()].toSorted((a, b) => b - a)
+    const total = counts.reduce((sum, count) => sum + count, 0)
+    const top = counts.slice(0, 20).reduce((sum, count) => sum + count, 0)
+    expect(top / total).toBeGreaterThan(0.25)
+    expect(counts.length).toBeGreaterThan(1_000)
+  })
+
+  it('has an identify for each sign-in, and a refund for a few purchases', () => {
+    const all = events(many)
+    const count = (type: string): number => all.filter(({ eventType }) => eventType === type).length
+    expect(count('sign_in')).toBeGreaterThan(100)
+    expect(Math.abs(count('identify') - count('sign_in'))).toBeLessThan(0.05 * count('sign_in'))
+    expect(all.every(({ eventType, userId }) => eventType !== 'identify' || userId !== undefined)).toBe(true)
+    expect(count('refund') / count('purchase')).toBeGreaterThan(0.02)
+    expect(count('refund') / count('purchase')).toBeLessThan(0.12)
+  })
+
   it('has visits of geometric length', () => {
     const lengths = new Map<string, number>()
     for (const { sessionId } of events(many)) lengths.set(sessionId, (lengths.get(sessionId) ?? 0) + 1)

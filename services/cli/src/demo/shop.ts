@@ -1,5 +1,6 @@
 // The visitors of the demo shop as a stream of request bodies, decided by a seed and the times it is asked at: visits
-// side by side, visitors that are recognised only at the checkout, copies that a client sends twice, and broken events.
+// side by side, few visitors that come often and many that come once, sign-ins at the checkout, refunds of some orders,
+// copies that a client sends twice, and broken events.
 import { devices, locales, sources } from './catalog.ts'
 import type { Device, Source } from './catalog.ts'
 import { createRandom } from './random.ts'
@@ -14,6 +15,25 @@ export interface DemoRequest {
   readonly kind: DemoKind
   /** JSON text of one event (broken in some `bad` ones). */
   readonly body: string
+  /** The event of the body, unless it is a `bad` one. */
+  readonly event?: DemoEvent
+}
+
+/** An event of the shop as a client sends it. */
+export interface DemoEvent {
+  readonly eventId: string
+  readonly eventType: string
+  readonly userId?: string
+  readonly anonymousId: string
+  readonly sessionId: string
+  readonly timestamp: string
+  readonly properties: Readonly<Record<string, unknown>>
+  readonly context: {
+    readonly page: { readonly url: string; readonly path: string; readonly title: string; readonly referrer?: string }
+    readonly campaign?: NonNullable<Source['campaign']>
+    readonly userAgent: string
+    readonly locale: string
+  }
 }
 
 export interface ShopOptions {
@@ -47,6 +67,8 @@ interface OpenVisit {
 
 const shopUrl = 'https://shop.millrace.example'
 const visitorCount = 2_000
+/** Chance that an order is given back later. */
+const refundShare = 0.06
 /** A visitor with this chance comes signed in; the others may sign in at the checkout. */
 const knownShare = 0.2
 
@@ -57,12 +79,14 @@ export function createShop(options: ShopOptions): Shop {
   const run = startMs.toString(36)
   const open: OpenVisit[] = []
   const signedIn = new Set<number>()
-  const copies: { due: number; body: string }[] = []
+  const copies: { due: number; event: DemoEvent }[] = []
+  /** What follows from an earlier event, as soon as it is due. */
+  const followUps: { due: number; make: (nowMs: number) => DemoEvent }[] = []
   let sent = 0
   let sessions = 0
 
   const openVisit = (): OpenVisit => {
-    const visitor = createVisitor(seed, random.below(visitorCount))
+    const visitor = createVisitor(seed, pickVisitor(random))
     if (createRandom(seed ^ (visitor.number + 1)).chance(knownShare)) signedIn.add(visitor.number)
     const visit = createVisit(random, signedIn.has(visitor.number))
     const source = random.pickWeighted(sources)
@@ -80,10 +104,33 @@ export function createShop(options: ShopOptions): Shop {
     }
   }
 
-  const nextEvent = (nowMs: number): Record<string, unknown> => {
+  const takeDue = <T extends { readonly due: number }>(waiting: T[]): T | undefined => {
+    const index = waiting.findIndex(({ due }) => due <= sent)
+    return index < 0 ? undefined : waiting.splice(index, 1)[0]
+  }
+
+  const nextEvent = (nowMs: number): DemoEvent => {
+    const followUp = takeDue(followUps)
+    if (followUp !== undefined) return followUp.make(nowMs)
     const { at, step } = nextStep()
-    if (step.eventType === 'sign_in') signedIn.add(at.visitor.number)
-    const event = toEvent(at, step, signedIn.has(at.visitor.number), uuidV7(nowMs, random), nowMs)
+    const { number } = at.visitor
+    if (step.eventType === 'sign_in') {
+      signedIn.add(number)
+      const traits = { plan: number % 10 === 0 ? 'club' : 'guest' }
+      followUps.push({
+        due: sent,
+        make: (ms) => toEvent(at, { ...step, eventType: 'identify', properties: traits }, true, uuidV7(ms, random), ms)
+      })
+    }
+    if (step.eventType === 'purchase' && random.chance(refundShare)) {
+      const known = signedIn.has(number)
+      const refund = { ...step, eventType: 'refund', path: '/account/orders', title: 'Your orders' }
+      followUps.push({
+        due: sent + 50 + random.below(500),
+        make: (ms) => toEvent(at, refund, known, uuidV7(ms, random), ms)
+      })
+    }
+    const event = toEvent(at, step, signedIn.has(number), uuidV7(nowMs, random), nowMs)
     at.previousUrl = `${shopUrl}${step.path}`
     return event
   }
@@ -91,15 +138,19 @@ export function createShop(options: ShopOptions): Shop {
   return {
     next(nowMs) {
       sent++
-      const copy = copies.findIndex(({ due }) => due <= sent)
-      if (copy >= 0) return { kind: 'duplicate', body: copies.splice(copy, 1)[0]?.body ?? '' }
+      const copy = takeDue(copies)
+      if (copy !== undefined) return { kind: 'duplicate', body: JSON.stringify(copy.event), event: copy.event }
       const event = nextEvent(nowMs)
-      if (random.chance(badShare)) return { kind: 'bad', body: random.pick(breakages)(event) }
-      const body = JSON.stringify(event)
-      if (random.chance(duplicateShare)) copies.push({ due: sent + 5 + random.below(50), body })
-      return { kind: 'event', body }
+      if (random.chance(badShare)) return { kind: 'bad', body: random.pick(breakages)({ ...event }) }
+      if (random.chance(duplicateShare)) copies.push({ due: sent + 5 + random.below(50), event })
+      return { kind: 'event', body: JSON.stringify(event), event }
     }
   }
+}
+
+/** Visitor n comes about n times as seldom as the first one (Zipf's law): u uniform makes N^u log-uniform. */
+function pickVisitor(random: Random): number {
+  return Math.floor(visitorCount ** random.fraction())
 }
 
 function createVisitor(seed: number, number: number): Visitor {
@@ -107,17 +158,20 @@ function createVisitor(seed: number, number: number): Visitor {
   return { number, device: random.pickWeighted(devices), locale: random.pick(locales) }
 }
 
-function toEvent(at: OpenVisit, step: Step, known: boolean, eventId: string, nowMs: number): Record<string, unknown> {
+type Happening = Pick<Step, 'path' | 'title'> & {
+  readonly eventType: string
+  readonly properties: Readonly<Record<string, unknown>>
+}
+
+function toEvent(at: OpenVisit, step: Happening, known: boolean, eventId: string, nowMs: number): DemoEvent {
   const { visitor, source, sessionId, previousUrl } = at
-  const time = new Date(nowMs).toISOString()
   return {
     eventId,
     eventType: step.eventType,
     ...(known ? { userId: `user-${visitor.number}` } : {}),
     anonymousId: `anon-${visitor.number}`,
     sessionId,
-    timestamp: time,
-    sentAt: time,
+    timestamp: new Date(nowMs).toISOString(),
     properties: step.properties,
     context: {
       page: {
@@ -128,8 +182,7 @@ function toEvent(at: OpenVisit, step: Step, known: boolean, eventId: string, now
       },
       ...(source.campaign === undefined ? {} : { campaign: source.campaign }),
       userAgent: visitor.device.userAgent,
-      locale: visitor.locale,
-      library: { name: 'millrace-demo', version: '1' }
+      locale: visitor.locale
     }
   }
 }
