@@ -8,6 +8,6 @@ describe('the exploration of the protocol', () => {
     it(`finds it when ${bug}`, () => {
       const { wrong } = explore(scenario, { maxWorlds, settleEvery: settles ? 4 : Infinity })
       expect(found.split('|')).toContain(wrong.replace(/^epoch \d+: /, ''))
-    })
+    }, 60_000)
   }
 })

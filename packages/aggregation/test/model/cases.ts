@@ -12,6 +12,7 @@ interface Case {
 /** One consumer, an id on two partitions, a late copy, two windows, deletion. */
 export const duplicates = scenario({
   removes: true,
+  begin: 4,
   happenings: [append(0, 0, 0, 0), append(1, 0, 0, 1), append(1, 1, 2, 2), append(1, 2, 0, 3), time(14)]
 })
 
@@ -81,6 +82,7 @@ export const rebuildDeletes = scenario({
 
 export const loss = scenario({
   faults: { ...noFaults, loss: 1 },
+  begin: 2,
   happenings: [append(0, 0, 0, 0), append(1, 1, 2, 2), append(0, 2, 5, 5), time(14)]
 })
 

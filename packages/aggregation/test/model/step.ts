@@ -24,10 +24,24 @@ export function step(scenario: Scenario, views: readonly View[], before: World, 
   const act = acts[action.name]
   if (act === undefined) throw new RangeError(`no action ${action.name}`)
   act({ scenario, views, view: viewAt(views, world), world, action })
+  if (action.name !== 'rollback' && movedBack(before, world)) world.wrong = 'a position moved back inside an epoch'
   if (world.consumers.length > 1) {
     world.consumers.sort((a, b) => (keyOfConsumer(a) < keyOfConsumer(b) ? -1 : 1))
   }
   return world
+}
+
+/** A position or a clock of an epoch may only fall when Redis itself falls back. */
+function movedBack(before: World, after: World): boolean {
+  for (const [number, epoch] of after.project.epochs) {
+    const old = before.project.epochs.get(number)
+    if (old === undefined || old === epoch) continue
+    for (const [partition, was] of old.partitions.entries()) {
+      const now = partitionOf(epoch, partition)
+      if (now.position < was.position || now.clockMs < was.clockMs) return true
+    }
+  }
+  return false
 }
 
 const acts: Readonly<Record<string, (context: Context) => void>> = {
