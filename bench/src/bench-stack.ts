@@ -23,6 +23,10 @@ export interface BenchStack extends AsyncDisposable {
   readonly versions: Readonly<Record<string, string>>
   /** Processes of the stack. */
   pids(): readonly number[]
+  /** The process of one part; throws when it does not run. */
+  pidOf(part: 'kafka' | 'redis-dedup'): number
+  /** Stops a part in its tracks (SIGSTOP) or lets it go on (SIGCONT). */
+  signal(part: 'kafka', signal: 'SIGSTOP' | 'SIGCONT'): void
 }
 
 /** The version that infra/local/kafka/pom.xml pins. */
@@ -45,6 +49,12 @@ export async function openBenchStack(log: (line: string) => void): Promise<Bench
     writeKey,
     versions,
     pids: () => stack.parts.flatMap(({ pid }) => (pid === undefined ? [] : [pid])),
+    pidOf(name) {
+      const { pid } = stack.part(name)
+      if (pid === undefined) throw new Error(`${name} does not run`)
+      return pid
+    },
+    signal: (name, signal) => void stack.kill(name, signal),
     [Symbol.asyncDispose]: () => opened.disposeAsync()
   }
 }

@@ -9,10 +9,16 @@ export interface ChildServer extends AsyncDisposable {
   readonly url: string
 }
 
-/** Starts the TypeScript file at `file` (relative to this folder) under this Node. Disposing it ends the process. */
-export async function startChildServer(file: string): Promise<ChildServer> {
+/**
+ * Starts the TypeScript file at `file` (relative to this folder) under this Node, with `env` added to the environment.
+ * Disposing it ends the process.
+ */
+export async function startChildServer(file: string, env: Readonly<Record<string, string>> = {}): Promise<ChildServer> {
   const path = fileURLToPath(new URL(file, import.meta.url))
-  const child = spawn(process.execPath, [path], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [path], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...env }
+  })
   const exited = once(child, 'exit')
   const lines = createInterface({ input: child.stdout })
   const first = await Promise.race([once(lines, 'line'), exited])

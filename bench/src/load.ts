@@ -12,20 +12,28 @@ export interface HttpLoadOptions {
   readonly bodies: (count: number) => readonly Buffer[]
   /** Bodies to have ready per second of load; what exceeds them is rendered as it goes. */
   readonly bodiesPerSecond: number
+  /** Events in a body; 1 when absent. */
+  readonly eventsPerBody?: number
+  /** Looks at each answer of the expected status; false makes it a failure. */
+  readonly isRight?: (body: string) => boolean
 }
 
 /** Loads `url` for `ms` and counts the answers. */
 export async function driveHttp(options: HttpLoadOptions, ms: number): Promise<LoadResult> {
-  const { url, headers, connections, expectedStatus, bodies, bodiesPerSecond } = options
+  const { url, headers, connections, expectedStatus, bodies, bodiesPerSecond, isRight } = options
   let ready = bodies(Math.ceil((bodiesPerSecond * ms) / 1_000))
   let next = 0
   const nextBody = (): Buffer => {
     if (next >= ready.length) {
-      ready = bodies(1_000)
+      ready = bodies(Math.ceil(bodiesPerSecond / 10))
       next = 0
     }
     // The index is below the length, so the body exists.
     return ready[next++] as Buffer
+  }
+  let wrong = 0
+  const look = (status: number, body: string): void => {
+    if (status === expectedStatus && isRight?.(body) === false) wrong++
   }
   const result = await autocannon({
     url,
@@ -33,14 +41,19 @@ export async function driveHttp(options: HttpLoadOptions, ms: number): Promise<L
     duration: ms / 1_000,
     timeout: 20,
     requests: [
-      { method: 'POST', headers: { ...headers }, setupRequest: (request) => ({ ...request, body: nextBody() }) }
+      {
+        method: 'POST',
+        headers: { ...headers },
+        setupRequest: (request) => ({ ...request, body: nextBody() }),
+        ...(isRight === undefined ? undefined : { onResponse: look })
+      }
     ]
   })
   const answered = result.statusCodeStats?.[`${expectedStatus}`]?.count ?? 0
   const all = Object.values(result.statusCodeStats ?? {}).reduce((sum, { count = 0 }) => sum + count, 0)
   return {
-    events: answered,
-    failures: all - answered + result.errors + result.timeouts,
+    events: answered * (options.eventsPerBody ?? 1),
+    failures: all - answered + wrong + result.errors + result.timeouts,
     latencyMs: { p50: result.latency.p50, p99: result.latency.p99 }
   }
 }

@@ -2,23 +2,35 @@
 // failed, 2 when the command line is wrong.
 import { parseArgs } from 'node:util'
 import { fileURLToPath } from 'node:url'
-import { toTable, writeResult } from './report.ts'
+import { toSentences, toTable, writeResult } from './report.ts'
+import type { BenchResult } from './result.ts'
 import { minRounds, runSuite } from './run-suite.ts'
+import { dDedup } from './suites/d-dedup.ts'
+import { gBatch } from './suites/g-batch.ts'
+import { gDesign } from './suites/g-design.ts'
+import { gLoad } from './suites/g-load.ts'
 import { gSingle } from './suites/g-single.ts'
-import type { Suite } from './suites/suite.ts'
+import { pSend } from './suites/p-send.ts'
+import type { BenchSettings, Suite } from './suites/suite.ts'
 
-const suites: readonly Suite[] = [gSingle]
+const suites: readonly Suite[] = [gSingle, gBatch, gDesign, gLoad, pSend, dDedup]
+/** Names that stand for several benchmarks, run one after the other. */
+const groups: Readonly<Record<string, readonly Suite[]>> = { gateway: suites }
 
 const usage = `usage: npm run bench -- <name> [options]
 
+  ${'gateway'.padEnd(12)} all of the following, and one table of what they found
 ${suites.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}
 
+  --only <a,b>        of a group, these alone
   --rounds <n>        rounds that count (default ${minRounds}; fewer are not published)
   --seconds <s>       length of a window (default 2)
   --connections <n>   concurrent connections (default 128)
   --seed <n>          seed of the workload and of the order (default 1)
-  --out <folder>      where the result is written (default bench/results)
-  --json              print the result as JSON
+  --open-loop <s>     length of an open-loop measurement (default 20)
+  --frozen <s>        how long Kafka is frozen where that is measured (default 60)
+  --out <folder>      where the results are written (default bench/results)
+  --json              print the results as JSON
 `
 
 process.exitCode = await main(process.argv.slice(2))
@@ -30,20 +42,26 @@ async function main(args: readonly string[]): Promise<number> {
     return 2
   }
   const log = (line: string): void => void process.stderr.write(`${line}\n`)
-  const result = await runSuite(options.suite, options, log)
-  const paths = writeResult(result, options.out)
-  process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : `\n${toTable(result)}\n`)
-  log(`written to ${paths.json} and ${paths.markdown}`)
-  const missed = result.comparisons.some(({ verdict }) => verdict === 'below the floor')
-  return missed || result.variants.some(({ failures }) => failures > 0) ? 1 : 0
+  const results: BenchResult[] = []
+  for (const suite of options.suites) {
+    const result = await runSuite(suite, options, log)
+    const paths = writeResult(result, options.out)
+    if (!options.json) process.stdout.write(`\n${toTable(result)}\n`)
+    log(`written to ${paths.json} and ${paths.markdown}`)
+    results.push(result)
+  }
+  if (options.json) process.stdout.write(`${JSON.stringify(results.length === 1 ? results[0] : results)}\n`)
+  else if (results.length > 1) process.stdout.write(`\n${results.flatMap(toSentences).join('\n')}\n`)
+  return results.some(isMissed) ? 1 : 0
 }
 
-interface Options {
-  readonly suite: Suite
-  readonly rounds: number
-  readonly windowMs: number
-  readonly connections: number
-  readonly seed: number
+function isMissed({ comparisons, findings, variants }: BenchResult): boolean {
+  const verdicts = [...comparisons, ...findings].map(({ verdict }) => verdict)
+  return verdicts.includes('below the floor') || variants.some(({ failures }) => failures > 0)
+}
+
+interface Options extends BenchSettings {
+  readonly suites: readonly Suite[]
   readonly out: string
   readonly json: boolean
 }
@@ -58,13 +76,30 @@ function readOptions(args: readonly string[]): Options | undefined {
       seconds: { type: 'string', default: '2' },
       connections: { type: 'string', default: '128' },
       seed: { type: 'string', default: '1' },
+      'open-loop': { type: 'string', default: '20' },
+      frozen: { type: 'string', default: '60' },
+      only: { type: 'string' },
       out: { type: 'string', default: fileURLToPath(new URL('../results', import.meta.url)) },
       json: { type: 'boolean', default: false }
     }
   })
-  const suite = suites.find(({ name }) => name === positionals[0])
-  const numbers = [values.rounds, values.seconds, values.connections, values.seed].map(Number)
-  const [rounds = 0, seconds = 0, connections = 0, seed = 0] = numbers
-  if (suite === undefined || positionals.length !== 1 || numbers.some((value) => !(value > 0))) return undefined
-  return { suite, rounds, windowMs: seconds * 1_000, connections, seed, out: values.out, json: values.json }
+  const named = groups[positionals[0] ?? ''] ?? suites.filter(({ name }) => name === positionals[0])
+  const only = values.only?.split(',')
+  const chosen = only === undefined ? named : named.filter(({ name }) => only.includes(name))
+  const texts = [values.rounds, values.seconds, values.connections, values.seed, values['open-loop'], values.frozen]
+  const numbers = texts.map(Number)
+  const [rounds = 0, seconds = 0, connections = 0, seed = 0, openLoop = 0, frozen = 0] = numbers
+  const isWrong = chosen.length === 0 || (only !== undefined && chosen.length !== only.length)
+  if (isWrong || positionals.length !== 1 || numbers.some((value) => !(value > 0))) return undefined
+  return {
+    suites: chosen,
+    rounds,
+    windowMs: seconds * 1_000,
+    connections,
+    seed,
+    openLoopMs: openLoop * 1_000,
+    frozenMs: frozen * 1_000,
+    out: values.out,
+    json: values.json
+  }
 }

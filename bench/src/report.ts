@@ -1,7 +1,7 @@
 // A result for people: an aligned table for the terminal and a document beside the JSON file.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { BenchResult, ComparisonResult, VariantResult } from './result.ts'
+import type { BenchResult, ComparisonResult, FindingResult, VariantResult } from './result.ts'
 
 const columns: readonly (readonly [title: string, cell: (variant: VariantResult) => string])[] = [
   ['CPU us/event', ({ cpuUsPerEvent }) => cpuUsPerEvent.median.toFixed(1)],
@@ -27,7 +27,7 @@ export function toTable(result: BenchResult): string {
       )
       .join('  ')
   )
-  return [...lines, '', ...result.comparisons.map(toSentence), toVerdict(result)].join('\n')
+  return [...lines, '', ...toSentences(result), toVerdict(result)].join('\n')
 }
 
 /** The result as Markdown. */
@@ -43,7 +43,7 @@ export function toMarkdown(result: BenchResult): string {
     `# ${result.name}, ${environment.date.slice(0, 10)}`,
     '',
     ...(result.published ? [] : [`**Not published**: ${result.reservations.join('; ')}.`, '']),
-    ...result.comparisons.flatMap((comparison) => [toSentence(comparison), '']),
+    ...toSentences(result).flatMap((sentence) => [sentence, '']),
     row(['variant', ...columns.map(([title]) => title)]),
     row(['---', ...columns.map(() => '---:')]),
     ...result.variants.map((variant) => row([variant.name, ...columns.map(([, cell]) => cell(variant))])),
@@ -70,11 +70,21 @@ export function writeResult(result: BenchResult, folder: string): { readonly jso
   return paths
 }
 
-function toSentence({ variant, reference, ratio, goal, floor, verdict }: ComparisonResult): string {
+/** Every comparison and finding of a result in a line of its own, with goal and floor. */
+export function toSentences({ comparisons, findings }: BenchResult): readonly string[] {
+  return [...comparisons.map(toSentence), ...findings.map(toFindingSentence)]
+}
+
+function toSentence({ variant, reference, by, ratio, goal, floor, verdict }: ComparisonResult): string {
   return (
-    `${variant} / ${reference}, events per CPU second: ${ratio.median.toFixed(2)} ` +
+    `${variant} / ${reference}, events per ${by === 'speed' ? 'second' : 'CPU second'}: ${ratio.median.toFixed(2)} ` +
     `(quartiles ${ratio.q1.toFixed(2)}-${ratio.q3.toFixed(2)}), goal ${goal}, floor ${floor}: ${verdict}`
   )
+}
+
+function toFindingSentence({ name, value, unit, goal, ceiling, verdict }: FindingResult): string {
+  const figure = `${name}: ${value.toFixed(value < 10 ? 2 : 0)} ${unit}`
+  return verdict === 'told' ? figure : `${figure}, goal at most ${goal}, never above ${ceiling}: ${verdict}`
 }
 
 function toVerdict({ published, reservations }: BenchResult): string {

@@ -45,6 +45,32 @@ const windowsOf = (gateway: Window[], raw: Window[]) =>
   ])
 const quietRaw = [window(1_000, 100), window(1_000, 100), window(1_000, 100)]
 
+describe('findings and speed', () => {
+  it('judges a figure by the goal and the ceiling, and compares by the clock when asked', () => {
+    const finding = (value: number) => ({ name: 'RSS', value, unit: 'MiB', goal: 300, ceiling: 512 })
+    const findings = [
+      finding(300),
+      finding(301),
+      finding(513),
+      finding(Number.NaN),
+      { name: 'p50', value: 3, unit: 'ms' }
+    ]
+    const by = 'speed' as const
+    const comparisons = [{ variant: 'gateway', reference: 'raw', by, goal: 2, floor: 1 }]
+    const gateway = [1, 2, 3].map(() => window(500, 1, { elapsedMs: 500 }))
+    const result = toResult({ ...described, comparisons, findings }, windowsOf(gateway, quietRaw))
+    expect(result.findings.map(({ verdict }) => verdict)).toEqual([
+      'goal reached',
+      'above the floor',
+      'below the floor',
+      'below the floor',
+      'told'
+    ])
+    expect(result.comparisons[0]).toMatchObject({ ratio: { median: 2 }, verdict: 'goal reached' })
+    expect(toMarkdown(result)).toContain('RSS: 301 MiB, goal at most 300, never above 512: above the floor')
+  })
+})
+
 describe('toResult', () => {
   it('gives the median ratio of events per CPU second and judges it', () => {
     const gateway = [window(500, 100), window(1_250, 200), window(750, 100)]

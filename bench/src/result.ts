@@ -8,10 +8,12 @@ import type { Summary } from './statistics.ts'
 /** More foreign load or stolen time than this share of the machine makes a result unfit to publish. */
 const maxDisturbance = 0.1
 
-/** A comparison of two variants by events per CPU second. */
+/** A comparison of two variants, by events per CPU second unless it says so. */
 export interface Comparison {
   readonly variant: string
   readonly reference: string
+  /** `speed`: events per second on the clock. */
+  readonly by?: 'cpu' | 'speed'
   /** What we want to reach, and what must never be missed. */
   readonly goal: number
   readonly floor: number
@@ -29,10 +31,26 @@ export interface VariantResult {
   readonly windows: readonly Window[]
 }
 
+/** A figure that is no ratio of two variants. */
+export interface Finding {
+  readonly name: string
+  readonly value: number
+  readonly unit: string
+  /** What we want to stay below, and what must never be exceeded; absent for a figure that is only told. */
+  readonly goal?: number
+  readonly ceiling?: number
+}
+
+export type Verdict = 'goal reached' | 'above the floor' | 'below the floor'
+
+export interface FindingResult extends Finding {
+  readonly verdict: Verdict | 'told'
+}
+
 export interface ComparisonResult extends Comparison {
-  /** Ratio of events per CPU second, round by round. */
+  /** Ratio of the two, round by round. */
   readonly ratio: Summary
-  readonly verdict: 'goal reached' | 'above the floor' | 'below the floor'
+  readonly verdict: Verdict
 }
 
 export interface BenchResult {
@@ -47,6 +65,7 @@ export interface BenchResult {
   readonly stealShare: Summary
   readonly variants: readonly VariantResult[]
   readonly comparisons: readonly ComparisonResult[]
+  readonly findings: readonly FindingResult[]
 }
 
 export interface BenchDescription {
@@ -55,13 +74,14 @@ export interface BenchDescription {
   readonly versions: Readonly<Record<string, string>>
   readonly settings: Readonly<Record<string, string | number>>
   readonly comparisons: readonly Comparison[]
+  readonly findings?: readonly Finding[]
   /** Rounds below this are not published. */
   readonly minRounds: number
 }
 
 /** Sums up the windows of a run. */
 export function toResult(description: BenchDescription, windows: Windows): BenchResult {
-  const { comparisons, minRounds, ...described } = description
+  const { comparisons, minRounds, findings = [], ...described } = description
   const all = [...windows.values()].flat()
   const foreignShare = summarise(all.map((window) => window.foreignShare))
   const stealShare = summarise(all.map((window) => window.stealShare))
@@ -88,7 +108,8 @@ export function toResult(description: BenchDescription, windows: Windows): Bench
     foreignShare,
     stealShare,
     variants,
-    comparisons: comparisons.map((comparison) => compare(comparison, windows))
+    comparisons: comparisons.map((comparison) => compare(comparison, windows)),
+    findings: findings.map((finding) => ({ ...finding, verdict: judge(finding) }))
   }
 }
 
@@ -98,7 +119,7 @@ function toVariantResult(name: string, windows: readonly Window[]): VariantResul
     name,
     eventsPerCpuSecond: each(eventsPerCpuSecond),
     cpuUsPerEvent: each(({ cpuMs, events }) => (cpuMs * 1_000) / events),
-    eventsPerSecond: each(({ events, elapsedMs }) => (events * 1_000) / elapsedMs),
+    eventsPerSecond: each(eventsPerSecond),
     latencyP50Ms: each(({ latencyMs }) => latencyMs.p50),
     latencyP99Ms: each(({ latencyMs }) => latencyMs.p99),
     peakRssMiB: Math.round(Math.max(...windows.map(({ rssBytes }) => rssBytes)) / 1024 ** 2),
@@ -108,7 +129,8 @@ function toVariantResult(name: string, windows: readonly Window[]): VariantResul
 }
 
 function compare(comparison: Comparison, windows: Windows): ComparisonResult {
-  const of = (name: string): readonly number[] => (windows.get(name) ?? []).map(eventsPerCpuSecond)
+  const value = comparison.by === 'speed' ? eventsPerSecond : eventsPerCpuSecond
+  const of = (name: string): readonly number[] => (windows.get(name) ?? []).map(value)
   const ratio = summarise(ratios(of(comparison.variant), of(comparison.reference)))
   const { goal, floor } = comparison
   const verdict = ratio.median >= goal ? 'goal reached' : ratio.median >= floor ? 'above the floor' : 'below the floor'
@@ -117,6 +139,16 @@ function compare(comparison: Comparison, windows: Windows): ComparisonResult {
 
 function eventsPerCpuSecond({ events, cpuMs }: Window): number {
   return (events * 1_000) / cpuMs
+}
+
+function eventsPerSecond({ events, elapsedMs }: Window): number {
+  return (events * 1_000) / elapsedMs
+}
+
+function judge({ value, goal, ceiling }: Finding): FindingResult['verdict'] {
+  if (goal === undefined || ceiling === undefined) return 'told'
+  // Not a number is no success.
+  return value <= goal ? 'goal reached' : value <= ceiling ? 'above the floor' : 'below the floor'
 }
 
 function disturbance(what: string, shares: readonly number[]): readonly string[] {

@@ -37,8 +37,10 @@ export async function runSuite(
     ownPids: () => [process.pid, ...opened.otherPids(), ...opened.variants.flatMap(({ pids }) => pids())],
     onWindow: (round, variant, window) => log(toLine(round, variant, window))
   })
+  const findings = (await opened.findings?.(windows)) ?? []
   return toResult(
     {
+      findings,
       name: suite.name,
       environment,
       versions: opened.versions,
@@ -61,5 +63,5 @@ function toLine(round: number, variant: string, window: Window): string {
   const speed = ((window.events * 1_000) / window.elapsedMs).toFixed(0).padStart(6)
   const foreign = `${(window.foreignShare * 100).toFixed(0)} %`.padStart(5)
   const dropped = round === 0 ? '  (thrown away)' : ''
-  return `round ${String(round).padStart(2)}  ${variant.padEnd(12)} ${cost} us/event ${speed} events/s  foreign ${foreign}${dropped}`
+  return `round ${String(round).padStart(2)}  ${variant.padEnd(20)} ${cost} us/event ${speed} events/s  foreign ${foreign}${dropped}`
 }

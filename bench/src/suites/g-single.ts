@@ -1,55 +1,35 @@
 // G-single: what a single event costs at the edge, in CPU of the gateway, against Fastify that answers 202 and does
 // nothing. Every 202 of the gateway was acknowledged by a real Kafka and deduplicated by a real Redis.
-import fastifyPackage from 'fastify/package.json' with { type: 'json' }
-import { startServices } from '@millrace/local-stack/supervisor'
-import { openBenchStack } from '../bench-stack.ts'
-import { startChildServer } from '../child.ts'
-import { createW1 } from '../gen/workloads.ts'
-import type { Variant } from '../harness.ts'
-import { driveHttp } from '../load.ts'
+import { createW1, createW2 } from '../gen/workloads.ts'
+import { openGatewayParts, singleVariant } from './gateway-parts.ts'
 import type { BenchSettings, OpenSuite, Suite } from './suite.ts'
-
-/** More than one process answers in a second on the machines we know; rendered before each window. */
-const bodiesPerSecond = 12_000
 
 export const gSingle: Suite = {
   name: 'g-single',
-  about: 'gateway, single events of 300 bytes, against raw Fastify',
-  comparisons: [{ variant: 'gateway', reference: 'raw fastify', goal: 0.75, floor: 0.55 }],
+  about: 'gateway, single events of 300 (W1) and 900 bytes (W2), against raw Fastify',
+  comparisons: [
+    { variant: 'gateway W1', reference: 'raw fastify W1', goal: 0.75, floor: 0.55 },
+    { variant: 'gateway W2', reference: 'raw fastify W2', goal: 0.75, floor: 0.55 }
+  ],
   open
 }
 
 async function open(settings: BenchSettings, log: (line: string) => void): Promise<OpenSuite> {
   await using opening = new AsyncDisposableStack()
-  const stack = opening.use(await openBenchStack(log))
-  const { endpoints, pepper, folder, writeKey } = stack
-  const running = opening.use(
-    await startServices({ endpoints, pepper, folder, only: ['gateway'], ports: 'ephemeral', restart: false })
-  )
-  const gateway = running.service('gateway')
-  const reference = opening.use(await startChildServer('references/raw-fastify.ts'))
-  const headers = { 'content-type': 'application/json', authorization: `Bearer ${writeKey}` }
-  const variant = (name: string, url: string, pid: () => number | undefined, seed: number): Variant => {
-    const workload = createW1(seed, `s${seed}`)
-    const load = {
-      url: `${url}/v1/events`,
-      headers,
-      connections: settings.connections,
-      expectedStatus: 202,
-      bodies: workload.render,
-      bodiesPerSecond
-    }
-    return { name, pids: () => [pid()].filter((each) => each !== undefined), drive: (ms) => driveHttp(load, ms) }
-  }
+  const parts = opening.use(await openGatewayParts(settings, log))
+  const raw = await parts.reference('references/raw-fastify.ts')
+  const { seed, connections } = settings
   const opened = opening.move()
   return {
     variants: [
-      variant('gateway', gateway.url, () => gateway.pid, settings.seed),
-      variant('raw fastify', reference.url, () => reference.pid, settings.seed)
+      singleVariant('gateway W1', parts.gateway, createW1(seed, `s${seed}`), parts, connections),
+      singleVariant('raw fastify W1', raw, createW1(seed, `s${seed}`), parts, connections),
+      singleVariant('gateway W2', parts.gateway, createW2(seed, `l${seed}`), parts, connections),
+      singleVariant('raw fastify W2', raw, createW2(seed, `l${seed}`), parts, connections)
     ],
-    otherPids: stack.pids,
-    versions: { fastify: fastifyPackage.version, ...stack.versions },
-    settings: { workload: 'W1', connections: settings.connections, acks: 'all', partitions: 4, dedup: 'lease' },
+    otherPids: parts.stack.pids,
+    versions: parts.versions,
+    settings: parts.settings,
     [Symbol.asyncDispose]: () => opened.disposeAsync()
   }
 }

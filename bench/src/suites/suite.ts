@@ -1,6 +1,6 @@
 // What a benchmark is: it opens its variants, and says what to compare and how to load them.
-import type { Variant } from '../harness.ts'
-import type { Comparison } from '../result.ts'
+import type { Variant, Windows } from '../harness.ts'
+import type { Comparison, Finding } from '../result.ts'
 
 /** How long and how often to measure. */
 export interface BenchSettings {
@@ -8,6 +8,10 @@ export interface BenchSettings {
   readonly windowMs: number
   readonly connections: number
   readonly seed: number
+  /** Length of an open-loop measurement. */
+  readonly openLoopMs: number
+  /** How long Kafka is frozen where that is measured. */
+  readonly frozenMs: number
 }
 
 /** The variants of a benchmark, running. Disposing it ends everything that was started. */
@@ -17,6 +21,8 @@ export interface OpenSuite extends AsyncDisposable {
   readonly otherPids: () => readonly number[]
   readonly versions: Readonly<Record<string, string>>
   readonly settings: Readonly<Record<string, string | number>>
+  /** Measures what needs a time of its own, after the windows. */
+  readonly findings?: (windows: Windows) => Promise<readonly Finding[]>
 }
 
 export interface Suite {
