@@ -39,7 +39,8 @@ interface Slot {
 /** Runs workers until a stop is asked for or they cannot start. Resolves with the exit code: 0 when all ended well. */
 export async function runPrimary(options: PrimaryOptions): Promise<0 | 1> {
   const { log, clock, stopAsked } = options
-  // In turn, by the primary: where workers accept by themselves, one of them gets most of a burst of connections.
+  // In turn, by the primary: where workers accept by themselves, one of them gets most of a burst of connections. The
+  // price: a connection that is handed to a worker in the moment it is killed stays open without an answer.
   cluster.schedulingPolicy = cluster.SCHED_RR
   const registry = createRegistry()
   const { restarts } = bindMetrics(primaryMetrics, registry)

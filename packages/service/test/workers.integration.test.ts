@@ -44,12 +44,14 @@ async function start(env: Readonly<Record<string, string>> = {}): Promise<Runnin
 }
 
 async function pids({ url }: Running): Promise<number[]> {
-  return ((await (await fetch(`${url}/pids`, { headers: { connection: 'close' } })).json()) as number[]).toSorted()
+  const signal = AbortSignal.timeout(5_000)
+  const response = await fetch(`${url}/pids`, { headers: { connection: 'close' }, signal })
+  return ((await response.json()) as number[]).toSorted()
 }
 
 /** GET /work over a connection of `agent`: the process that answered, or the code of the error. */
 async function work(agent: Agent, url: string): Promise<string> {
-  const sent = request(`${url}/work`, { agent })
+  const sent = request(`${url}/work`, { agent, signal: AbortSignal.timeout(10_000) })
   sent.end()
   try {
     const [response] = (await once(sent, 'response')) as [IncomingMessage]
@@ -57,7 +59,8 @@ async function work(agent: Agent, url: string): Promise<string> {
     await once(response, 'end')
     return String(response.statusCode)
   } catch (error) {
-    return error instanceof Error && 'code' in error ? String(error.code) : String(error)
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+    return code === 'ABORT_ERR' ? 'no answer' : code
   }
 }
 
@@ -90,7 +93,8 @@ describe('a service with several processes', () => {
     expect(health).toMatchObject({ status: 'healthy', checks: { store: 'ok' } })
   })
 
-  it('replaces a worker that is killed under load; its clients see broken connections and nothing else', async () => {
+  // A connection that the primary is handing over at that moment is held open by it and never answered.
+  it('replaces a worker that is killed under load; its clients see broken or dead connections and no error', async () => {
     const running = await start()
     const before = await pids(running)
     let stop = false
@@ -98,13 +102,16 @@ describe('a service with several processes', () => {
     await expect.poll(() => outcomes.get('200') ?? 0).toBeGreaterThan(100)
     process.kill(before[0]!, 'SIGKILL')
     const isReplaced = async (): Promise<boolean> => {
-      const now = await pids(running)
+      const now = await pids(running).catch(() => [])
       return now.length === 2 && now.includes(before[1]!) && !now.includes(before[0]!)
     }
-    await expect.poll(isReplaced, { timeout: 20_000 }).toBe(true)
+    await expect.poll(isReplaced, { timeout: 30_000 }).toBe(true)
     stop = true
     await ended
-    expect([...outcomes.keys()].filter((outcome) => !['200', 'ECONNRESET', 'EPIPE'].includes(outcome))).toEqual([])
+    expect(
+      [...outcomes.keys()].filter((outcome) => !['200', 'ECONNRESET', 'EPIPE', 'no answer'].includes(outcome))
+    ).toEqual([])
+    expect(outcomes.get('no answer') ?? 0).toBeLessThan(5)
     expect(await (await fetch(`${running.url}/metrics`)).text()).toMatch(/^analytics_worker_restarts_total 1$/m)
   })
 
