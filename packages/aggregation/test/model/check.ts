@@ -15,12 +15,16 @@ export function check(scenario: Scenario, views: readonly View[], world: World):
   if (world.wrong !== '') return world.wrong
   for (const [number, epoch] of world.project.epochs) {
     const ghost = world.ghosts.get(number)
-    if (ghost === undefined || epoch.torn !== undefined) continue
+    if (ghost === undefined || epoch.torn !== undefined || fine.get(epoch) === ghost) continue
     const wrong = checkEpochState(scenario, views, world, epoch, ghost)
     if (wrong !== '') return `epoch ${number}: ${wrong}`
+    fine.set(epoch, ghost)
   }
   return checkVisible(scenario, views, world)
 }
+
+/** States are values and logs only grow: what was checked once stays checked, for what was known of it then. */
+const fine = new WeakMap<EpochState, Ghost>()
 
 function checkEpochState(
   scenario: Scenario,
