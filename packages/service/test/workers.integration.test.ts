@@ -102,7 +102,7 @@ describe('a service with several processes', () => {
     await expect.poll(() => outcomes.get('200') ?? 0).toBeGreaterThan(100)
     process.kill(before[0]!, 'SIGKILL')
     const isReplaced = async (): Promise<boolean> => {
-      const now = await pids(running).catch(() => [])
+      const now = await pids(running).catch((): number[] => [])
       return now.length === 2 && now.includes(before[1]!) && !now.includes(before[0]!)
     }
     await expect.poll(isReplaced, { timeout: 30_000 }).toBe(true)
