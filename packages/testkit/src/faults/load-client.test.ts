@@ -95,6 +95,71 @@ describe('startLoad', () => {
     expect(first.filter((line) => line.startsWith('event')).length).toBe(200)
   })
 
+  it('sends the events of a batch again that have no final answer, those alone, and writes each of them down', async () => {
+    const bodies: string[] = []
+    const answers: Partial<Answer>[] = [
+      { status: 503, code: 'unavailable' },
+      {
+        status: 207,
+        retryAfterMs: 1_000,
+        items: [
+          { status: 'accepted', code: '' },
+          { status: 'rejected', code: 'invalid_field' },
+          { status: 'retry', code: 'in_progress' },
+          { status: 'duplicate', code: '' },
+          { status: 'retry', code: 'rate_limited' }
+        ]
+      },
+      { end: 'cut', status: 0, code: 'ECONNRESET' },
+      {
+        status: 202,
+        items: [
+          { status: 'accepted', code: '' },
+          { status: 'duplicate', code: '' }
+        ]
+      }
+    ]
+    const { load, clock, ledger } = world(() => answered(202), {
+      events: 5,
+      pace: { kind: 'closed', senders: 1 },
+      batches: { share: 1, events: 5 },
+      sender: {
+        async post(body, to) {
+          bodies.push(`${to} ${String(body)}`)
+          return { ...answered(202), ...answers[bodies.length - 1] }
+        }
+      }
+    })
+    await clock.advance(20_000)
+    await load.done
+    expect(bodies.map((body) => body.match(/1-000000\d/g)?.map((id) => Number(id.at(-1))))).toEqual([
+      [0, 1, 2, 3, 4],
+      [0, 1, 2, 3, 4],
+      [2, 4],
+      [2, 4]
+    ])
+    expect(bodies.every((body) => body.startsWith('batch {"events":['))).toBe(true)
+    expect(ledger.slice(5, 10).map(({ status, code }) => [status, code])).toEqual([
+      [202, 'accepted'],
+      [422, 'invalid_field'],
+      [503, 'in_progress'],
+      [409, 'duplicate'],
+      [429, 'rate_limited']
+    ])
+    expect(ledger.slice(10, 12).map(({ end, code }) => [end, code])).toEqual([
+      ['cut', 'ECONNRESET'],
+      ['cut', 'ECONNRESET']
+    ])
+    expect(load.counts()).toMatchObject({
+      attempts: 14,
+      accepted: 2,
+      duplicates: 2,
+      refused: 1,
+      unknown: 2,
+      withoutRetryAfter: 1
+    })
+  })
+
   it('holds an open rate whatever the answers are', async () => {
     const { load, clock, sentAt } = world(() => answered(202), {
       pace: { kind: 'open', eventsPerSecond: 100, maxInFlight: 50 }
@@ -124,6 +189,8 @@ describe('startLoad', () => {
 describe('isUnknown', () => {
   it.each([
     [{ end: 'cut', status: 0, code: '' }, true],
+    [{ end: 'cut', status: 0, code: 'ECONNRESET' }, true],
+    [{ end: 'cut', status: 0, code: 'ECONNREFUSED' }, false],
     [{ end: 'timeout', status: 0, code: '' }, true],
     [{ end: 'answered', status: 503, code: 'unknown' }, true],
     [{ end: 'answered', status: 500, code: 'internal' }, true],

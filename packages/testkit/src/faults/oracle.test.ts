@@ -99,6 +99,13 @@ describe('judge', () => {
     expect(problems({ ledger, log: [...sound.log, logged('a', 3, { unchecked: true })] })).toEqual([])
   })
 
+  it('lets an event whose marks may be lost be there once for each acceptance, not more', () => {
+    const ledger = [...sound.ledger, entry('a', { kind: 'repeat' })]
+    const lostMarks = { produceRetries: 0, lostMarks: true }
+    expect(problems({ ledger, log: [...sound.log, logged('a', 3)] }, lostMarks)).toEqual([])
+    expect(problems({ ledger, log: [...sound.log, logged('a', 3), logged('a', 4)] }, lostMarks)).toHaveLength(1)
+  })
+
   it('sees refused input in the log and in the sinks', () => {
     const log = [...sound.log, logged('x', 3)]
     expect(problems({ log, sinks: [view('a', 'b', 'x')] })).toEqual(['edge refused, but in the log'])
