@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import {
   compareTopics,
+  declarationFor,
   describeDifference,
   diffTopics,
   ensureTopics,
@@ -27,6 +28,19 @@ test('a project has three topics, each redriven group one, and topics on demand 
     'redrive.load 1',
     'redrive.record 1'
   ])
+})
+
+test('local topics get three copies where there are brokers for them, and keep their partitions', () => {
+  const copies = (brokers: number) =>
+    planTopics(declarationFor(declaration, brokers), 'local', ['demo'])
+      .slice(0, 1)
+      .map(({ partitions, replicationFactor, config }) => [
+        partitions,
+        replicationFactor,
+        config['min.insync.replicas']
+      ])
+  expect(copies(1)).toEqual([[4, 1, '1']])
+  expect(copies(3)).toEqual([[4, 3, '2']])
 })
 
 test('a cluster as declared has no difference', () => {
