@@ -3,10 +3,20 @@
 import { once } from 'node:events'
 import type { Server } from 'node:http'
 import { Server as NetServer } from 'node:net'
+import { setImmediate } from 'node:timers/promises'
 import type { Clock } from '@millrace/kernel'
 
 /** Time in which each open connection gets one more reply. */
 const partingMs = 1_000
+
+/**
+ * Accepts the connections that wait at the port: those that nobody has accepted are reset when it closes. It takes two
+ * turns of the loop, as the first may be the end of a turn whose poll is over.
+ */
+export async function acceptWaiting(): Promise<void> {
+  await setImmediate()
+  await setImmediate()
+}
 
 /** Takes no more connections and leaves the open ones alone; resolves when all of them have ended by themselves. */
 export async function stopListening(server: Server): Promise<void> {

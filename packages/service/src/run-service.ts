@@ -19,7 +19,7 @@ import type { Health, HealthCheck, HttpApp, Logger, OpsState, Registry } from '@
 import packageJson from '../package.json' with { type: 'json' }
 import { createFaults, plantedBugs } from './faults.ts'
 import type { Faults } from './faults.ts'
-import { partConnections, stopListening } from './part-connections.ts'
+import { acceptWaiting, partConnections, stopListening } from './part-connections.ts'
 import { createPeers } from './peers.ts'
 import type { Link, Peers } from './peers.ts'
 import { killWorkers, runPrimary } from './primary.ts'
@@ -138,6 +138,7 @@ export async function runService<S extends ServiceSpec>(
       exit(1)
     })
     if (DRAIN_DELAY_MS > 0) await clock.sleep(DRAIN_DELAY_MS)
+    await acceptWaiting()
     ended = stopListening(app.server)
     // Replies now tell clients to connect anew; before, every worker must be away from the port, or a connection that
     // one of them is about to take would be lost with it.
