@@ -18,6 +18,10 @@ export interface FaultyCluster extends AsyncDisposable {
   loseReply(broker: number): { acted(): number }
   /** The broker takes connections and does nothing. */
   freeze(broker: number): void
+  /** It goes on with what it holds. */
+  thaw(broker: number): void
+  /** How long a frozen broker is looked at: longer than it takes a client to renew its metadata. */
+  readonly frozenForMs: number
   /** The broker is gone; what it had not done it never does. Another leads its partitions after some time. */
   kill(broker: number): void
   /** Resolves when a killed broker takes part again. */
@@ -89,6 +93,39 @@ function lostReplies(cluster: () => FaultyCluster): void {
 }
 
 function lostBrokers(cluster: () => FaultyCluster): void {
+  test('a broker that is frozen does not hold up the records for the others', async () => {
+    const topic = await cluster().newTopic(3, 2)
+    await using producer = await cluster().producer(20_000)
+    const queue = createPartitionQueue({
+      producer,
+      topicOf: () => topic,
+      clock: systemClock,
+      partitionFor: (key) => Number(key)
+    })
+    const publish = (partition: number) =>
+      queue.publish({ project: 'p', eventId: `${partition}`, value: Buffer.from('v') })
+    for (const partition of [0, 1, 2]) await publish(partition)
+    const victim = await cluster().leaderOf(topic, 1)
+    const others = [0, 2]
+    cluster().freeze(victim)
+    const stuck = publish(1)
+    const slow: number[] = []
+    const until = systemClock.monotonic() + cluster().frozenForMs
+    while (systemClock.monotonic() < until) {
+      const sentAtMs = systemClock.monotonic()
+      const outcomes = await Promise.all(others.map(publish))
+      expect(outcomes.map(({ kind }) => kind)).toEqual(['acked', 'acked'])
+      slow.push(systemClock.monotonic() - sentAtMs)
+      await systemClock.sleep(50)
+    }
+    cluster().thaw(victim)
+    // Only records that follow a frozen broker must be waited for: its fellows take it out of their replicas in seconds.
+    expect(Math.max(...slow)).toBeLessThan(9_000)
+    expect(slow.filter((ms) => ms > 2_000).length).toBeLessThanOrEqual(2)
+    expect(['acked', 'unknown']).toContain((await stuck).kind)
+    await queue.drain()
+  }, 60_000)
+
   test('one send to two leaders, one of which dies before its append, acknowledges only what is in the log', async () => {
     const topic = await cluster().newTopic(3, 2)
     const strict = await cluster().newTopic(3, 3)

@@ -11,7 +11,7 @@ import type { FaultyCluster } from './produce-faults.ts'
 interface Broker {
   alive: boolean
   /** Set while it is frozen; rejected when it dies, without having done anything. */
-  frozen: PromiseWithResolvers<never> | undefined
+  frozen: PromiseWithResolvers<void> | undefined
   losing: { acted: number } | undefined
 }
 
@@ -62,7 +62,7 @@ export function openStubCluster({ staleHint = false } = {}): FaultyCluster {
   const ask = async (name: string, id: number, records: readonly ProduceRecord[]): Promise<readonly ReplyLine[]> => {
     await new Promise((resolve) => setImmediate(resolve))
     const broker = brokerOf(id)
-    if (broker.frozen !== undefined) return await broker.frozen.promise
+    if (broker.frozen !== undefined) await broker.frozen.promise
     if (!broker.alive) throw reset()
     const lines = append(name, id, records)
     if (broker.losing === undefined) return lines
@@ -116,6 +116,11 @@ export function openStubCluster({ staleHint = false } = {}): FaultyCluster {
     freeze(id) {
       brokerOf(id).frozen = Promise.withResolvers()
     },
+    thaw(id) {
+      brokerOf(id).frozen?.resolve()
+      brokerOf(id).frozen = undefined
+    },
+    frozenForMs: 300,
     kill(id) {
       const broker = brokerOf(id)
       broker.alive = false

@@ -48,6 +48,8 @@ async function openCluster(): Promise<FaultyCluster> {
     },
     loseReply: (broker) => proxy(broker).add({ kind: 'eat-reply', when: kafkaRequest(produceKey), times: 1 }),
     freeze: (broker) => void stack.kill(partOf(broker), 'SIGSTOP'),
+    thaw: (broker) => void stack.kill(partOf(broker), 'SIGCONT'),
+    frozenForMs: 14_000,
     kill: (broker) => void stack.kill(partOf(broker), 'SIGKILL'),
     revive: (broker) => stack.restart(partOf(broker)),
     async [Symbol.asyncDispose]() {
