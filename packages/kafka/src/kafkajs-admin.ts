@@ -1,7 +1,7 @@
 // Cluster administration through the library, with its traps closed: configuration is merged before it is written, and
 // group offsets are committed in one request that the broker refuses while the group has members.
 import kafkajs from 'kafkajs'
-import type { Admin as KafkaJSAdmin, Cluster, Kafka as KafkaJS } from 'kafkajs'
+import type { Admin as KafkaJSAdmin, Cluster, ITopicConfig, Kafka as KafkaJS } from 'kafkajs'
 import { AppError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import { within } from './bounded.ts'
@@ -23,7 +23,7 @@ export async function openAdmin(createClient: () => KafkaJS, clock: Clock): Prom
         for (const { topic, partitions, replicationFactor, config } of topics) {
           const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
           const creation = { topic, numPartitions: partitions, replicationFactor, configEntries }
-          await admin.createTopics({ topics: [creation], waitForLeaders: true, timeout: 15_000 })
+          await createTopic(admin, creation, clock)
         }
       }),
     growPartitions: (topic, count) =>
@@ -56,6 +56,21 @@ export async function openAdmin(createClient: () => KafkaJS, clock: Clock): Prom
     brokerCount: () =>
       run('describing the cluster', async (admin) => (await guardNull(admin.describeCluster())).brokers.length),
     [Symbol.asyncDispose]: session.close
+  }
+}
+
+/**
+ * Creates a topic and waits for its leaders. A busy broker may not know its newest topic yet when the client asks for them,
+ * which the client takes for an error; asked again, it finds the topic created.
+ */
+async function createTopic(admin: KafkaJSAdmin, creation: ITopicConfig, clock: Clock): Promise<void> {
+  const create = () => admin.createTopics({ topics: [creation], waitForLeaders: true, timeout: 15_000 })
+  try {
+    await create()
+  } catch (error) {
+    if (classifyKafka(error).kind !== 'missing') throw error
+    await clock.sleep(100)
+    await create()
   }
 }
 
