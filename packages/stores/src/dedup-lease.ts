@@ -5,7 +5,7 @@ import { AppError } from '@millrace/kernel'
 import { reserveBehind } from './dedup-before.ts'
 import { createDedupLanes } from './dedup-lanes.ts'
 import type { Reservation, ReserveItem } from './dedup-lanes.ts'
-import { bucketCount, findLua, layoutLua, releaseLua, stepLua } from './dedup-scripts.ts'
+import { bucketCount, findLua, layoutLua, releaseAnyLua, releaseLua, stepLua } from './dedup-scripts.ts'
 import { createSlots, digestOf } from './dedup-slot.ts'
 import type { DedupSlot } from './dedup-slot.ts'
 import type { Redis } from './redis.ts'
@@ -55,6 +55,8 @@ export interface DedupLeaseOptions {
   readonly windowMs: number
   /** How long the first receipt of an event is kept whose attempts all failed. Default 24 h. */
   readonly receiptMs?: number
+  /** A mistake for the fault harness to find: `releaseAll` gives back whoever's lease it is. */
+  readonly releasesAnyLease?: boolean
 }
 
 const layoutKey = 'event:layout'
@@ -70,7 +72,7 @@ export function createDedupLease(options: DedupLeaseOptions): DedupLease {
   const bucketSeconds = Math.max(1, Math.ceil(windowMs / 1_000 / (bucketCount - 1)))
   const step = defineScript(redis, stepLua, toStepReply)
   const find = defineScript(redis, findLua, String)
-  const release = defineScript(redis, releaseLua, Number)
+  const release = defineScript(redis, options.releasesAnyLease === true ? releaseAnyLua : releaseLua, Number)
   const owner = randomBytes(9).toString('base64url')
   let calls = 0
   const lanes = createDedupLanes(async (prefix, reserving, marking) => {

@@ -77,6 +77,13 @@ describe('createDedupLease', () => {
     expect(await kindOf(each)).toBe('duplicate')
   })
 
+  it('gives back whoever holds it with the planted bug', async () => {
+    const each = slot('any')
+    await take(each)
+    expect(await leaseOn(redis, { releasesAnyLease: true }).releaseAll([{ slot: each, token: 'other' }])).toBe(0)
+    expect(await kindOf(each)).toBe('new')
+  })
+
   it('marks over the lease of another attempt, because an ack is proof', async () => {
     const each = slot('e4')
     await release(each, await take(each))

@@ -38,7 +38,7 @@ export const gatewaySpec = {
     max: 1_024
   }),
   DEDUP_WINDOW_MS: ms({
-    doc: 'How long a stored event is recognised at least; at most a quarter longer.',
+    doc: 'How long a stored event is recognised at least; at most a quarter longer. A change forgets the marks there are.',
     default: 24 * 3_600_000,
     min: 60_000,
     max: 7 * 86_400_000

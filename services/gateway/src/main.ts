@@ -41,7 +41,8 @@ await runService({ name: 'gateway', spec: gatewaySpec, workers: ({ WORKERS }) =>
     shards: config.DEDUP_SHARDS,
     leaseMs: config.DEDUP_LEASE_MS,
     previousShards: config.DEDUP_SHARDS_PREVIOUS || undefined,
-    windowMs: config.DEDUP_WINDOW_MS
+    windowMs: config.DEDUP_WINDOW_MS,
+    releasesAnyLease: planted.has('gateway-release-without-token')
   })
   const dedup = stack.use(
     createDedup({
