@@ -45,8 +45,11 @@ export function createHttpSender(options: HttpSenderOptions): HttpSender {
     post: (body, to = 'events') =>
       new Promise((resolve) => {
         const signal = AbortSignal.timeout(options.timeoutMs)
-        const failed = (error?: NodeJS.ErrnoException): void =>
-          resolve({ end: signal.aborted ? 'timeout' : 'cut', code: error?.code ?? '', ...unanswered })
+        const failed = (error?: NodeJS.ErrnoException): void => {
+          const where = sending.reusedSocket ? '' : ' at first use'
+          const code = error?.code === 'ECONNRESET' ? `ECONNRESET${where}` : (error?.code ?? '')
+          resolve({ end: signal.aborted ? 'timeout' : 'cut', code, ...unanswered })
+        }
         const sending = request(
           to === 'batch' ? `${options.url}/batch` : options.url,
           { method: 'POST', agent, signal, headers: { ...headers, 'content-length': Buffer.byteLength(body) } },

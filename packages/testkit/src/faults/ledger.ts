@@ -22,8 +22,8 @@ export interface LedgerEntry {
   /** HTTP status; 0 without an answer. */
   readonly status: number
   /**
-   * `status` of the body (`accepted`, `duplicate`) or `code` of a problem; without an answer the error of the connection.
-   * Of an event in a batch, what its item says.
+   * `status` of the body (`accepted`, `duplicate`) or `code` of a problem; without an answer the error of the connection
+   * (`ECONNRESET at first use` on one that had carried no answer before). Of an event in a batch, what its item says.
    */
   readonly code: string
   /** First 16 hex digits of the SHA-256 of the body sent. */
