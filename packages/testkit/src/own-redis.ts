@@ -17,12 +17,14 @@ export interface OwnRedis extends AsyncDisposable {
   resume(): void
 }
 
+const program = 'redis-server'
+
 /** Starts a redis-server on 127.0.0.1 without eviction, without files, with `args` besides. Disposing ends it. */
 export async function openOwnRedis(args: readonly string[] = []): Promise<OwnRedis> {
   const folder = await mkdtemp(join(tmpdir(), 'millrace-redis-'))
   const [port = 0] = await freePorts(1)
   const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--daemonize', 'no']
-  const server = spawn('redis-server', [...place, '--maxmemory-policy', 'noeviction', ...args], { stdio: 'ignore' })
+  const server = spawn(program, [...place, '--maxmemory-policy', 'noeviction', ...args], { stdio: 'ignore' })
   const ended = once(server, 'exit')
   const end = async (): Promise<void> => {
     server.kill('SIGKILL')
