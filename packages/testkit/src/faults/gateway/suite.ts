@@ -1,5 +1,6 @@
 // What the gateway promises under faults: an acknowledged event is in the log, and copies are explained.
 import type { FaultSuite } from '../fault-case.ts'
+import { diskFull } from './disk-full.ts'
 import { gatewayFrozen } from './gateway-frozen.ts'
 import { gatewayKilled } from './gateway-killed.ts'
 import { kafkaAway } from './kafka-away.ts'
@@ -21,7 +22,8 @@ export const gatewaySuite: FaultSuite = {
     kafkaFrozen,
     stoppedInOrder,
     gatewayFrozen,
-    postgresKilled
+    postgresKilled,
+    diskFull
   ],
   bugs: [
     { bug: 'gateway-dedup-before-ack', case: gatewayKilled.name },
