@@ -117,6 +117,7 @@ async function run(all: Run): Promise<void> {
     await startServices({
       endpoints,
       pepper,
+      serviceEnv: { gateway: { ADMIN_TOKEN: credentials.adminToken } },
       folder: folder.stack,
       ports: ports.services,
       env: localSettings,
