@@ -96,7 +96,7 @@ function toRow(record: RawRecord, event: StoredEvent, { projectId, receivedAt, t
     libraryName: clean(context?.library?.name),
     libraryVersion: clean(context?.library?.version),
     properties: event.properties === undefined ? '{}' : JSON.stringify(event.properties),
-    schemaVersion: 0,
+    schemaVersion: event.schemaVersion ?? 0,
     enrichVersion: ENRICH_VERSION,
     topic: record.topic,
     partition: record.partition,

@@ -60,3 +60,5 @@ export type {
 } from './topics.ts'
 export { apiKeyOf, keyProblems } from './key-headers.ts'
 export type { KeyDecision, KeyHeaders } from './key-headers.ts'
+export { compileEventSchema, parseSchemaText, schemaModes } from './event-schema.ts'
+export type { EventSchema, SchemaMismatch, SchemaMode } from './event-schema.ts'

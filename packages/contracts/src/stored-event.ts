@@ -13,6 +13,7 @@ export interface StoredEvent extends ClientEvent {
   readonly receivedAt?: string
   readonly ip?: string
   readonly userAgent?: string
+  readonly schemaVersion?: number
 }
 
 /** Why a record is not an event: its bytes are no JSON (`parse`), or the JSON is no event (`schema`). */
@@ -34,7 +35,8 @@ const isStored = new Ajv({ allErrors: false }).compile<StoredEvent>({
     ...(lenient(eventSchema.properties) as object),
     receivedAt: { ...text, maxLength: 40 },
     ip: text,
-    userAgent: text
+    userAgent: text,
+    schemaVersion: { type: 'integer', minimum: 0, maximum: 4_294_967_295 }
   }
 })
 

@@ -7,6 +7,7 @@ import { createSilentLogger } from '@millrace/observability'
 import { migrate } from '@millrace/operations/migrate'
 import { setProject } from '@millrace/operations/project-settings'
 import { createProject } from '@millrace/operations/projects'
+import { pushSchema } from '@millrace/operations/schemas'
 import { ensureTopics, loadTopicDeclaration } from '@millrace/operations/topics'
 import { openClickhouse } from '@millrace/stores/clickhouse'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
@@ -55,6 +56,8 @@ export interface Pipeline extends AsyncDisposable {
   createProject(prefix?: string): Promise<TestProject>
   /** Changes settings of a project, as `millrace projects set` does; at once before its keys are used, else in 60 s. */
   set(project: TestProject, changes: Readonly<Record<string, string>>): Promise<void>
+  /** Puts a schema in force; see `set` for when. */
+  pushSchema(project: TestProject, eventType: string, schema: unknown, mode: 'enforce' | 'warn'): Promise<void>
   /** Sends one event or body with the project's write key. */
   send(project: TestProject, body: unknown): Promise<Response>
   /** Asks the query service with the project's secret key; throws on any answer but 200. */
@@ -119,6 +122,9 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
     createProject: (prefix) => createProject(projectAdmin, { projectId: uniqueProject(prefix) }),
     async set({ projectId }, changes) {
       await setProject({ postgres, actor: 'test' }, projectId, Object.entries(changes))
+    },
+    async pushSchema({ projectId }, eventType, schema, mode) {
+      await pushSchema({ postgres, actor: 'test' }, { projectId, eventType }, schema, mode)
     },
     send: (project, body) => send(services, project, body),
     query: (project, sql) => query(services, project, sql),

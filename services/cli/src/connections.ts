@@ -1,12 +1,14 @@
 // Connections of a command to the running pipeline. The client libraries log nothing here: a command tells by its
 // result and its one error line.
-import { kafkaFields, oneOf, postgresFields } from '@millrace/config'
+import { clickhouseFields, kafkaFields, oneOf, postgresFields } from '@millrace/config'
 import { topicProfiles } from '@millrace/contracts'
 import type { TopicDeclaration, TopicProfile } from '@millrace/contracts'
 import { openKafka } from '@millrace/kafka'
 import type { Admin } from '@millrace/kafka'
 import { createSilentLogger } from '@millrace/observability'
 import { declarationFor, loadTopicDeclaration } from '@millrace/operations/topics'
+import { openClickhouse } from '@millrace/stores/clickhouse'
+import type { Clickhouse } from '@millrace/stores/clickhouse'
 import { openPostgres } from '@millrace/stores/postgres'
 import type { Postgres } from '@millrace/stores/postgres'
 import { settings } from './context.ts'
@@ -31,6 +33,17 @@ export async function openDatabase(
   const { DATABASE_URL } = settings(context, dataDir, postgresFields)
   const options = { url: DATABASE_URL, poolSize: 2, name: 'millrace-cli', log: createSilentLogger() }
   return stack.use(await openPostgres(options))
+}
+
+/** The pipeline's ClickHouse; it lives as long as `stack`. */
+export async function openWarehouse(
+  context: CliContext,
+  dataDir: string,
+  stack: AsyncDisposableStack
+): Promise<Clickhouse> {
+  const { CLICKHOUSE_URL } = settings(context, dataDir, clickhouseFields)
+  const options = { url: CLICKHOUSE_URL, applicationName: 'millrace-cli', log: createSilentLogger() }
+  return stack.use(await openClickhouse(options))
 }
 
 /** The declared topics as this cluster can hold them: more brokers, more copies. */

@@ -4,6 +4,7 @@ import { addKeysCommands } from './commands/keys.ts'
 import { addProjectsCommands } from './commands/projects.ts'
 import { addStackCommands } from './commands/stack.ts'
 import { addStartCommand } from './commands/start.ts'
+import { addSchemasCommands } from './commands/schemas.ts'
 import { addTopicsCommands } from './commands/topics.ts'
 import type { CliContext } from './context.ts'
 
@@ -25,6 +26,7 @@ export function createProgram(context: CliContext): Command {
   addStartCommand(program, context)
   addStackCommands(program, context)
   addTopicsCommands(program, context)
+  addSchemasCommands(program, context)
   addProjectsCommands(program, context)
   addKeysCommands(program, context)
   return program

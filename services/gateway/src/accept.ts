@@ -199,7 +199,8 @@ function toOutgoing(
     sentAt: receipt === undefined ? (event.sentAt === undefined ? origin.sentAt : undefined) : sentAtOf(receipt, event),
     eventId: generatedId ? eventId : undefined,
     ip: origin.ip,
-    userAgent: origin.userAgent
+    userAgent: origin.userAgent,
+    schemaVersion: candidate.schemaVersion
   })
   return {
     project: project.projectId,

@@ -56,6 +56,8 @@ export interface CheckedEvent {
   /** The client sent no id. */
   readonly generatedId: boolean
   readonly time: EventTime
+  /** Set by the gate of the schemas: the version that the event passed. */
+  schemaVersion?: number
 }
 
 /**

@@ -15,6 +15,7 @@ import { createDedup } from './dedup.ts'
 import { createBoundedChildren, gatewayMetrics } from './metrics.ts'
 import { openLimits } from './open-limits.ts'
 import { withPlantedBugs, withPlantedLog } from './planted.ts'
+import { openSchemaGate } from './schema-gate.ts'
 import { createBrokerCheck, reportCost, verifyLayoutWhenReachable } from './upkeep.ts'
 
 await runService({ name: 'gateway', spec: gatewaySpec, workers: ({ WORKERS }) => WORKERS }, async (context) => {
@@ -76,7 +77,7 @@ await runService({ name: 'gateway', spec: gatewaySpec, workers: ({ WORKERS }) =>
     clock,
     faults,
     maxEventBytes: config.EVENT_MAX_BYTES,
-    gates: [limits.hotKeys.gate, limits.gate],
+    gates: [limits.hotKeys.gate, openSchemaGate({ postgres, clock, log, metrics }), limits.gate],
     onReceived: (type) => {
       received++
       countType(type)

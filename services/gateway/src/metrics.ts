@@ -35,6 +35,11 @@ export const gatewayMetrics = {
     help: 'Events per produce request.',
     buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000]
   }),
+  schemaMismatches: counter({
+    name: 'analytics_schema_mismatches_total',
+    help: 'Events that broke the schema of their type: refused (`enforce`) or let pass (`warn`).',
+    labels: ['mode']
+  }),
   limited: counter({
     name: 'analytics_events_limited_total',
     help: 'Events answered 429 or `rate_limited`, by the limit that turned them away.',

@@ -1,0 +1,143 @@
+// The schema of an event type: JSON Schema 2020-12 over the `properties` of an event. Schemas come from users, so what is
+// compiled is bounded: size, depth, number of parts, no reference to the outside, and patterns that a linear-time engine
+// takes. https://json-schema.org/draft/2020-12, https://ajv.js.org/security.html
+import { RE2JS } from 're2js'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import type { ErrorObject } from 'ajv/dist/2020.js'
+import { AppError } from '@millrace/kernel'
+import { parseIsoTime } from './iso-time.ts'
+
+/** What happens to an event that breaks its schema: 422, a counted warning, or nothing. */
+export const schemaModes = ['enforce', 'warn', 'off'] as const
+export type SchemaMode = (typeof schemaModes)[number]
+
+/** Where an event breaks its schema, as a pointer into the event, and what was expected there. */
+export interface SchemaMismatch {
+  readonly pointer: string
+  readonly expected: string
+}
+
+export interface EventSchema {
+  /** The first place where `properties` breaks the schema; an event without properties has none of them. */
+  check(properties: unknown): SchemaMismatch | undefined
+  /** The same of properties as a row holds them: the JSON of an object. */
+  checkText(json: string): SchemaMismatch | undefined
+}
+
+const limits = { bytes: 64 * 1024, depth: 16, parts: 2_000, patternLength: 500 }
+const draft = 'https://json-schema.org/draft/2020-12/schema'
+
+/** Makes a check of `schema`. Throws PIPE_INVALID_INPUT with the place and the reason when it cannot be one. */
+export function compileEventSchema(schema: unknown): EventSchema {
+  inspect(schema)
+  // One instance each: a schema must not see another's `$id`, and an instance keeps what it has compiled.
+  const ajv = new Ajv2020({ allErrors: false, inlineRefs: false, strictTypes: false, code: { regExp: linearRegExp } })
+  ajv.addFormat('date-time', (text) => parseIsoTime(text) !== undefined)
+  ajv.addFormat('date', (text) => isDate(text))
+  ajv.addFormat('uuid', (text) => uuid.test(text))
+  ajv.addFormat('email', (text) => email.test(text))
+  ajv.addFormat('uri', (text) => URL.canParse(text))
+  let validate: ReturnType<typeof ajv.compile>
+  try {
+    // The types of the library want its own; what it cannot take it says by throwing.
+    validate = ajv.compile(schema as object)
+  } catch (error) {
+    throw invalid('', error instanceof Error ? error.message : String(error), error)
+  }
+  const check = (properties: unknown = {}): SchemaMismatch | undefined =>
+    validate(properties) ? undefined : toMismatch(validate.errors?.[0])
+  return { check, checkText: (json) => check(JSON.parse(json)) }
+}
+
+/** The value of a schema file. Throws PIPE_INVALID_INPUT when it is not JSON. */
+export function parseSchemaText(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw invalid('', `not JSON: ${error instanceof Error ? error.message : String(error)}`, error)
+  }
+}
+
+const uuid = RE2JS.compile('^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$')
+const email = RE2JS.compile('^[^@\\s]{1,64}@[^@\\s]{1,255}$')
+
+function isDate(text: string): boolean {
+  return text.length === 10 && parseIsoTime(`${text}T00:00:00Z`) !== undefined
+}
+
+/** The engine for `pattern` and `patternProperties`: no input makes it slow, and what it cannot take it refuses. */
+const linearRegExp = Object.assign(
+  (pattern: string) => {
+    const compiled = RE2JS.compile(pattern)
+    // Ajv keeps patterns apart by what they print as.
+    return { test: (text: string) => compiled.test(text), toString: () => pattern }
+  },
+  { code: 'linearRegExp' }
+)
+
+/** Walks the schema within the limits, without recursion. */
+function inspect(schema: unknown): void {
+  if (typeof schema !== 'object' || schema === null || Array.isArray(schema))
+    throw invalid('', 'a schema is a JSON object')
+  const bytes = Buffer.byteLength(JSON.stringify(schema))
+  if (bytes > limits.bytes) throw invalid('', `${bytes} bytes, at most ${limits.bytes}`)
+  const open: { readonly value: unknown; readonly pointer: string; readonly depth: number }[] = [
+    { value: schema, pointer: '', depth: 0 }
+  ]
+  for (let parts = 0; open.length > 0; parts++) {
+    const { value, pointer, depth } = open.pop()!
+    if (parts > limits.parts) throw invalid('', `more than ${limits.parts} parts`)
+    if (depth > limits.depth) throw invalid(pointer, `deeper than ${limits.depth} levels`)
+    if (typeof value !== 'object' || value === null) continue
+    inspectMembers(value, pointer)
+    for (const [key, member] of Object.entries(value))
+      open.push({ value: member, pointer: `${pointer}/${escapeToken(key)}`, depth: depth + 1 })
+  }
+}
+
+function inspectMembers(part: object, pointer: string): void {
+  // Own members only: a parsed `__proto__` is one.
+  const member = (name: string): unknown => (Object.hasOwn(part, name) ? Reflect.get(part, name) : undefined)
+  const own = member('$schema')
+  if (typeof own === 'string' && own.replace(/#$/, '') !== draft)
+    throw invalid(`${pointer}/$schema`, `only ${draft} is understood`)
+  for (const name of ['$ref', '$dynamicRef']) {
+    const reference = member(name)
+    if (typeof reference === 'string' && !reference.startsWith('#'))
+      throw invalid(`${pointer}/${name}`, 'only references within the schema ("#/...") are followed')
+  }
+  const pattern = member('pattern')
+  if (typeof pattern === 'string' && pattern.length > limits.patternLength)
+    throw invalid(`${pointer}/pattern`, `longer than ${limits.patternLength} characters`)
+  if (member('uniqueItems') === true && typeof member('maxItems') !== 'number')
+    throw invalid(`${pointer}/uniqueItems`, 'needs maxItems beside it: comparing all pairs has no bound otherwise')
+}
+
+function invalid(pointer: string, reason: string, cause?: unknown): AppError {
+  return new AppError('PIPE_INVALID_INPUT', `schema${pointer === '' ? '' : ` at ${pointer}`}: ${reason}`, { cause })
+}
+
+function escapeToken(key: string): string {
+  return key.replaceAll('~', '~0').replaceAll('/', '~1')
+}
+
+function toMismatch(error: ErrorObject | undefined): SchemaMismatch {
+  const at = `/properties${error?.instancePath ?? ''}`
+  const { missingProperty, additionalProperty } = (error?.params ?? {}) as Readonly<Record<string, unknown>>
+  if (typeof missingProperty === 'string')
+    return { pointer: `${at}/${escapeToken(missingProperty)}`, expected: 'to be present' }
+  if (typeof additionalProperty === 'string')
+    return {
+      pointer: `${at}/${escapeToken(additionalProperty)}`,
+      expected: 'to be absent: the schema has no such member'
+    }
+  return { pointer: at, expected: `${error?.message ?? 'to fit the schema'}${allowedOf(error)}` }
+}
+
+/** The values that an `enum` or `const` allows, as far as they are few. */
+function allowedOf(error: ErrorObject | undefined): string {
+  const allowed: unknown = error?.params['allowedValues'] ?? error?.params['allowedValue']
+  if (allowed === undefined) return ''
+  const text = JSON.stringify(allowed)
+  return text.length > 200 ? '' : `: ${text}`
+}

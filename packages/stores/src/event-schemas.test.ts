@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest'
+import { createManualClock } from '@millrace/kernel'
+import { createSilentLogger } from '@millrace/observability'
+import { createEventSchemas } from './event-schemas.ts'
+import type { ProjectSchemas } from './event-schemas.ts'
+
+const text = { properties: { a: { type: 'string' } } }
+
+function setup() {
+  const clock = createManualClock()
+  const state = {
+    rows: [{ event_type: 'purchase', version: 1, mode: 'enforce', schema: text as unknown }],
+    down: false
+  }
+  const asked: unknown[] = []
+  const schemas = createEventSchemas({
+    clock,
+    log: createSilentLogger(),
+    postgres: {
+      async query<R>(_sql: string, params: readonly unknown[] = []) {
+        asked.push(params[0])
+        if (state.down) throw new Error('down')
+        return state.rows as unknown as readonly R[]
+      }
+    }
+  })
+  const of = async (project = 'shop'): Promise<ProjectSchemas> => (await schemas.of(project)) ?? expect.fail('unknown')
+  return { clock, state, asked, schemas, of }
+}
+
+const versions = (schemas: ProjectSchemas | undefined): unknown =>
+  schemas && [...schemas].map(([type, { version, mode }]) => `${type} ${version} ${mode}`)
+
+describe('createEventSchemas', () => {
+  it('reads the schemas of a project once for many who ask at the same time, and then from memory', async () => {
+    const { asked, of, schemas } = setup()
+    await Promise.all([of(), of(), of()])
+    expect(asked).toEqual(['shop'])
+    expect(schemas.of('shop')).not.toBeInstanceOf(Promise)
+    const shop = await of()
+    expect(shop.get('purchase')?.schema.check({ a: 1 })).toEqual({
+      pointer: '/properties/a',
+      expected: 'must be string'
+    })
+    expect(shop.get('made up')).toBeUndefined()
+    expect(asked).toHaveLength(1)
+  })
+
+  it('has a change in force within a minute: behind the requests after 20 s, before them after 60 s', async () => {
+    const { clock, state, of, schemas } = setup()
+    await of()
+    state.rows = [{ event_type: 'purchase', version: 2, mode: 'warn', schema: {} }]
+    await clock.advance(19_000)
+    expect(versions(await of())).toEqual(['purchase 1 enforce'])
+    await clock.advance(2_000)
+    expect(versions(await of())).toEqual(['purchase 1 enforce'])
+    await expect.poll(async () => versions(await of())).toEqual(['purchase 2 warn'])
+    state.rows = []
+    await clock.advance(61_000)
+    expect(schemas.of('shop')).toBeInstanceOf(Promise)
+    expect(versions(await of())).toEqual([])
+  })
+
+  it('stays with what it knows for a day while PostgreSQL is away, and says that it knows nothing of another project', async () => {
+    const { clock, state, of, schemas } = setup()
+    await of()
+    state.down = true
+    await clock.advance(23 * 3_600_000)
+    expect(versions(await of())).toEqual(['purchase 1 enforce'])
+    expect(await schemas.of('other')).toBeUndefined()
+    await clock.advance(2 * 3_600_000)
+    expect(await schemas.of('shop')).toBeUndefined()
+    state.down = false
+    expect(versions(await of())).toEqual(['purchase 1 enforce'])
+  })
+
+  it('leaves out a registered schema that it cannot use', async () => {
+    const { state, of } = setup()
+    state.rows.push({ event_type: 'odd', version: 1, mode: 'enforce', schema: { nonsense: 1 } })
+    expect(versions(await of())).toEqual(['purchase 1 enforce'])
+  })
+})

@@ -1,0 +1,117 @@
+// The schemas in force, by project, from memory while they are fresh. A project's schemas are read together: an event type
+// without one then costs nothing to know of, however many types a client makes up. With PostgreSQL down, what was read
+// before stays good for a day; a project never read is "not known", never "without schemas".
+import { AppError, toError } from '@millrace/kernel'
+import type { Clock } from '@millrace/kernel'
+import { compileEventSchema } from '@millrace/contracts'
+import type { EventSchema, SchemaMode } from '@millrace/contracts'
+import type { Logger } from '@millrace/observability'
+import { createBoundedMap } from './bounded-map.ts'
+import type { Queryable, Row } from './postgres-run.ts'
+
+/** The schema in force for one event type. */
+export interface ActiveSchema {
+  readonly version: number
+  readonly mode: Exclude<SchemaMode, 'off'>
+  readonly schema: EventSchema
+}
+
+/** By event type; types without an entry have no schema in force. */
+export type ProjectSchemas = ReadonlyMap<string, ActiveSchema>
+
+export interface EventSchemas {
+  /** Synchronous while fresh. Undefined: not known, because PostgreSQL does not say. Never rejects. */
+  of(projectId: string): ProjectSchemas | undefined | Promise<ProjectSchemas | undefined>
+}
+
+export interface EventSchemasOptions {
+  readonly postgres: Queryable
+  readonly clock: Clock
+  readonly log: Logger
+  /** Older schemas are used once more while they are read again behind. Default 20 s. */
+  readonly freshMs?: number
+  /** Schemas older than this are read again first, so that a change is in force within it. Default 60 s. */
+  readonly maxAgeMs?: number
+  /** How long they are used while PostgreSQL is away. Default 24 h. */
+  readonly staleMs?: number
+  /** Projects remembered at most. */
+  readonly maxProjects?: number
+}
+
+interface SchemaRow extends Row {
+  readonly event_type: string
+  readonly version: number
+  readonly mode: Exclude<SchemaMode, 'off'>
+  readonly schema: unknown
+}
+
+interface Remembered {
+  readonly schemas: ProjectSchemas
+  readonly readAtMs: number
+}
+
+const select = `SELECT event_type, version, mode, schema FROM active_schemas
+  JOIN event_schemas USING (project_id, event_type, version) WHERE project_id = $1 AND mode <> 'off'`
+
+/** Schemas over `postgres`; nothing is read before it is asked for. */
+export function createEventSchemas(options: EventSchemasOptions): EventSchemas {
+  const { postgres, clock, log, freshMs = 20_000, maxAgeMs = 60_000, staleMs = 86_400_000 } = options
+  const remembered = createBoundedMap<string, Remembered>(options.maxProjects ?? 1_000)
+  const reading = new Map<string, Promise<ProjectSchemas | undefined>>()
+
+  const read = (projectId: string): Promise<ProjectSchemas | undefined> => {
+    const under = reading.get(projectId)
+    if (under !== undefined) return under
+    const started = readNow(projectId).finally(() => reading.delete(projectId))
+    reading.set(projectId, started)
+    return started
+  }
+
+  const readNow = async (projectId: string): Promise<ProjectSchemas | undefined> => {
+    const known = remembered.get(projectId)
+    try {
+      const rows = await postgres.query<SchemaRow>(select, [projectId])
+      const schemas = await compileAll(projectId, rows, known?.schemas)
+      remembered.set(projectId, { schemas, readAtMs: clock.monotonic() })
+      return schemas
+    } catch (error) {
+      log.warn({ projectId, err: toError(error) }, 'schemas cannot be read')
+      return known !== undefined && clock.monotonic() - known.readAtMs < staleMs ? known.schemas : undefined
+    }
+  }
+
+  /** One after the other, with a turn between them, so that requests of others go on. */
+  const compileAll = async (
+    projectId: string,
+    rows: readonly SchemaRow[],
+    before: ProjectSchemas | undefined
+  ): Promise<ProjectSchemas> => {
+    const schemas = new Map<string, ActiveSchema>()
+    for (const { event_type: type, version, mode, schema } of rows) {
+      const known = before?.get(type)
+      if (known?.version === version) {
+        schemas.set(type, { ...known, mode })
+        continue
+      }
+      await new Promise<void>((resolve) => void setImmediate(resolve))
+      try {
+        schemas.set(type, { version, mode, schema: compileEventSchema(schema) })
+      } catch (error) {
+        // Registered by a version with other limits: events pass unchecked rather than all being refused.
+        if (!(error instanceof AppError)) throw error
+        log.error({ projectId, type, version, err: error }, 'a registered schema cannot be used')
+      }
+    }
+    return schemas
+  }
+
+  return {
+    of(projectId) {
+      const known = remembered.get(projectId)
+      const ageMs = known === undefined ? Infinity : clock.monotonic() - known.readAtMs
+      if (known === undefined || ageMs > maxAgeMs) return read(projectId)
+      if (ageMs > freshMs) void read(projectId)
+      return known.schemas
+    }
+  }
+}
