@@ -13,12 +13,13 @@ export interface ServiceSpec {
   readonly stopStage: number
 }
 
-export type ServiceName = 'gateway' | 'query' | 'processor' | 'loader'
+export type ServiceName = 'gateway' | 'query' | 'processor' | 'loader' | 'recorder'
 
 export const services: readonly ServiceSpec[] = [
   { name: 'gateway', port: 4001, stopStage: 0 },
   { name: 'processor', port: 4011, group: 'process', stopStage: 1 },
   { name: 'loader', port: 4014, group: 'load', stopStage: 1 },
+  { name: 'recorder', port: 4015, group: 'record', stopStage: 1 },
   { name: 'query', port: 4002, stopStage: 2 }
 ]
 

@@ -9,6 +9,7 @@ export type { ClientEvent, EventContext, EventDecision, EventLimits, EventRefusa
 export { resolveEventTime, uuidV7Time } from './event-time.ts'
 export type { EventTime, TimedEvent } from './event-time.ts'
 export { parseIsoTime } from './iso-time.ts'
+export { textMember, toStorableJson } from './json-text.ts'
 export { problemCatalog, problemContentType, toProblem } from './problem.ts'
 export type { Problem, ProblemCode } from './problem.ts'
 export {

@@ -1,7 +1,7 @@
 // What became of one record. Every record ends in exactly one of these, and everything but `done` is counted.
 
 /** Why a record needs no effect in this sink. Closed: it is a metric label. */
-export const skipReasons = ['invalid', 'late', 'filtered', 'erased', 'sampled'] as const
+export const skipReasons = ['invalid', 'late', 'filtered', 'erased', 'sampled', 'expired'] as const
 export type SkipReason = (typeof skipReasons)[number]
 
 /** Why a record can never have its effect. Closed: it is a metric label and a dead-letter header. */

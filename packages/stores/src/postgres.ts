@@ -2,18 +2,28 @@
 // LISTEN; what needs a session (advisory locks, migrations) goes through advisory-lock.ts on the direct URL.
 import { Pool } from 'pg'
 import type { Logger } from '@millrace/observability'
+import { copyInto } from './postgres-copy.ts'
 import { toPostgresError } from './postgres-errors.ts'
 import { createRun } from './postgres-run.ts'
 import type { Queryable } from './postgres-run.ts'
 
 export type { Queryable, Row, RunQuery } from './postgres-run.ts'
 
+/** What may run between BEGIN and COMMIT. */
+export interface Transaction extends Queryable {
+  /**
+   * Runs a `COPY ... FROM STDIN` with `lines` as its text format; see copy-text.ts. Throws as `query` does; a line that the
+   * server refuses ends the transaction.
+   */
+  copy(statement: string, lines: Buffer): Promise<void>
+}
+
 export interface Postgres extends Queryable, AsyncDisposable {
   /**
    * Runs `fn` between BEGIN and COMMIT on one connection; rolls back when it throws. A connection that fails in the
    * rollback is thrown away. A failed COMMIT has an unknown outcome: the caller repeats only what is idempotent.
    */
-  transaction<T>(fn: (tx: Queryable) => Promise<T>): Promise<T>
+  transaction<T>(fn: (tx: Transaction) => Promise<T>): Promise<T>
   /** Resolves when a round trip succeeded; throws PIPE_POSTGRES_UNAVAILABLE. */
   ping(): Promise<void>
 }
@@ -61,7 +71,11 @@ export async function openPostgres(options: PostgresOptions): Promise<Postgres> 
   }
 }
 
-async function inTransaction<T>(pool: Pool, statementTimeoutMs: number, fn: (tx: Queryable) => Promise<T>): Promise<T> {
+async function inTransaction<T>(
+  pool: Pool,
+  statementTimeoutMs: number,
+  fn: (tx: Transaction) => Promise<T>
+): Promise<T> {
   const client = await pool.connect().catch((error: unknown) => {
     throw toPostgresError(error, 'connect')
   })
@@ -76,7 +90,7 @@ async function inTransaction<T>(pool: Pool, statementTimeoutMs: number, fn: (tx:
     await query('BEGIN')
     // SET LOCAL ends with the transaction, so it is safe behind a transaction pooler, unlike SET or startup options.
     await query(`SET LOCAL statement_timeout = ${Math.trunc(statementTimeoutMs)}`)
-    const result = await fn({ query })
+    const result = await fn({ query, copy: copyInto(client, onLost) })
     await query('COMMIT')
     return result
   } catch (error) {

@@ -1,0 +1,88 @@
+// recorder: keeps every event of the raw log in PostgreSQL for a time. Wiring only.
+import { letterTopic, rawTopicsOf, redriveTopic } from '@millrace/contracts'
+import { startConsumer, topicFamily } from '@millrace/consumer'
+import { adminLater, openKafka } from '@millrace/kafka'
+import { bindMetrics } from '@millrace/observability'
+import { errorFields, runService } from '@millrace/service'
+import { openPostgres } from '@millrace/stores/postgres'
+import { recorderRules, recorderSpec } from './config.ts'
+import { createDays } from './days.ts'
+import { recorderMetrics } from './metrics.ts'
+import { createRecord } from './record.ts'
+import { createToRow } from './to-row.ts'
+import { keepDays } from './upkeep.ts'
+
+await runService(
+  { name: 'recorder', spec: recorderSpec, rules: recorderRules },
+  async ({ config, log, registry, clock, stack, signal, faults, version }) => {
+    const postgres = stack.use(
+      await openPostgres({
+        url: config.DATABASE_URL,
+        poolSize: config.DATABASE_POOL_SIZE,
+        log,
+        name: 'millrace-recorder',
+        statementTimeoutMs: config.INSERT_TIMEOUT_MS
+      })
+    )
+    const days = createDays(postgres)
+    const metrics = bindMetrics(recorderMetrics, registry)
+    const kafka = stack.use(await openKafka(config, { log, clientId: 'recorder' }))
+    const admin = adminLater(kafka)
+    const producer = stack.use(await kafka.producer())
+    const retentionDays = config.RETENTION_DAYS
+    const consumer = stack.use(
+      await startConsumer(
+        {
+          name: 'recorder',
+          group: config.CONSUMER_GROUP,
+          topics: topicFamily({
+            admin,
+            belongs: rawTopicsOf(config.PROJECTS),
+            redrive: redriveTopic(config.CONSUMER_GROUP)
+          }),
+          policy: {
+            maxRows: config.BATCH_SIZE,
+            maxBytes: config.BATCH_BYTES,
+            maxAgeMs: config.FLUSH_AFTER_MS,
+            scope: 'process'
+          },
+          decode: createToRow(config.METADATA),
+          handle: createRecord({ postgres, days, retentionDays, metrics, clock, faults }),
+          settings: {
+            // Making the days and the transaction are each bounded by the statement timeout.
+            maxHandleMs: config.INSERT_TIMEOUT_MS * 3,
+            sessionTimeoutMs: config.SESSION_TIMEOUT_MS,
+            heartbeatIntervalMs: config.HEARTBEAT_INTERVAL_MS,
+            topicRefreshMs: config.TOPIC_REFRESH_MS
+          }
+        },
+        {
+          client: kafka.consumers,
+          letters: { producer, topicFor: letterTopic, appVersion: version },
+          log,
+          registry,
+          clock,
+          signal,
+          faults
+        }
+      )
+    )
+    void keepDays({
+      days,
+      retentionDays,
+      clock,
+      signal,
+      onDropped: (count) => metrics.expired.add(count),
+      onFailure: (error) => log.warn(errorFields(error), 'the days of raw_events are looked after later')
+    })
+    return {
+      ready: consumer.ready,
+      live: consumer.live,
+      done: consumer.done,
+      checks: {
+        kafka: { critical: true, run: () => admin.brokerCount() },
+        postgres: { critical: true, run: () => postgres.ping() }
+      }
+    }
+  }
+)

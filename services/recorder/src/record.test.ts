@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest'
+import { AppError, createManualClock } from '@millrace/kernel'
+import { bindMetrics, createRegistry } from '@millrace/observability'
+import { recorderMetrics } from './metrics.ts'
+import { createRecord } from './record.ts'
+import { dayMs } from './to-row.ts'
+
+const today = 20_000
+
+function setUp(options: { inserted?: number; fails?: AppError } = {}) {
+  const calls: string[] = []
+  const registry = createRegistry()
+  const record = createRecord({
+    postgres: {
+      async transaction(fn) {
+        const result = await fn({
+          query: async <R>() => [{ count: options.inserted ?? 0 }] as R[],
+          copy: async (_statement, lines) => {
+            calls.push(`copy ${lines.toString()}`)
+            if (options.fails !== undefined) throw options.fails
+          }
+        })
+        calls.push('commit')
+        return result
+      }
+    },
+    days: {
+      ensure: async (days) => void calls.push(`days ${[...days].join(' ')}`),
+      forget: () => calls.push('forget')
+    },
+    retentionDays: 90,
+    metrics: bindMetrics(recorderMetrics, registry),
+    clock: createManualClock(today * dayMs + 5_000),
+    faults: { at: (label) => void calls.push(label) }
+  })
+  const rows = async (): Promise<unknown> =>
+    (await registry.getSingleMetric('analytics_recorder_rows_total')?.get())?.values.map(({ labels, value }) => [
+      labels['outcome'],
+      value
+    ])
+  return { record, calls, rows }
+}
+
+describe('record', () => {
+  it('writes a batch in one transaction, after its days are there, and is done behind the commit', async () => {
+    const { record, calls, rows } = setUp({ inserted: 2 })
+    const items = [
+      { day: today, line: 'a' },
+      { day: today - 90, line: 'b' },
+      { day: today, line: 'c' }
+    ]
+    expect(await record({ items })).toEqual([{ kind: 'done' }, { kind: 'done' }, { kind: 'done' }])
+    expect(calls).toEqual([
+      `days ${today} ${today - 90}`,
+      'recorder.before-insert',
+      'copy a\nb\nc\n',
+      'commit',
+      'recorder.after-insert'
+    ])
+    expect(await rows()).toEqual([
+      ['inserted', 2],
+      ['present', 1]
+    ])
+  })
+
+  it('leaves out what is older than the retention, says so for each, and needs no transaction for those alone', async () => {
+    const { record, calls } = setUp()
+    const old = { day: today - 91, line: 'old' }
+    expect(await record({ items: [old, { day: today, line: 'new' }] })).toEqual([
+      { kind: 'skip', reason: 'expired' },
+      { kind: 'done' }
+    ])
+    expect(calls).toContain('copy new\n')
+    calls.length = 0
+    expect(await record({ items: [old] })).toEqual([{ kind: 'skip', reason: 'expired' }])
+    expect(calls).toEqual([])
+  })
+
+  it('waits and makes the day again when it went away, instead of blaming a row', async () => {
+    const fails = new AppError('PIPE_POSTGRES_REFUSED', 'no partition', { details: { sqlstate: '23514' } })
+    const { record, calls } = setUp({ fails })
+    await expect(record({ items: [{ day: today, line: 'a' }] })).rejects.toMatchObject({ class: 'transient' })
+    expect(calls.at(-1)).toBe('forget')
+  })
+
+  it('passes on what PostgreSQL says of a row', async () => {
+    const fails = new AppError('PIPE_POSTGRES_REFUSED', 'bad row', { details: { sqlstate: '22P02' } })
+    const { record, calls } = setUp({ fails })
+    await expect(record({ items: [{ day: today, line: 'a' }] })).rejects.toBe(fails)
+    expect(calls).not.toContain('forget')
+  })
+})
