@@ -64,7 +64,7 @@ describe('schemas', () => {
     expect(audit.map(({ action }) => action)).toEqual(['schema.push', 'schema.push', 'schema.push', 'schema.mode'])
     await expect(
       postgres.query('UPDATE event_schemas SET version = 9 WHERE project_id = $1', [projectId])
-    ).rejects.toThrow()
+    ).rejects.toMatchObject({ class: 'poison' })
   })
 
   it('get versions without a gap when many are pushed at once', async () => {
