@@ -9,7 +9,7 @@ const purchase = {
   properties: {
     amount: { type: 'number', minimum: 0 },
     currency: { enum: ['EUR', 'USD'] },
-    coupon: { type: 'string', pattern: '^[A-Z]{3}-\\d{4}$' },
+    coupon: { type: 'string', maxLength: 20, pattern: '^[A-Z]{3}-\\d{4}$' },
     items: { type: 'array', items: { $ref: '#/$defs/item' } }
   },
   $defs: {
@@ -82,12 +82,42 @@ describe('compileEventSchema', () => {
   })
 
   it('answers a pattern that is slow elsewhere by the same steps per character', () => {
-    const schema = compileEventSchema({ properties: { a: { type: 'string', pattern: '^(\\w+\\s?)*$' } } })
+    const schema = compileEventSchema({
+      properties: { a: { type: 'string', maxLength: 1_000, pattern: '^(\\w+\\s?)*$' } }
+    })
     expect(schema.check({ a: `${'a'.repeat(200)}!` })?.pointer).toBe('/properties/a')
   })
 
   it.each(hostile)('refuses $name', ({ schema, says }) => {
     expect(() => compileEventSchema(schema)).toThrow(says)
+  })
+
+  it('takes a reference for as many parts as it leads to', () => {
+    const steps = Array.from({ length: 12 }, (_, step) => {
+      const next = { $ref: `#/$defs/a${step + 1}` }
+      return [`a${step}`, { anyOf: [next, next] }]
+    })
+    const $defs = { ...Object.fromEntries(steps), a12: { type: 'array' } }
+    expect(() => compileEventSchema({ $defs, $ref: '#/$defs/a0' })).toThrow('deeper than 16 levels')
+    const wide = Array.from({ length: 200 }, () => ({ $ref: '#/$defs/x' }))
+    const x = { anyOf: Array.from({ length: 20 }, () => ({ type: 'array' })) }
+    expect(() => compileEventSchema({ $defs: { x }, anyOf: wide })).toThrow('more than 2000 parts')
+  })
+
+  it('takes names of properties and constants for what they are', () => {
+    const schema = compileEventSchema({
+      properties: {
+        pattern: { type: 'string' },
+        patternProperties: { type: 'string' },
+        $ref: { type: 'string' },
+        fixed: { const: { $ref: 'elsewhere', pattern: '(' } }
+      }
+    })
+    expect(schema.check({ pattern: '(', patternProperties: 1 })?.pointer).toBe('/properties/patternProperties')
+  })
+
+  it('does not take what every object inherits for a property', () => {
+    expect(compileEventSchema({ required: ['toString'] }).check({})?.pointer).toBe('/properties/toString')
   })
 
   it('refuses what is too deep, has too many parts or is too long', () => {

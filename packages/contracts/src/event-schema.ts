@@ -24,14 +24,30 @@ export interface EventSchema {
   checkText(json: string): SchemaMismatch | undefined
 }
 
-const limits = { bytes: 64 * 1024, depth: 16, parts: 2_000, patternLength: 500 }
+const limits = {
+  bytes: 64 * 1024,
+  depth: 16,
+  /** With each reference counted as often as it is followed. */
+  parts: 2_000,
+  patternLength: 500,
+  /** Steps of one match: instructions of the pattern times characters of the text. */
+  patternSteps: 50_000,
+  uniqueItems: 100
+}
 const draft = 'https://json-schema.org/draft/2020-12/schema'
 
 /** Makes a check of `schema`. Throws PIPE_INVALID_INPUT with the place and the reason when it cannot be one. */
 export function compileEventSchema(schema: unknown): EventSchema {
   inspect(schema)
   // One instance each: a schema must not see another's `$id`, and an instance keeps what it has compiled.
-  const ajv = new Ajv2020({ allErrors: false, inlineRefs: false, strictTypes: false, code: { regExp: linearRegExp } })
+  const ajv = new Ajv2020({
+    allErrors: false,
+    inlineRefs: false,
+    strictTypes: false,
+    ownProperties: true,
+    logger: false,
+    code: { regExp: linearRegExp }
+  })
   ajv.addFormat('date-time', (text) => parseIsoTime(text) !== undefined)
   ajv.addFormat('date', (text) => isDate(text))
   ajv.addFormat('uuid', (text) => uuid.test(text))
@@ -75,23 +91,58 @@ const linearRegExp = Object.assign(
   { code: 'linearRegExp' }
 )
 
+/** A part of a schema: one itself, a map from names to schemas, or data, which no rule is about. */
+type PartKind = 'schema' | 'map' | 'data'
+
+interface Part {
+  readonly value: unknown
+  readonly pointer: string
+  readonly depth: number
+  readonly kind: PartKind
+}
+
+const maps: ReadonlySet<string> = new Set([
+  'properties',
+  'patternProperties',
+  '$defs',
+  'definitions',
+  'dependentSchemas'
+])
+const data: ReadonlySet<string> = new Set(['const', 'enum', 'default', 'examples'])
+
+function kindOf(parent: PartKind, key: string): PartKind {
+  if (parent === 'data') return 'data'
+  if (parent === 'map') return 'schema'
+  return maps.has(key) ? 'map' : data.has(key) ? 'data' : 'schema'
+}
+
 /** Walks the schema within the limits, without recursion. */
 function inspect(schema: unknown): void {
   if (typeof schema !== 'object' || schema === null || Array.isArray(schema))
     throw invalid('', 'a schema is a JSON object')
   const bytes = Buffer.byteLength(JSON.stringify(schema))
   if (bytes > limits.bytes) throw invalid('', `${bytes} bytes, at most ${limits.bytes}`)
-  const open: { readonly value: unknown; readonly pointer: string; readonly depth: number }[] = [
-    { value: schema, pointer: '', depth: 0 }
-  ]
+  // Answers of an asynchronous check are promises: every event would pass, and the refusals would reach nobody.
+  if (Object.hasOwn(schema, '$async')) throw invalid('/$async', 'is not understood')
+  const open: Part[] = [{ value: schema, pointer: '', depth: 0, kind: 'schema' }]
   for (let parts = 0; open.length > 0; parts++) {
-    const { value, pointer, depth } = open.pop()!
+    const { value, pointer, depth, kind } = open.pop()!
     if (parts > limits.parts) throw invalid('', `more than ${limits.parts} parts`)
     if (depth > limits.depth) throw invalid(pointer, `deeper than ${limits.depth} levels`)
     if (typeof value !== 'object' || value === null) continue
-    inspectMembers(value, pointer)
+    if (kind === 'schema') inspectMembers(value, pointer)
+    // References are followed as the check will follow them: circles end at the depth, ladders at the number of parts.
+    const reference: unknown =
+      kind === 'schema' && Object.hasOwn(value, '$ref') ? Reflect.get(value, '$ref') : undefined
+    if (typeof reference === 'string')
+      open.push({
+        value: targetOf(schema, reference, pointer),
+        pointer: `${pointer}/$ref`,
+        depth: depth + 1,
+        kind
+      })
     for (const [key, member] of Object.entries(value))
-      open.push({ value: member, pointer: `${pointer}/${escapeToken(key)}`, depth: depth + 1 })
+      open.push({ value: member, pointer: `${pointer}/${escapeToken(key)}`, depth: depth + 1, kind: kindOf(kind, key) })
   }
 }
 
@@ -101,16 +152,55 @@ function inspectMembers(part: object, pointer: string): void {
   const own = member('$schema')
   if (typeof own === 'string' && own.replace(/#$/, '') !== draft)
     throw invalid(`${pointer}/$schema`, `only ${draft} is understood`)
-  for (const name of ['$ref', '$dynamicRef']) {
-    const reference = member(name)
-    if (typeof reference === 'string' && !reference.startsWith('#'))
-      throw invalid(`${pointer}/${name}`, 'only references within the schema ("#/...") are followed')
+  for (const name of ['$id', '$anchor', '$dynamicAnchor', '$dynamicRef', '$recursiveRef']) {
+    if (typeof member(name) === 'string' && !(name === '$id' && pointer === ''))
+      throw invalid(`${pointer}/${name}`, 'only "#" and "#/..." are followed, so names for parts have no use')
   }
   const pattern = member('pattern')
-  if (typeof pattern === 'string' && pattern.length > limits.patternLength)
-    throw invalid(`${pointer}/pattern`, `longer than ${limits.patternLength} characters`)
-  if (member('uniqueItems') === true && typeof member('maxItems') !== 'number')
-    throw invalid(`${pointer}/uniqueItems`, 'needs maxItems beside it: comparing all pairs has no bound otherwise')
+  if (typeof pattern === 'string') inspectPattern(`${pointer}/pattern`, pattern, member('maxLength'), 'maxLength')
+  const names = member('propertyNames')
+  const longestName: unknown = typeof names === 'object' && names !== null ? Reflect.get(names, 'maxLength') : undefined
+  const byPattern = member('patternProperties')
+  if (typeof byPattern === 'object' && byPattern !== null)
+    for (const name of Object.keys(byPattern))
+      inspectPattern(`${pointer}/patternProperties`, name, longestName, 'propertyNames with maxLength')
+  const maxItems = member('maxItems')
+  if (member('uniqueItems') === true && !(typeof maxItems === 'number' && maxItems <= limits.uniqueItems))
+    throw invalid(
+      `${pointer}/uniqueItems`,
+      `needs maxItems of at most ${limits.uniqueItems} beside it: it compares all pairs`
+    )
+}
+
+/** A linear engine still takes instructions times characters, so the longest text has to be said. */
+function inspectPattern(pointer: string, pattern: string, longest: unknown, how: string): void {
+  if (pattern.length > limits.patternLength) throw invalid(pointer, `longer than ${limits.patternLength} characters`)
+  let instructions: number
+  try {
+    instructions = RE2JS.compile(pattern).programSize()
+  } catch (error) {
+    throw invalid(pointer, error instanceof Error ? error.message : String(error), error)
+  }
+  if (typeof longest !== 'number') throw invalid(pointer, `needs ${how} beside it`)
+  if (instructions * longest > limits.patternSteps)
+    throw invalid(
+      pointer,
+      `${instructions} instructions on ${longest} characters; at most ${limits.patternSteps} steps`
+    )
+}
+
+/** The part that "#" or "#/..." names. */
+function targetOf(schema: object, reference: string, pointer: string): unknown {
+  const [start, ...tokens] = reference.split('/')
+  if (start !== '#') throw invalid(`${pointer}/$ref`, 'only references within the schema ("#/...") are followed')
+  let target: unknown = schema
+  for (const token of tokens) {
+    const key = token.replaceAll('~1', '/').replaceAll('~0', '~')
+    if (typeof target !== 'object' || target === null || !Object.hasOwn(target, key))
+      throw invalid(`${pointer}/$ref`, `can't resolve reference ${reference}`)
+    target = Reflect.get(target, key)
+  }
+  return target
 }
 
 function invalid(pointer: string, reason: string, cause?: unknown): AppError {

@@ -71,7 +71,21 @@ describe('createEventSchemas', () => {
     await clock.advance(2 * 3_600_000)
     expect(await schemas.of('shop')).toBeUndefined()
     state.down = false
+    await clock.advance(1_000)
     expect(versions(await of())).toEqual(['purchase 1 enforce'])
+  })
+
+  it('asks a PostgreSQL that failed again only after a second', async () => {
+    const { clock, state, asked, of, schemas } = setup()
+    await of()
+    state.down = true
+    await clock.advance(61_000)
+    for (let request = 0; request < 100; request++) await of()
+    expect(await schemas.of('other')).toBeUndefined()
+    expect(asked).toEqual(['shop', 'shop'])
+    await clock.advance(1_000)
+    await of()
+    expect(asked).toHaveLength(3)
   })
 
   it('leaves out a registered schema that it cannot use', async () => {

@@ -53,10 +53,14 @@ interface Remembered {
 const select = `SELECT event_type, version, mode, schema FROM active_schemas
   JOIN event_schemas USING (project_id, event_type, version) WHERE project_id = $1 AND mode <> 'off'`
 
+/** After a failed read PostgreSQL is left alone for this time: waiting requests would only pile up. */
+const pauseAfterFailureMs = 1_000
+
 /** Schemas over `postgres`; nothing is read before it is asked for. */
 export function createEventSchemas(options: EventSchemasOptions): EventSchemas {
   const { postgres, clock, log, freshMs = 20_000, maxAgeMs = 60_000, staleMs = 86_400_000 } = options
   const remembered = createBoundedMap<string, Remembered>(options.maxProjects ?? 1_000)
+  let failedAtMs = Number.NEGATIVE_INFINITY
   const reading = new Map<string, Promise<ProjectSchemas | undefined>>()
 
   const read = (projectId: string): Promise<ProjectSchemas | undefined> => {
@@ -69,16 +73,21 @@ export function createEventSchemas(options: EventSchemasOptions): EventSchemas {
 
   const readNow = async (projectId: string): Promise<ProjectSchemas | undefined> => {
     const known = remembered.get(projectId)
+    const startedMs = clock.monotonic()
     try {
       const rows = await postgres.query<SchemaRow>(select, [projectId])
       const schemas = await compileAll(projectId, rows, known?.schemas)
-      remembered.set(projectId, { schemas, readAtMs: clock.monotonic() })
+      remembered.set(projectId, { schemas, readAtMs: startedMs })
       return schemas
     } catch (error) {
+      failedAtMs = clock.monotonic()
       log.warn({ projectId, err: toError(error) }, 'schemas cannot be read')
-      return known !== undefined && clock.monotonic() - known.readAtMs < staleMs ? known.schemas : undefined
+      return stale(known)
     }
   }
+
+  const stale = (known: Remembered | undefined): ProjectSchemas | undefined =>
+    known !== undefined && clock.monotonic() - known.readAtMs < staleMs ? known.schemas : undefined
 
   /** One after the other, with a turn between them, so that requests of others go on. */
   const compileAll = async (
@@ -109,8 +118,10 @@ export function createEventSchemas(options: EventSchemasOptions): EventSchemas {
     of(projectId) {
       const known = remembered.get(projectId)
       const ageMs = known === undefined ? Infinity : clock.monotonic() - known.readAtMs
+      if (ageMs <= freshMs) return known?.schemas
+      if (clock.monotonic() - failedAtMs < pauseAfterFailureMs) return stale(known)
       if (known === undefined || ageMs > maxAgeMs) return read(projectId)
-      if (ageMs > freshMs) void read(projectId)
+      void read(projectId)
       return known.schemas
     }
   }
