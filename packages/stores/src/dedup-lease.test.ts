@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { AppError } from '@millrace/kernel'
+import { AppError, createManualClock } from '@millrace/kernel'
 import { createDedupLease } from './dedup-lease.ts'
 import type { DedupSlot } from './dedup-lease.ts'
 import { wordLength } from './dedup-slot.ts'
@@ -19,11 +19,12 @@ function setup(options: { shards?: number; previousShards?: number } = {}) {
   const command: Redis['command'] = (_name, ...args) =>
     new Promise((resolve, reject) => sent.push({ args, answer: resolve, fail: reject }))
   const redis = { command } as unknown as Redis
-  const lease = createDedupLease({ redis, shards: 1, leaseMs: 30_000, windowMs: 86_400_000, ...options })
+  const clock = createManualClock()
+  const lease = createDedupLease({ redis, clock, shards: 1, leaseMs: 30_000, windowMs: 86_400_000, ...options })
   const slot = (eventId: string, project = 'demo'): DedupSlot => lease.slot(project, 1, eventId)
   const reserve = (...ids: readonly string[]) => lease.reserveAll(ids.map((id) => ({ slot: slot(id) })))
   const commit = (...ids: readonly string[]) => lease.commitAll(ids.map((id) => slot(id)))
-  return { sent, lease, slot, reserve, commit }
+  return { sent, lease, clock, slot, reserve, commit }
 }
 
 const wordsIn = (text: RedisArg | undefined): number => String(text).length / wordLength
@@ -32,7 +33,7 @@ const sizeOf = ({ args }: Sent): readonly [number, number] => [wordsIn(args[5]),
 
 describe('createDedupLease', () => {
   it('makes one call of the requests of a turn, and one of all that come while it is under way', async () => {
-    const { sent, reserve, commit } = setup()
+    const { sent, clock, reserve, commit } = setup()
     const first = [reserve('a', 'b'), commit('c')]
     await turn()
     expect(sent.map(sizeOf)).toEqual([[2, 1]])
@@ -44,15 +45,38 @@ describe('createDedupLease', () => {
       [{ kind: 'new', token: expect.stringMatching(/^[\w-]{12}\.0$/) as string, receipt: undefined }, { kind: 'busy' }],
       []
     ])
+    expect(sent).toHaveLength(1)
+    await clock.advance(2)
     expect(sent.map(sizeOf)).toEqual([
       [2, 1],
       [2, 1]
     ])
     sent[1]?.answer('DD')
     expect(await Promise.all(second)).toEqual([[{ kind: 'duplicate' }], [], [{ kind: 'duplicate' }]])
+    await clock.advance(10)
     void reserve('g')
     await turn()
     expect(sizeOf(sent[2]!)).toEqual([1, 0])
+  })
+
+  it('lets a call wait for company while calls follow each other, but not when there is enough of it', async () => {
+    const { sent, clock, reserve } = setup()
+    void reserve('a')
+    await turn()
+    sent[0]?.answer('N')
+    await turn()
+    void reserve('b')
+    await turn()
+    await clock.advance(1)
+    void reserve('c')
+    await turn()
+    expect(sent).toHaveLength(1)
+    await clock.advance(1)
+    expect(sizeOf(sent[1]!)).toEqual([2, 0])
+    void reserve(...Array.from({ length: 64 }, (_, index) => `d${index}`))
+    sent[1]?.answer('NN')
+    await turn()
+    expect(sizeOf(sent[2]!)).toEqual([64, 0])
   })
 
   it('does not keep one project waiting for another, and puts a request together again', async () => {

@@ -1,7 +1,8 @@
 // The deduplication lease: absent -> leased(token) -> marked. A mark says "stored", and only an acknowledgement of the log
 // sets it, so whoever reads "duplicate" may rely on it; losing a mark costs a copy, never an event.
 import { randomBytes } from 'node:crypto'
-import { AppError } from '@millrace/kernel'
+import { AppError, systemClock } from '@millrace/kernel'
+import type { Clock } from '@millrace/kernel'
 import { reserveBehind } from './dedup-before.ts'
 import { createDedupLanes } from './dedup-lanes.ts'
 import type { Reservation, ReserveItem } from './dedup-lanes.ts'
@@ -55,6 +56,7 @@ export interface DedupLeaseOptions {
   readonly windowMs: number
   /** How long the first receipt of an event is kept whose attempts all failed. Default 24 h. */
   readonly receiptMs?: number
+  readonly clock?: Clock
   /** A mistake for the fault harness to find: `releaseAll` gives back whoever's lease it is. */
   readonly releasesAnyLease?: boolean
 }
@@ -68,34 +70,38 @@ const busy: Reservation = { kind: 'busy' }
 
 /** The lease on `redis`, whose client settings decide how long a call may take. */
 export function createDedupLease(options: DedupLeaseOptions): DedupLease {
-  const { redis, shards, previousShards, leaseMs, windowMs, receiptMs = 86_400_000 } = options
+  const { redis, shards, previousShards, leaseMs, windowMs, receiptMs = 86_400_000, clock = systemClock } = options
   const bucketSeconds = Math.max(1, Math.ceil(windowMs / 1_000 / (bucketCount - 1)))
   const step = defineScript(redis, stepLua, toStepReply)
   const find = defineScript(redis, findLua, String)
   const release = defineScript(redis, options.releasesAnyLease === true ? releaseAnyLua : releaseLua, Number)
   const owner = randomBytes(9).toString('base64url')
   let calls = 0
-  const lanes = createDedupLanes(async (prefix, reserving, marking) => {
-    const token = `${owner}.${(calls++).toString(36)}`
-    const head = [
-      bucketSeconds,
-      bucketSeconds * bucketCount,
-      wordsOf(reserving.map(({ slot }) => slot)),
-      leaseMs,
-      token
-    ]
-    const receipts = reserving.flatMap(({ receipt }, index) => (receipt === undefined ? [] : [index + 1, receipt]))
-    const { flags, kept } = await step.run({
-      keys: [prefix],
-      args: [...head, wordsOf(marking), receiptMs, ...receipts]
-    })
-    const taken: Reservation = { kind: 'new', token }
-    return reserving.map((_, index) => {
-      if (flags[index] === 'D') return duplicate
-      if (flags[index] !== 'N') return busy
-      return kept === undefined ? taken : { kind: 'new', token, receipt: kept.get(index) }
-    })
-  }, maxCallSize)
+  const lanes = createDedupLanes(
+    async (prefix, reserving, marking) => {
+      const token = `${owner}.${(calls++).toString(36)}`
+      const head = [
+        bucketSeconds,
+        bucketSeconds * bucketCount,
+        wordsOf(reserving.map(({ slot }) => slot)),
+        leaseMs,
+        token
+      ]
+      const receipts = reserving.flatMap(({ receipt }, index) => (receipt === undefined ? [] : [index + 1, receipt]))
+      const { flags, kept } = await step.run({
+        keys: [prefix],
+        args: [...head, wordsOf(marking), receiptMs, ...receipts]
+      })
+      const taken: Reservation = { kind: 'new', token }
+      return reserving.map((_, index) => {
+        if (flags[index] === 'D') return duplicate
+        if (flags[index] !== 'N') return busy
+        return kept === undefined ? taken : { kind: 'new', token, receipt: kept.get(index) }
+      })
+    },
+    maxCallSize,
+    clock
+  )
   const isChanging = previousShards !== undefined && previousShards !== shards
   const findBefore = (prefix: string, slots: readonly DedupSlot[]): Promise<string> =>
     find.run({ keys: [prefix], args: [bucketSeconds, leaseMs, wordsOf(slots)] })
