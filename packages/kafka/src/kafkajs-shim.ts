@@ -56,14 +56,14 @@ const headLength = 61
 export function useFastEncoding(on: boolean): void {
   // The shape is that of the patch.
   const encoding = require('kafkajs/src/encoding.js') as Encoding
-  encoding.encodeBatch = on ? encodeBatch : undefined
+  const { lookupCodec } = require('kafkajs/src/protocol/message/compression/index.js') as Compression
+  encoding.encodeBatch = on ? (options) => encodeBatch(options, lookupCodec) : undefined
 }
 
-async function encodeBatch(options: BatchOptions): Promise<Encoded> {
+async function encodeBatch(options: BatchOptions, lookupCodec: Compression['lookupCodec']): Promise<Encoded> {
   const { records = [], compression = 0 } = options
   const encoded = encodeRecords(records)
   if (compression === 0) return finish(encoded, options)
-  const { lookupCodec } = require('kafkajs/src/protocol/message/compression/index.js') as Compression
   const packed = await lookupCodec(compression).compress({ buffer: encoded.subarray(headLength) })
   const batch = Buffer.allocUnsafe(headLength + packed.length)
   batch.set(packed, headLength)

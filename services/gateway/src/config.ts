@@ -56,6 +56,12 @@ export const gatewaySpec = {
     min: 1024 ** 2,
     max: 1024 ** 3
   }),
+  PUBLISH_LINGER_MS: ms({
+    doc: 'Longest wait of an event for others to share its produce request, while one to the same broker is under way.',
+    default: 5,
+    min: 0,
+    max: 100
+  }),
   PUBLISH_STALL_MS: ms({
     doc: 'Silence of Kafka after which waiting events are turned away with 503.',
     default: 2_000,
@@ -84,7 +90,11 @@ export function ackTimeoutMs(leaseMs: number): number {
 
 /** How events wait for Kafka. */
 export function publishLimits(config: ConfigOf<typeof gatewaySpec>): Partial<PublishLimits> {
-  return { maxQueuedBytes: config.PUBLISH_QUEUE_BYTES, maxAgeMs: config.PUBLISH_STALL_MS }
+  return {
+    maxQueuedBytes: config.PUBLISH_QUEUE_BYTES,
+    maxAgeMs: config.PUBLISH_STALL_MS,
+    lingerMs: config.PUBLISH_LINGER_MS
+  }
 }
 
 /** How long marks are waited for and tried again. */
