@@ -16,7 +16,7 @@ import { createBoundedChildren, gatewayMetrics } from './metrics.ts'
 import { openLimits } from './open-limits.ts'
 import { withPlantedBugs, withPlantedLog } from './planted.ts'
 import { openSchemaGate } from './schema-gate.ts'
-import { createBrokerCheck, reportCost, verifyLayoutWhenReachable } from './upkeep.ts'
+import { cpuUs, createBrokerCheck, reportCost, verifyLayoutWhenReachable } from './upkeep.ts'
 
 await runService({ name: 'gateway', spec: gatewaySpec, workers: ({ WORKERS }) => WORKERS }, async (context) => {
   const { config, log, registry, clock, stack, signal, faults, planted } = context
@@ -27,7 +27,8 @@ await runService({ name: 'gateway', spec: gatewaySpec, workers: ({ WORKERS }) =>
     await openPostgres({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, log, name: 'gateway' })
   )
   const { API_KEY_PEPPER: pepper, KEY_FRESH_MS: freshMs } = config
-  const keys = createKeyStore({ postgres, pepper, clock, log, freshMs })
+  const onBadSetting = (): void => metrics.badSettings.add(1)
+  const keys = createKeyStore({ postgres, pepper, clock, log, freshMs, onBadSetting })
   const redis = stack.use(
     await openRedis({
       url: config.REDIS_DEDUP_URL,
@@ -103,10 +104,9 @@ await runService({ name: 'gateway', spec: gatewaySpec, workers: ({ WORKERS }) =>
   addAdminRoutes(app, { adminToken: config.ADMIN_TOKEN, hotWindows: limits.hotWindows })
 
   const cost = (): { events: number; cpuUs: number } => {
-    const { user, system } = process.cpuUsage()
     metrics.queuedBytes.set(publisher.queuedBytes())
     metrics.intakeBytes.set(limits.admission.bytesInFlight())
-    return { events: received, cpuUs: user + system }
+    return { events: received, cpuUs: cpuUs() }
   }
   void reportCost(cost, (us) => metrics.cpuPerEvent.set(us, { stage: 'gateway' }), clock, signal)
   verifyLayoutWhenReachable(lease, clock, signal).catch(failed.reject)

@@ -45,6 +45,14 @@ export const gatewayMetrics = {
     help: 'Events answered 429 or `rate_limited`, by the limit that turned them away.',
     labels: ['scope']
   }),
+  badSettings: counter({
+    name: 'analytics_project_settings_ignored_total',
+    help: 'Stored settings of projects that are wrong and replaced by their defaults, each time they are read.'
+  }),
+  shareFailures: counter({
+    name: 'analytics_rate_share_failures_total',
+    help: 'Times that processes could not share their rates through Redis; each then limits by itself.'
+  }),
   intakeBytes: gauge({ name: 'analytics_intake_bytes', help: 'Bytes of request bodies that are under way.' }),
   loopLag: gauge({
     name: 'analytics_event_loop_lag_seconds',

@@ -40,7 +40,12 @@ export interface LimitsDeps {
 
 /** Begins to watch the event loop, until it is disposed or `signal` aborts. */
 export function openLimits({ config, redis, clock, signal, metrics, peers }: LimitsDeps): Limits {
-  const limiter = createRateLimiter({ clock, defaultRate: defaultRate(config), shared: createSharedBuckets(redis) })
+  const limiter = createRateLimiter({
+    clock,
+    defaultRate: defaultRate(config),
+    shared: createSharedBuckets(redis),
+    onShareFailure: () => metrics.shareFailures.add(1)
+  })
   const meter = openLagMeter()
   const lag = watchLag(meter, { boundMs: config.SHED_LAG_MS, clock, signal }, (lagMs) =>
     metrics.loopLag.set(lagMs / 1_000)

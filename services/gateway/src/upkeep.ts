@@ -30,6 +30,12 @@ export interface CostReading {
   readonly cpuUs: number
 }
 
+/** CPU of this process so far, in microseconds. */
+export function cpuUs(): number {
+  const { user, system } = process.cpuUsage()
+  return user + system
+}
+
 /** Calls `report` with the CPU microseconds per event of each period in which there were events. */
 export async function reportCost(
   read: () => CostReading,
