@@ -133,11 +133,11 @@ export async function runService<S extends ServiceSpec>(
     const reason = await Promise.race([stopAsked, early])
     draining = true
     log.info({ reason }, 'stopping')
+    if (DRAIN_DELAY_MS > 0) await clock.sleep(DRAIN_DELAY_MS)
     clock.timer(STOP_TIMEOUT_MS, () => {
       log.error({ timeoutMs: STOP_TIMEOUT_MS }, 'stop took too long')
       exit(1)
     })
-    if (DRAIN_DELAY_MS > 0) await clock.sleep(DRAIN_DELAY_MS)
     await acceptWaiting()
     ended = stopListening(app.server)
     // Replies now tell clients to connect anew; before, every worker must be away from the port, or a connection that

@@ -10,7 +10,8 @@ function setup() {
   const clock = createManualClock()
   const state = {
     rows: [{ event_type: 'purchase', version: 1, mode: 'enforce', schema: text as unknown }],
-    down: false
+    down: false,
+    frozen: false
   }
   const asked: unknown[] = []
   const schemas = createEventSchemas({
@@ -20,6 +21,7 @@ function setup() {
       async query<R>(_sql: string, params: readonly unknown[] = []) {
         asked.push(params[0])
         if (state.down) throw new Error('down')
+        if (state.frozen) return await new Promise(() => {})
         return state.rows as unknown as readonly R[]
       }
     }
@@ -86,6 +88,16 @@ describe('createEventSchemas', () => {
     await clock.advance(1_000)
     await of()
     expect(asked).toHaveLength(3)
+  })
+
+  it('waits a second for a PostgreSQL that says nothing, and then uses what it knows', async () => {
+    const { clock, state, of } = setup()
+    await of()
+    state.frozen = true
+    await clock.advance(61_000)
+    const waiting = of()
+    await clock.advance(1_000)
+    expect(versions(await waiting)).toEqual(['purchase 1 enforce'])
   })
 
   it('leaves out a registered schema that it cannot use', async () => {

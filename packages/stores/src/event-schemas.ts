@@ -1,7 +1,7 @@
 // The schemas in force, by project, from memory while they are fresh. A project's schemas are read together: an event type
 // without one then costs nothing to know of, however many types a client makes up. With PostgreSQL down, what was read
 // before stays good for a day; a project never read is "not known", never "without schemas".
-import { AppError, toError } from '@millrace/kernel'
+import { AppError, toError, withDeadline } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import { compileEventSchema } from '@millrace/contracts'
 import type { EventSchema, SchemaMode } from '@millrace/contracts'
@@ -50,6 +50,9 @@ interface Remembered {
   readonly readAtMs: number
 }
 
+/** Events wait for it, and a PostgreSQL that is frozen says nothing for longer. */
+const answerMs = 1_000
+
 const select = `SELECT event_type, version, mode, schema FROM active_schemas
   JOIN event_schemas USING (project_id, event_type, version) WHERE project_id = $1 AND mode <> 'off'`
 
@@ -75,7 +78,8 @@ export function createEventSchemas(options: EventSchemasOptions): EventSchemas {
     const known = remembered.get(projectId)
     const startedMs = clock.monotonic()
     try {
-      const rows = await postgres.query<SchemaRow>(select, [projectId])
+      const asked = postgres.query<SchemaRow>(select, [projectId])
+      const rows = await withDeadline(asked, answerMs, clock, 'reading the schemas of a project')
       const schemas = await compileAll(projectId, rows, known?.schemas)
       remembered.set(projectId, { schemas, readAtMs: startedMs })
       return schemas

@@ -31,14 +31,21 @@ export function createLateMarks({ lease, clock, settings, onLost }: LateMarksDep
   let waiting: LateMark[] = []
   let timer: Disposable | undefined
   let isStopped = false
+  /** Marks of the try that runs: they count against the bound, since those that fail come back. */
+  let inHand = 0
+  let running: Promise<void> | undefined
 
   const arm = (): void => {
-    if (waiting.length > 0 && !isStopped) timer ??= clock.timer(settings.restMs, () => void tryAgain())
+    if (waiting.length > 0 && !isStopped)
+      timer ??= clock.timer(settings.restMs, () => {
+        running = tryAgain()
+      })
   }
 
   const tryAgain = async (): Promise<void> => {
     const tried = waiting
     waiting = []
+    inHand = tried.length
     const nowMs = clock.monotonic()
     for (let at = 0; at < tried.length; at += chunk) {
       const marks = tried.slice(at, at + chunk)
@@ -47,6 +54,7 @@ export function createLateMarks({ lease, clock, settings, onLost }: LateMarksDep
       const young = kept.filter(({ untilMs }) => untilMs > nowMs)
       if (young.length < kept.length) onLost(kept.length - young.length)
       waiting.push(...young)
+      inHand -= marks.length
     }
     timer = undefined
     arm()
@@ -54,7 +62,7 @@ export function createLateMarks({ lease, clock, settings, onLost }: LateMarksDep
 
   return {
     add(slots) {
-      const room = isStopped ? 0 : Math.max(0, settings.maxLateMarks - waiting.length)
+      const room = isStopped ? 0 : Math.max(0, settings.maxLateMarks - waiting.length - inHand)
       if (slots.length > room) onLost(slots.length - room)
       const untilMs = clock.monotonic() + settings.markRetryMs
       for (const slot of slots.slice(0, room)) waiting.push({ slot, untilMs })
@@ -63,6 +71,7 @@ export function createLateMarks({ lease, clock, settings, onLost }: LateMarksDep
     async stop() {
       isStopped = true
       timer?.[Symbol.dispose]()
+      await running
       const left = waiting.splice(0).map(({ slot }) => slot)
       const failed = left.length === 0 ? [] : await lease.commitAll(left)
       if (failed.length > 0) onLost(failed.length)
