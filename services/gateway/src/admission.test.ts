@@ -66,8 +66,32 @@ describe('admission', () => {
     expect(admission.bytesInFlight()).toBe(700)
     held.release()
     held.release()
-    held.resize(50)
+    expect(held.resize(50)).toBe(undefined)
     expect(admission.bytesInFlight()).toBe(0)
+  })
+
+  it('turns away what outgrows the bound of the process, and leaves it what it held', () => {
+    const { admission } = setup()
+    const first = enter(admission, undefined, 600)
+    const second = enter(admission, undefined, 100)
+    expect(second.resize(401)).toMatchObject({ kind: 'turned-away', reason: 'bytes' })
+    expect(admission.bytesInFlight()).toBe(700)
+    expect(second.resize(400)).toBe(undefined)
+    expect(first.resize(601)).toMatchObject({ kind: 'turned-away', reason: 'bytes' })
+    second.release()
+    expect(first.resize(5_000)).toBe(undefined)
+    first.release()
+    expect(admission.bytesInFlight()).toBe(0)
+  })
+
+  it('turns away what outgrows the share of its project, unless it is alone in it', () => {
+    const { admission } = setup()
+    const lone = enter(admission, 'a', 10)
+    expect(lone.resize(700)).toBe(undefined)
+    const [one, two] = [enter(admission, 'b', 100), enter(admission, 'b', 100)]
+    expect(one.resize(151)).toMatchObject({ kind: 'turned-away', reason: 'project_bytes' })
+    two.release()
+    expect(one.resize(300)).toBe(undefined)
   })
 
   it('names the time in which so much leaves at the present pace', async () => {

@@ -1,6 +1,6 @@
-// Whether a request is taken on, decided before its body is read: by the bytes that are in the process already, by the
-// share of them that belongs to one project, and by whether the event loop keeps up. What is turned away costs a header
-// parse and an answer; what is taken on has its memory.
+// Whether a request is taken on, decided before its body is read and again as the body turns out larger: by the bytes that
+// are in the process already, by the share of them that belongs to one project, and by whether the event loop keeps up.
+// What is turned away by its head costs a header parse and an answer; what is taken on has its memory.
 import type { Clock } from '@millrace/kernel'
 
 /** Why a request is turned away. Closed: it is a metric label. */
@@ -9,8 +9,11 @@ export type AdmissionReason = 'bytes' | 'project_bytes' | 'lag'
 /** A request that was taken on. */
 export interface Admitted {
   readonly kind: 'admitted'
-  /** Its size is known better by now: the body was chunked, or has been decompressed. Never refused. */
-  resize(bytes: number): void
+  /**
+   * Its size is known better by now: more of a chunked body has come, or has been decompressed. What outgrows a bound is
+   * turned away then, and holds what it held until it is released.
+   */
+  resize(bytes: number): TurnedAway | undefined
   /** Its memory is free again. Calling it twice changes nothing. */
   release(): void
 }
@@ -57,16 +60,28 @@ export function createAdmission(options: AdmissionOptions): Admission {
     if (left > 0) byProject.set(projectId, left)
     else byProject.delete(projectId)
   }
+  /** Why `bytes` more cannot be taken on, for a request that holds `held` already. */
+  const excessOf = (projectId: string | undefined, held: number, bytes: number): TurnedAway | undefined => {
+    // A lone request is always taken on, whatever its size: the body limit bounds it, and waiting would not help.
+    if (inFlight > held && inFlight + bytes > maxBytes) return turnAway('bytes', inFlight + bytes - maxBytes)
+    if (projectId === undefined) return undefined
+    const own = byProject.get(projectId) ?? 0
+    if (own <= held || own + bytes <= maxProjectBytes) return undefined
+    return turnAway('project_bytes', own + bytes - maxProjectBytes)
+  }
   const admit = (projectId: string | undefined, bytes: number): Admitted => {
     let held = Math.max(1, bytes)
     change(projectId, held)
     return {
       kind: 'admitted',
       resize: (next) => {
-        if (held === 0) return
-        const size = Math.max(1, next)
-        change(projectId, size - held)
-        held = size
+        if (held === 0) return undefined
+        const more = Math.max(1, next) - held
+        const turnedAway = more > 0 ? excessOf(projectId, held, more) : undefined
+        if (turnedAway !== undefined) return turnedAway
+        change(projectId, more)
+        held += more
+        return undefined
       },
       release: () => {
         if (held === 0) return
@@ -85,13 +100,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
   return {
     enter: (projectId, bytes) => {
       if (overloaded()) return turnAway('lag', inFlight)
-      // A lone request is always taken on, whatever its size: the body limit bounds it, and waiting would not help.
-      if (inFlight > 0 && inFlight + bytes > maxBytes) return turnAway('bytes', inFlight + bytes - maxBytes)
-      if (projectId !== undefined) {
-        const own = byProject.get(projectId) ?? 0
-        if (own > 0 && own + bytes > maxProjectBytes) return turnAway('project_bytes', own + bytes - maxProjectBytes)
-      }
-      return admit(projectId, bytes)
+      return excessOf(projectId, 0, bytes) ?? admit(projectId, bytes)
     },
     bytesInFlight: () => inFlight
   }

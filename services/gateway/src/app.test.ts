@@ -179,6 +179,8 @@ describe('the gateway', () => {
     await send('{"writeKey":"mr_w_bad","events":[]}', {}, '/v1/events/batch')
     expect(room).toEqual([
       `enter demo ${zipped.length}`,
+      // Both are there while it is decoded.
+      `resize ${zipped.length + good.length + 100}`,
       `resize ${good.length + 100}`,
       'release',
       'enter demo 1',
@@ -186,6 +188,21 @@ describe('the gateway', () => {
       'enter undefined 35',
       'release'
     ])
+  })
+
+  it('answers 503 to a body that outgrows the room there is, and says when there will be more', async () => {
+    let released = 0
+    const turnedAway = { kind: 'turned-away', reason: 'project_bytes', retryAfterMs: 6_001 } as const
+    const resize = (bytes: number) => (bytes > 1_000 ? turnedAway : undefined)
+    const admission: World['admission'] = {
+      enter: () => ({ kind: 'admitted', resize, release: () => void released++ })
+    }
+    const { send, published, series } = openFakeGateway({ admission })
+    const response = await send(gzipSync(`${good}${' '.repeat(2_000)}`), { ...goodHeaders, 'content-encoding': 'gzip' })
+    expect([response.statusCode, response.headers['retry-after'], released]).toEqual([503, '7', 1])
+    expect(response.json()).toMatchObject({ code: 'unavailable' })
+    expect(published).toEqual([])
+    expect(await series()).toContain('analytics_events_unavailable_total{reason="project_bytes"} 1')
   })
 
   it('spreads Retry-After', async () => {

@@ -62,7 +62,7 @@ export function openFakeGateway(world: World = {}) {
   const settings = { ...defaultProjectSettings, ...world.settings }
   const app = createGatewayApp({
     accept,
-    admission: world.admission ?? { enter: () => ({ kind: 'admitted', resize: () => {}, release: () => {} }) },
+    admission: world.admission ?? { enter: () => ({ kind: 'admitted', resize: () => undefined, release: () => {} }) },
     limiter: { exhausted: () => world.exhausted },
     keys: { authenticate: (key) => keyDecision(key, settings) },
     clock,

@@ -72,7 +72,7 @@ export async function openGateway({ project, endpoints, keyDelayMs = 0 }: TestGa
   let taken = 0
   const app = createGatewayApp({
     accept,
-    admission: { enter: () => ({ kind: 'admitted', resize: () => {}, release: () => {} }) },
+    admission: { enter: () => ({ kind: 'admitted', resize: () => undefined, release: () => {} }) },
     limiter: { exhausted: () => undefined },
     keys: {
       authenticate: async () => {

@@ -74,12 +74,12 @@ export function createAnswer(deps: AnswerDeps): Answer {
     const entered = admission.enter(project?.projectId, head.expectedBytes)
     if (entered.kind === 'turned-away') return later('unavailable', entered.reason, entered.retryAfterMs)
     try {
-      const received = await receiveBody(request, head)
+      const received = await receiveBody(request, head, entered)
       if (received.kind === 'gone') return undefined
+      if (received.kind === 'turned-away') return later('unavailable', received.reason, received.retryAfterMs)
       if (received.kind === 'refused') {
         return project === undefined ? refuse('unauthorized', noKey) : refuse(received.code, received.detail)
       }
-      if (received.body.length !== head.expectedBytes) entered.resize(received.body.length)
       return await take(endpoint, request, project, lines, received.body)
     } finally {
       entered.release()

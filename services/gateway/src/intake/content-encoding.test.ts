@@ -3,7 +3,7 @@ import * as zlib from 'node:zlib'
 import { decodeBody, encodingOf } from './content-encoding.ts'
 import type { Encoding } from './content-encoding.ts'
 
-const limits = { maxBytes: 1_000_000, maxRatio: 100, freeBytes: 10_000 }
+const limits = { maxBytes: 1_000_000, maxRatio: 100, freeBytes: 10_000, grow: () => undefined }
 const encoders: Record<Encoding, (input: Buffer) => Buffer> = {
   gzip: zlib.gzipSync,
   deflate: zlib.deflateSync,
@@ -49,6 +49,19 @@ describe.each(encodings)('a %s body', (encoding) => {
     expect(await decodeBody(encoders[encoding](Buffer.alloc(10_000, 97)), encoding, limits)).toMatchObject({
       kind: 'ok'
     })
+  })
+
+  it.each([4_000, 200_000])('of %i bytes is not opened farther than there is room', async (bytes) => {
+    const turnedAway = { kind: 'turned-away', reason: 'bytes', retryAfterMs: 1_000 } as const
+    const sizes: number[] = []
+    const grow = (size: number) => {
+      sizes.push(size)
+      return size > 3_000 ? turnedAway : undefined
+    }
+    expect(await decodeBody(encoders[encoding](noise(bytes)), encoding, { ...limits, grow })).toBe(turnedAway)
+    // The first chunk that has no room is the last.
+    expect(sizes.map((size) => size > 3_000)).toEqual([true])
+    expect(sizes[0]).toBeLessThan(100_000)
   })
 
   it('with something behind it is broken: a second stream would be lost without a word', async () => {

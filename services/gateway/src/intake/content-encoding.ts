@@ -1,6 +1,8 @@
 // Request bodies in a Content-Encoding. What comes out is bounded by size and by its ratio to what came in, whatever the
-// stream claims, so a bomb costs what a body costs. Larger bodies are opened on other threads.
+// stream claims, so a bomb costs what a body costs. Larger bodies are opened on other threads, as far as there is room.
+import type { Transform } from 'node:stream'
 import * as zlib from 'node:zlib'
+import type { TurnedAway } from '../admission.ts'
 
 export type Encoding = 'gzip' | 'deflate' | 'br' | 'zstd'
 
@@ -20,7 +22,10 @@ const encodings: Readonly<Record<string, Encoding | 'identity'>> = Object.assign
   zstd: 'zstd'
 })
 
-export type Decoded = { readonly kind: 'ok'; readonly body: Buffer } | { readonly kind: 'too_large' | 'broken' }
+export type Decoded =
+  | { readonly kind: 'ok'; readonly body: Buffer }
+  | { readonly kind: 'too_large' | 'broken' }
+  | TurnedAway
 
 export interface DecodeLimits {
   /** Bytes that may come out at most. */
@@ -28,6 +33,8 @@ export interface DecodeLimits {
   /** Times the size of the input that may come out at most; what is below `freeBytes` has no ratio. */
   readonly maxRatio: number
   readonly freeBytes: number
+  /** Told how much has come out; what it answers ends the decoding. */
+  readonly grow: (bytes: number) => TurnedAway | undefined
 }
 
 /** Opening this much takes a millisecond; a thread would cost more than that. */
@@ -40,45 +47,71 @@ const zstdParams = { [zlib.constants.ZSTD_d_windowLogMax]: 23 }
 export function decodeBody(input: Buffer, encoding: Encoding, limits: DecodeLimits): Decoded | Promise<Decoded> {
   if (input.length === 0) return { kind: 'broken' }
   const allowed = Math.max(input.length * limits.maxRatio, limits.freeBytes)
-  const options = { maxOutputLength: Math.min(limits.maxBytes, allowed), info: true as const }
-  const { now, later } = codecs[encoding === 'deflate' && !hasZlibHeader(input) ? 'deflate-raw' : encoding]
-  if (input.length > inlineBytes) {
-    return new Promise((resolve) =>
-      later(input, options, (error, opened) => resolve(error === null ? finish(input, opened) : failed(error)))
-    )
-  }
+  const maxOutputLength = Math.min(limits.maxBytes, allowed)
+  const { now, open } = codecs[encoding === 'deflate' && !hasZlibHeader(input) ? 'deflate-raw' : encoding]
+  if (input.length > inlineBytes) return decodeLater(input, open(), maxOutputLength, limits.grow)
   try {
-    return finish(input, now(input, options))
+    const { buffer, engine } = now(input, { maxOutputLength, info: true })
+    return limits.grow(buffer.length) ?? finish(input, buffer, engine)
   } catch (error) {
     return failed(error)
   }
 }
+
+/** What comes out is counted as it does: a small body may become a large one. */
+function decodeLater(input: Buffer, engine: Engine, maxBytes: number, grow: DecodeLimits['grow']): Promise<Decoded> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    const end = (decoded: Decoded): void => {
+      engine.removeAllListeners('data')
+      engine.destroy()
+      resolve(decoded)
+    }
+    engine.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      const refusal = size > maxBytes ? tooLarge : grow(size)
+      if (refusal !== undefined) return end(refusal)
+      chunks.push(chunk)
+    })
+    engine.on('end', () => end(finish(input, Buffer.concat(chunks, size), engine)))
+    engine.on('error', () => end(broken))
+    engine.end(input)
+  })
+}
+
+const tooLarge: Decoded = { kind: 'too_large' }
+const broken: Decoded = { kind: 'broken' }
 
 interface Options {
   readonly maxOutputLength: number
   readonly info: true
 }
 
+type Engine = Transform & { readonly bytesWritten: number }
+
 /** What the functions of node:zlib give with `info`, which their types leave out. */
 interface Opened {
   readonly buffer: Buffer
-  readonly engine: { readonly bytesWritten: number }
+  readonly engine: Pick<Engine, 'bytesWritten'>
 }
 
 interface Codec {
   now(input: Buffer, options: Options): Opened
-  later(input: Buffer, options: Options, done: (error: Error | null, opened: Opened) => void): void
+  open(): Engine
 }
 
+/** Each chunk is one turn on another thread. */
+const chunkSize = 64 * 1024
+
 const codecs = {
-  gzip: { now: zlib.gunzipSync, later: zlib.gunzip },
-  deflate: { now: zlib.inflateSync, later: zlib.inflate },
-  'deflate-raw': { now: zlib.inflateRawSync, later: zlib.inflateRaw },
-  br: { now: zlib.brotliDecompressSync, later: zlib.brotliDecompress },
+  gzip: { now: zlib.gunzipSync, open: () => zlib.createGunzip({ chunkSize }) },
+  deflate: { now: zlib.inflateSync, open: () => zlib.createInflate({ chunkSize }) },
+  'deflate-raw': { now: zlib.inflateRawSync, open: () => zlib.createInflateRaw({ chunkSize }) },
+  br: { now: zlib.brotliDecompressSync, open: () => zlib.createBrotliDecompress({ chunkSize }) },
   zstd: {
     now: (input: Buffer, options: Options) => zlib.zstdDecompressSync(input, { ...options, params: zstdParams }),
-    later: (input: Buffer, options: Options, done: zlib.CompressCallback) =>
-      zlib.zstdDecompress(input, { ...options, params: zstdParams }, done)
+    open: () => zlib.createZstdDecompress({ chunkSize, params: zstdParams })
   }
 } as unknown as Readonly<Record<Encoding | 'deflate-raw', Codec>>
 
@@ -89,11 +122,11 @@ function hasZlibHeader(input: Buffer): boolean {
 }
 
 /** Bytes behind the end of the stream would be lost without a word, such as a second zstd frame. */
-function finish(input: Buffer, { buffer, engine }: Opened): Decoded {
-  return engine.bytesWritten === input.length ? { kind: 'ok', body: buffer } : { kind: 'broken' }
+function finish(input: Buffer, body: Buffer, engine: Opened['engine']): Decoded {
+  return engine.bytesWritten === input.length ? { kind: 'ok', body } : broken
 }
 
 function failed(error: unknown): Decoded {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
-  return { kind: code === 'ERR_BUFFER_TOO_LARGE' ? 'too_large' : 'broken' }
+  return code === 'ERR_BUFFER_TOO_LARGE' ? tooLarge : broken
 }

@@ -1,18 +1,28 @@
-// The bytes of a request body, up to a bound that holds whatever Content-Length says.
+// The bytes of a request body, up to a bound that holds whatever Content-Length says, and as far as there is room for them.
 import type { IncomingMessage } from 'node:http'
+import type { Admitted, TurnedAway } from '../admission.ts'
 
 /** `gone`: the client went away before the end. */
 export type ReadBody =
   | { readonly kind: 'ok'; readonly body: Buffer }
   | { readonly kind: 'too_large' }
   | { readonly kind: 'gone' }
+  | TurnedAway
+
+/** The room of a body: its bytes, and how more of them are asked for. */
+export interface Room extends Pick<Admitted, 'resize'> {
+  readonly bytes: number
+}
 
 const empty = Buffer.alloc(0)
 const tooLarge: ReadBody = { kind: 'too_large' }
 const gone: ReadBody = { kind: 'gone' }
 
-/** Reads up to `maxBytes`. Of a body that is larger nothing is kept; `discardRest` takes what still comes. */
-export function readBody(request: IncomingMessage, maxBytes: number): Promise<ReadBody> {
+/**
+ * Reads up to `maxBytes`, and asks for room for what goes beyond `room`. Of a body that is larger, or has no room, nothing
+ * is kept; `discardRest` takes what still comes.
+ */
+export function readBody(request: IncomingMessage, maxBytes: number, room: Room): Promise<ReadBody> {
   // Gone while its key was looked up: nothing more will happen on it.
   if (request.destroyed) return Promise.resolve(gone)
   return new Promise((resolve) => {
@@ -21,10 +31,11 @@ export function readBody(request: IncomingMessage, maxBytes: number): Promise<Re
     let size = 0
     request.on('data', (chunk: Buffer) => {
       size += chunk.length
-      if (size > maxBytes) {
+      const refusal = size > maxBytes ? tooLarge : size > room.bytes ? room.resize(size) : undefined
+      if (refusal !== undefined) {
         first = chunks = undefined
         request.removeAllListeners('data')
-        return resolve(tooLarge)
+        return resolve(refusal)
       }
       if (first === undefined) first = chunk
       else (chunks ??= [first]).push(chunk)

@@ -1,6 +1,7 @@
 // The bytes of a request as they are before their Content-Encoding, within bounds.
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { ProblemCode } from '@millrace/contracts'
+import type { Admitted, TurnedAway } from '../admission.ts'
 import { decodeBody, encodingOf } from './content-encoding.ts'
 import type { Encoding } from './content-encoding.ts'
 import { readBody } from './read-body.ts'
@@ -36,7 +37,7 @@ export interface BodyHead {
   readonly maxBytes: number
 }
 
-/** A body without Content-Length is usually small; its room is corrected when it has been read. */
+/** A body without Content-Length is usually small; as it grows beyond this it asks for more room. */
 const chunkedBytes = 64 * 1024
 
 /** The headers of a body of at most `maxBytes`, as sent and as decoded. */
@@ -48,17 +49,35 @@ export function readHead(headers: IncomingHttpHeaders, maxBytes: number): BodyHe
   return expectedBytes > maxBytes ? tooLarge(maxBytes) : { kind: 'ok', encoding, expectedBytes, maxBytes }
 }
 
-/** The decoded body of `request`; `gone` when its client left before the end. */
+export type Received =
+  | { readonly kind: 'ok'; readonly body: Buffer }
+  /** The client left before the end. */
+  | { readonly kind: 'gone' }
+  | TurnedAway
+  | Refused
+
+/**
+ * The decoded body of `request`, which was taken on for the bytes that `head` expects. Its room grows with what comes and
+ * with what is decoded, and in the end is that of the body.
+ */
 export async function receiveBody(
   request: IncomingMessage,
-  { encoding, maxBytes }: BodyHead
-): Promise<{ readonly kind: 'ok'; readonly body: Buffer } | { readonly kind: 'gone' } | Refused> {
-  const read = await readBody(request, maxBytes)
+  { encoding, expectedBytes, maxBytes }: BodyHead,
+  { resize }: Pick<Admitted, 'resize'>
+): Promise<Received> {
+  const read = await readBody(request, maxBytes, { bytes: expectedBytes, resize })
   if (read.kind === 'too_large') return tooLarge(maxBytes)
-  if (read.kind === 'gone' || encoding === 'identity') return read
+  if (read.kind !== 'ok') return read
+  if (encoding === 'identity') {
+    if (read.body.length < expectedBytes) resize(read.body.length)
+    return read
+  }
   const { maxRatio, freeBytes } = bodyLimits
-  const decoded = await decodeBody(read.body, encoding, { maxBytes, maxRatio, freeBytes })
-  if (decoded.kind === 'ok') return decoded
+  const sent = read.body.length
+  const limits = { maxBytes, maxRatio, freeBytes, grow: (bytes: number) => resize(sent + bytes) }
+  const decoded = await decodeBody(read.body, encoding, limits)
+  if (decoded.kind === 'ok') resize(decoded.body.length)
+  if (decoded.kind === 'ok' || decoded.kind === 'turned-away') return decoded
   return decoded.kind === 'too_large'
     ? refused('body_too_large', `at most ${maxBytes} bytes decoded, and ${maxRatio} times what was sent`)
     : refused('invalid_encoding', `the body is not one ${encoding} stream`)
