@@ -79,17 +79,35 @@ describe('authenticate', () => {
     expect(await store.authenticate(secret.key, 'read')).toMatchObject({ kind: 'ok', keyId: secret.id })
   })
 
-  it('answers from memory, without a promise, for a minute, and then asks again', async () => {
+  it('answers from memory, without a promise, for a minute by default, and then asks first', async () => {
     const { store, add, server, clock } = setup()
     const { key, stored } = add('write')
     await store.authenticate(key, 'write')
-    await clock.advance(59_999)
+    await clock.advance(19_999)
     expect(store.authenticate(key, 'write')).toMatchObject({ kind: 'ok' })
     expect(server.reads).toBe(1)
     stored.revoked = true
-    await clock.advance(1)
-    expect(await store.authenticate(key, 'write')).toEqual({ kind: 'invalid' })
+    await clock.advance(40_001)
+    const asked = store.authenticate(key, 'write')
+    expect(asked).toBeInstanceOf(Promise)
+    expect(await asked).toEqual({ kind: 'invalid' })
     expect(server.reads).toBe(2)
+  })
+
+  it('asks behind the requests after a third of that time, once, and knows of a revocation with the next one', async () => {
+    const { store, add, server, clock } = setup({ freshMs: 30_000 })
+    const { key, stored } = add('write')
+    await store.authenticate(key, 'write')
+    for (const second of [10, 20, 30, 40]) {
+      await clock.advance(10_000)
+      expect([1, 2].map(() => store.authenticate(key, 'write'))).toMatchObject([{ kind: 'ok' }, { kind: 'ok' }])
+      expect(server.reads).toBe(1 + second / 10)
+    }
+    stored.revoked = true
+    await clock.advance(10_000)
+    expect(store.authenticate(key, 'write')).toMatchObject({ kind: 'ok' })
+    await clock.advance(0)
+    expect(store.authenticate(key, 'write')).toEqual({ kind: 'invalid' })
   })
 
   it('knows the settings of the project as of the look-up; a bad value is its default, and is told', async () => {
@@ -222,15 +240,27 @@ describe('authenticate without PostgreSQL', () => {
     expect(await store.authenticate(key, 'write')).toMatchObject({ kind: 'ok' })
   })
 
-  it('waits one second for a server that hangs', async () => {
+  it('waits one second, once, for a server that hangs, and then uses what it knows while it asks behind', async () => {
     const { store, add, server, clock } = setup()
-    const { key } = add('write')
-    await store.authenticate(key, 'write')
+    const keys = [add('write').key, add('write').key]
+    for (const key of keys) await store.authenticate(key, 'write')
     server.mode = 'hangs'
     await clock.advance(60_000)
-    const decision = Promise.resolve(store.authenticate(key, 'write'))
+    const first = keys.map((key) => store.authenticate(key, 'write'))
+    expect(first).toEqual([expect.any(Promise), expect.any(Promise)])
     await clock.advance(1_000)
-    expect(await decision).toMatchObject({ kind: 'ok' })
+    expect(await Promise.all(first)).toMatchObject([{ kind: 'ok' }, { kind: 'ok' }])
+    for (let at = 0; at < 40; at++) {
+      await clock.advance(100)
+      expect(keys.map((key) => store.authenticate(key, 'write'))).toMatchObject([{ kind: 'ok' }, { kind: 'ok' }])
+    }
+    // Two at first, and then one key a time: a second of waiting, a second of rest.
+    expect(server.reads).toBe(2 + 2 + 2)
+    server.mode = 'up'
+    await clock.advance(2_000)
+    const asked = keys.map((key) => store.authenticate(key, 'write'))
+    await clock.advance(0)
+    expect(await Promise.all(asked)).toMatchObject([{ kind: 'ok' }, { kind: 'ok' }])
   })
 
   it('does not let wrong keys push out good ones', async () => {

@@ -1,5 +1,6 @@
-// Who a raw API key stands for. Answers come from memory while they are fresh, so a request costs no round trip; with
-// PostgreSQL down, keys known before stay good for a day, and a key never seen is "not known", not "wrong".
+// Who a raw API key stands for. Answers come from memory while they are fresh and are renewed behind before they are not, so
+// a request costs no round trip; with PostgreSQL away, keys known before stay good for a day without waiting for it, and a
+// key never seen is "not known", not "wrong".
 import { AppError, withDeadline } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import { digestSecret, parseApiKey, parseProjectSettings, sameDigest } from '@millrace/contracts'
@@ -36,7 +37,10 @@ export interface KeyStoreOptions {
   readonly log: Logger
   /** Told of each value in a project's settings that breaks its rule; the default stands in for it. */
   readonly onBadSetting?: () => void
-  /** A good key is asked for again after this time, so a revocation takes effect within it. Default 60 s. */
+  /**
+   * A good key is asked for again after this time, before its request goes on, so a revocation takes effect within it;
+   * after a third of it, behind the request. Default 60 s.
+   */
   readonly freshMs?: number
   /** A key found wrong is asked for again after this time. Default 5 s. */
   readonly negativeMs?: number
@@ -67,6 +71,8 @@ interface KeyRow {
 const lookupDeadlineMs = 1_000
 /** After a failed look-up PostgreSQL is left alone for this time: waiting requests would only pile up. */
 const pauseAfterFailureMs = 1_000
+/** For this long after one nobody waits for PostgreSQL who can go on with what is known: it is tried behind. */
+const awayAfterFailureMs = 10_000
 const maxLookups = 200
 
 /** A key store over the table `api_keys`. */
@@ -78,17 +84,22 @@ export function createKeyStore(options: KeyStoreOptions): KeyStore {
   const lookups = new Map<string, Promise<KeyDecision>>()
   let failedAtMs = Number.NEGATIVE_INFINITY
 
+  const isPausing = (): boolean => clock.monotonic() - failedAtMs < pauseAfterFailureMs
+  const isAway = (): boolean => clock.monotonic() - failedAtMs < awayAfterFailureMs
+  const decisionOf = (entry: Remembered): KeyDecision =>
+    clock.now() >= entry.expiresAtMs ? { kind: 'invalid' } : entry.decision
   const remembered = (rawKey: string, maxAgeMs: number): KeyDecision | undefined => {
     const entry = good.get(rawKey)
     if (entry === undefined || clock.monotonic() - entry.checkedAtMs >= maxAgeMs) return undefined
-    return clock.now() >= entry.expiresAtMs ? { kind: 'invalid' } : entry.decision
+    return decisionOf(entry)
   }
 
   const lookUp = async (rawKey: string, key: ParsedApiKey): Promise<KeyDecision> => {
     const fallback = (): KeyDecision => remembered(rawKey, staleMs) ?? { kind: 'unavailable' }
-    if (clock.monotonic() - failedAtMs < pauseAfterFailureMs) return fallback()
+    if (isPausing()) return fallback()
     try {
       const entry = await withDeadline(readKey(options, key), lookupDeadlineMs, clock, 'look up an API key')
+      failedAtMs = Number.NEGATIVE_INFINITY
       if (entry === undefined) {
         good.delete(rawKey)
         wrong.set(rawKey, clock.monotonic())
@@ -105,9 +116,24 @@ export function createKeyStore(options: KeyStoreOptions): KeyStore {
     }
   }
 
+  const startLookUp = (rawKey: string, key: ParsedApiKey): Promise<KeyDecision> => {
+    const lookup = lookUp(rawKey, key).finally(() => lookups.delete(rawKey))
+    lookups.set(rawKey, lookup)
+    return lookup
+  }
+  const renewBehind = (rawKey: string): void => {
+    if (lookups.has(rawKey) || lookups.size >= (isAway() ? 1 : maxLookups) || isPausing()) return
+    const key = parseApiKey(rawKey)
+    if (key !== undefined) void startLookUp(rawKey, key)
+  }
+
   const decide = (rawKey: string): KeyDecision | Promise<KeyDecision> => {
-    const fresh = remembered(rawKey, freshMs)
-    if (fresh !== undefined) return fresh
+    const entry = good.get(rawKey)
+    if (entry !== undefined) {
+      const ageMs = clock.monotonic() - entry.checkedAtMs
+      if (ageMs >= freshMs / 3 && ageMs < staleMs) renewBehind(rawKey)
+      if (ageMs < freshMs || (isAway() && ageMs < staleMs)) return decisionOf(entry)
+    }
     const key = parseApiKey(rawKey)
     if (key === undefined) return { kind: 'invalid' }
     const wrongSinceMs = wrong.get(rawKey)
@@ -115,9 +141,7 @@ export function createKeyStore(options: KeyStoreOptions): KeyStore {
     const running = lookups.get(rawKey)
     if (running !== undefined) return running
     if (lookups.size >= maxLookups) return remembered(rawKey, staleMs) ?? { kind: 'unavailable' }
-    const lookup = lookUp(rawKey, key).finally(() => lookups.delete(rawKey))
-    lookups.set(rawKey, lookup)
-    return lookup
+    return startLookUp(rawKey, key)
   }
 
   return {

@@ -90,14 +90,22 @@ describe('createEventSchemas', () => {
     expect(asked).toHaveLength(3)
   })
 
-  it('waits a second for a PostgreSQL that says nothing, and then uses what it knows', async () => {
-    const { clock, state, of } = setup()
+  it('waits a second, once, for a PostgreSQL that says nothing, and then uses what it knows while it asks behind', async () => {
+    const { clock, state, of, schemas } = setup()
     await of()
     state.frozen = true
     await clock.advance(61_000)
     const waiting = of()
     await clock.advance(1_000)
     expect(versions(await waiting)).toEqual(['purchase 1 enforce'])
+    for (let at = 0; at < 50; at++) {
+      await clock.advance(100)
+      expect(schemas.of('shop')).not.toBeInstanceOf(Promise)
+    }
+    state.frozen = false
+    state.rows = []
+    await clock.advance(2_000)
+    await expect.poll(async () => versions(await of())).toEqual([])
   })
 
   it('leaves out a registered schema that it cannot use', async () => {

@@ -58,12 +58,15 @@ const select = `SELECT event_type, version, mode, schema FROM active_schemas
 
 /** After a failed read PostgreSQL is left alone for this time: waiting requests would only pile up. */
 const pauseAfterFailureMs = 1_000
+/** For this long after one nobody waits for PostgreSQL who can go on with what is known: it is tried behind. */
+const awayAfterFailureMs = 10_000
 
 /** Schemas over `postgres`; nothing is read before it is asked for. */
 export function createEventSchemas(options: EventSchemasOptions): EventSchemas {
   const { postgres, clock, log, freshMs = 20_000, maxAgeMs = 60_000, staleMs = 86_400_000 } = options
   const remembered = createBoundedMap<string, Remembered>(options.maxProjects ?? 1_000)
   let failedAtMs = Number.NEGATIVE_INFINITY
+  const isAway = (): boolean => clock.monotonic() - failedAtMs < awayAfterFailureMs
   const reading = new Map<string, Promise<ProjectSchemas | undefined>>()
 
   const read = (projectId: string): Promise<ProjectSchemas | undefined> => {
@@ -80,6 +83,7 @@ export function createEventSchemas(options: EventSchemasOptions): EventSchemas {
     try {
       const asked = postgres.query<SchemaRow>(select, [projectId])
       const rows = await withDeadline(asked, answerMs, clock, 'reading the schemas of a project')
+      failedAtMs = Number.NEGATIVE_INFINITY
       const schemas = await compileAll(projectId, rows, known?.schemas)
       remembered.set(projectId, { schemas, readAtMs: startedMs })
       return schemas
@@ -124,7 +128,7 @@ export function createEventSchemas(options: EventSchemasOptions): EventSchemas {
       const ageMs = known === undefined ? Infinity : clock.monotonic() - known.readAtMs
       if (ageMs <= freshMs) return known?.schemas
       if (clock.monotonic() - failedAtMs < pauseAfterFailureMs) return stale(known)
-      if (known === undefined || ageMs > maxAgeMs) return read(projectId)
+      if (known === undefined || (isAway() ? ageMs >= staleMs : ageMs > maxAgeMs)) return read(projectId)
       void read(projectId)
       return known.schemas
     }
