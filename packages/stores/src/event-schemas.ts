@@ -28,10 +28,11 @@ export interface EventSchemasOptions {
   readonly postgres: Queryable
   readonly clock: Clock
   readonly log: Logger
-  /** Older schemas are used once more while they are read again behind. Default 20 s. */
+  /**
+   * Schemas older than this are read again first, so that a change is in force within it; after a third of it they are read
+   * behind the requests. Default 60 s.
+   */
   readonly freshMs?: number
-  /** Schemas older than this are read again first, so that a change is in force within it. Default 60 s. */
-  readonly maxAgeMs?: number
   /** How long they are used while PostgreSQL is away. Default 24 h. */
   readonly staleMs?: number
   /** Projects remembered at most. */
@@ -63,7 +64,7 @@ const awayAfterFailureMs = 10_000
 
 /** Schemas over `postgres`; nothing is read before it is asked for. */
 export function createEventSchemas(options: EventSchemasOptions): EventSchemas {
-  const { postgres, clock, log, freshMs = 20_000, maxAgeMs = 60_000, staleMs = 86_400_000 } = options
+  const { postgres, clock, log, freshMs = 60_000, staleMs = 86_400_000 } = options
   const remembered = createBoundedMap<string, Remembered>(options.maxProjects ?? 1_000)
   let failedAtMs = Number.NEGATIVE_INFINITY
   const isAway = (): boolean => clock.monotonic() - failedAtMs < awayAfterFailureMs
@@ -126,9 +127,9 @@ export function createEventSchemas(options: EventSchemasOptions): EventSchemas {
     of(projectId) {
       const known = remembered.get(projectId)
       const ageMs = known === undefined ? Infinity : clock.monotonic() - known.readAtMs
-      if (ageMs <= freshMs) return known?.schemas
+      if (ageMs <= freshMs / 3) return known?.schemas
       if (clock.monotonic() - failedAtMs < pauseAfterFailureMs) return stale(known)
-      if (known === undefined || (isAway() ? ageMs >= staleMs : ageMs > maxAgeMs)) return read(projectId)
+      if (known === undefined || (isAway() ? ageMs >= staleMs : ageMs > freshMs)) return read(projectId)
       void read(projectId)
       return known.schemas
     }

@@ -43,7 +43,7 @@ export const limitFields = {
     max: 100_000
   }),
   KEY_FRESH_MS: ms({
-    doc: 'How long an API key and the settings of its project are believed without asking PostgreSQL again.',
+    doc: 'How long a key, and the settings and schemas of its project, are believed without asking PostgreSQL again.',
     default: 60_000,
     min: 100,
     max: 60_000

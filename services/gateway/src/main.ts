@@ -78,7 +78,7 @@ await runService({ name: 'gateway', spec: gatewaySpec, workers: ({ WORKERS }) =>
     clock,
     faults,
     maxEventBytes: config.EVENT_MAX_BYTES,
-    gates: [limits.hotKeys.gate, openSchemaGate({ postgres, clock, log, metrics }), limits.gate],
+    gates: [limits.hotKeys.gate, openSchemaGate({ postgres, clock, log, freshMs, metrics }), limits.gate],
     onReceived: (type) => {
       received++
       countType(type)

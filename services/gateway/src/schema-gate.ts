@@ -12,6 +12,8 @@ export interface SchemaGateDeps {
   readonly postgres: Queryable
   readonly clock: Clock
   readonly log: Logger
+  /** How long schemas are believed without asking PostgreSQL again. */
+  readonly freshMs: number
   readonly metrics: Pick<BoundMetrics<typeof gatewayMetrics>, 'schemaMismatches'>
 }
 

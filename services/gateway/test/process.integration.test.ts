@@ -1,101 +1,33 @@
 // The gateway as it is deployed: its own process, real keys, and deaths at labelled points.
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import { setTimeout } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { digestSecret, generateApiKey, rawTopic } from '@millrace/contracts'
-import type { ApiKeyKind } from '@millrace/contracts'
-import type { Admin } from '@millrace/kafka'
-import { createSilentLogger } from '@millrace/observability'
-import { migratePostgres } from '@millrace/stores/migrations'
-import { openPostgres } from '@millrace/stores/postgres'
-import type { Postgres } from '@millrace/stores/postgres'
+import { generateApiKey } from '@millrace/contracts'
 import { testEndpoints } from '@millrace/testkit/endpoints'
-import { openTestDatabases } from '@millrace/testkit/test-databases'
-import { openTestKafka } from '@millrace/testkit/test-kafka'
-import { unique, uniqueProject } from '@millrace/testkit/unique'
+import { unique } from '@millrace/testkit/unique'
+import { openGatewayScene, sendEvent } from './gateway-process.ts'
+import type { GatewayProcess, GatewayScene } from './gateway-process.ts'
 import { runResponseTable } from './run-response-table.ts'
 
 const stack = new AsyncDisposableStack()
-const project = uniqueProject('gwp')
-const pepper = 'a-pepper-for-tests'
-const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
-let admin: Admin
-let postgres: Postgres
-let databaseUrl: string
+let scene: GatewayScene
 let key: string
 
 beforeAll(async () => {
-  const log = createSilentLogger()
-  const databases = stack.use(await openTestDatabases('gateway'))
-  databaseUrl = databases.databaseUrl
-  await migratePostgres({ url: databaseUrl, folder: new URL('../../../schemas/postgres/', import.meta.url), log })
-  postgres = stack.use(await openPostgres({ url: databaseUrl, poolSize: 1, log, name: 'test' }))
-  const kafka = stack.use(await openTestKafka())
-  admin = await kafka.admin()
-  await admin.createTopics([{ topic: rawTopic(project), partitions: 2, replicationFactor: 1, config: {} }])
-  stack.defer(() => admin.deleteTopics([rawTopic(project)]))
-  await postgres.query('INSERT INTO projects (id, name) VALUES ($1, $1)', [project])
-  key = await insertKey('write')
+  scene = stack.use(await openGatewayScene('gwp'))
+  key = (await scene.insertKey('write')).key
 })
 afterAll(() => stack.disposeAsync())
 
-async function insertKey(kind: ApiKeyKind): Promise<string> {
-  const { id, secret, key: made } = generateApiKey(kind)
-  await postgres.query('INSERT INTO api_keys (id, project_id, kind, digest) VALUES ($1, $2, $3, $4)', [
-    id,
-    project,
-    kind,
-    digestSecret(pepper, secret)
-  ])
-  return made
-}
-
-interface GatewayProcess {
-  readonly url: string
-  readonly exited: Promise<number | null>
-  output(): string
-  stop(): void
-}
-
-/** Starts the gateway on a free port and resolves when it listens, or when it has ended. */
-async function start(env: Record<string, string> = {}): Promise<GatewayProcess> {
-  const settings = { ...testEndpoints(), DATABASE_URL: databaseUrl, API_KEY_PEPPER: pepper, PORT: '0', ...env }
-  const child = spawn(process.execPath, [main], { env: settings, stdio: ['ignore', 'pipe', 'pipe'] })
-  let output = ''
-  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
-  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()))
-  const exited = once(child, 'exit').then(([code]) => code as number | null)
-  onTestFinished(async () => {
-    child.kill('SIGKILL')
-    await exited
-  })
-  const address = (): string | undefined => /"address":"(http[^"]+)"/.exec(output)?.[1]
-  await expect.poll(() => address() ?? child.exitCode, { timeout: 20_000 }).not.toBeNull()
-  return { url: address() ?? '', exited, output: () => output, stop: () => void child.kill('SIGTERM') }
-}
-
-interface Answer {
-  readonly status: number
-  readonly code: unknown
-}
-
-/** Sends one event; a connection that breaks is status 0. */
-async function send({ url }: GatewayProcess, eventId: string, apiKey = key): Promise<Answer> {
-  try {
-    const response = await fetch(`${url}/v1/events`, {
-      method: 'POST',
-      headers: { 'x-api-key': apiKey, 'content-type': 'application/json' },
-      body: JSON.stringify({ eventId, eventType: 'page_view' })
-    })
-    const { code } = (await response.json()) as { code?: unknown }
-    return { status: response.status, code }
-  } catch {
-    return { status: 0, code: undefined }
-  }
+async function send(
+  gateway: GatewayProcess,
+  eventId: string,
+  apiKey = key
+): Promise<{ status: number; code: unknown }> {
+  const { status, code } = await sendEvent(gateway, eventId, apiKey)
+  return { status, code }
 }
 
 /** The status of one event sent over a connection of `agent`, or the code of the error that ended it. */
@@ -113,17 +45,12 @@ async function sendThrough(agent: Agent, url: string): Promise<string> {
   }
 }
 
-/** Records in the log of the project. */
-async function stored(): Promise<bigint> {
-  return (await admin.ranges(rawTopic(project))).reduce((sum, { end, start }) => sum + end - start, 0n)
-}
-
 describe('the gateway process', () => {
   it('takes write and secret keys, turns away unknown ones, says it is healthy, and ends with 0', async () => {
-    const gateway = await start()
-    const secretKey = await insertKey('secret')
+    const gateway = await scene.start()
+    const secretKey = await scene.insertKey('secret')
     expect(await send(gateway, unique('e'))).toEqual({ status: 202, code: undefined })
-    expect(await send(gateway, unique('e'), secretKey)).toEqual({ status: 202, code: undefined })
+    expect(await send(gateway, unique('e'), secretKey.key)).toEqual({ status: 202, code: undefined })
     expect(await send(gateway, unique('e'), generateApiKey('write').key)).toEqual({ status: 401, code: 'unauthorized' })
     const health = (await (await fetch(`${gateway.url}/health`)).json()) as { status: string; checks: object }
     expect([health.status, health.checks]).toEqual(['healthy', { kafka: 'ok', redis: 'ok', postgres: 'ok' }])
@@ -132,15 +59,15 @@ describe('the gateway process', () => {
   })
 
   it('answers every row of the response table that needs no scene', async () => {
-    const gateway = await start()
+    const gateway = await scene.start()
     expect(await runResponseTable(gateway.url, key)).toEqual([])
   })
 
   it('runs as several processes that count together and stop together', async () => {
-    const gateway = await start({ WORKERS: '2', ADMIN_TOKEN: 'a-token-for-tests' })
+    const gateway = await scene.start({ WORKERS: '2', ADMIN_TOKEN: 'a-token-for-tests' })
     const answers = await Promise.all(Array.from({ length: 20 }, () => send(gateway, unique('e'))))
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202]))
-    const hot = await fetch(`${gateway.url}/admin/hot-keys?project=${project}`, {
+    const hot = await fetch(`${gateway.url}/admin/hot-keys?project=${scene.project}`, {
       headers: { authorization: 'Bearer a-token-for-tests' }
     })
     const { windows } = (await hot.json()) as { windows: { projects: { eventTypes: { total: number } }[] }[] }
@@ -150,18 +77,18 @@ describe('the gateway process', () => {
   })
 
   it('answers 503, never 401, to a key it cannot look up', async () => {
-    const gateway = await start({ DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' })
+    const gateway = await scene.start({ DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' })
     expect(await send(gateway, unique('e'))).toEqual({ status: 503, code: 'unavailable' })
   })
 
   it('refuses to run on a Redis that may forget marks', async () => {
-    const gateway = await start({ REDIS_DEDUP_URL: testEndpoints().REDIS_CACHE_URL })
+    const gateway = await scene.start({ REDIS_DEDUP_URL: testEndpoints().REDIS_CACHE_URL })
     expect(await gateway.exited).toBe(1)
     expect(gateway.output()).toContain('PIPE_REDIS_POLICY')
   })
 
   it('starts without Kafka and without Redis, and says what is missing', async () => {
-    const gateway = await start({ KAFKA_BROKERS: '127.0.0.1:1', REDIS_DEDUP_URL: 'redis://127.0.0.1:1' })
+    const gateway = await scene.start({ KAFKA_BROKERS: '127.0.0.1:1', REDIS_DEDUP_URL: 'redis://127.0.0.1:1' })
     expect(await send(gateway, unique('e'))).toEqual({ status: 503, code: 'unavailable' })
     const health = await fetch(`${gateway.url}/health`)
     const { checks } = (await health.json()) as { checks: object }
@@ -171,7 +98,7 @@ describe('the gateway process', () => {
 
 describe('a gateway that is stopped', () => {
   it('resets no connection on which requests keep coming', async () => {
-    const gateway = await start()
+    const gateway = await scene.start()
     const agent = new Agent({ keepAlive: true, maxSockets: 64 })
     onTestFinished(() => agent.destroy())
     const outcomes = new Map<string, number>()
@@ -203,30 +130,32 @@ describe('a gateway that dies', () => {
     ['gateway.before-produce', 0n],
     ['gateway.after-ack', 1n]
   ])('at %s leaves no word that the event is stored: a repeat waits for the lease', async (point, records) => {
-    const before = await stored()
+    const before = await scene.stored()
     const eventId = unique('dies')
-    const first = await start(faults(point))
+    const first = await scene.start(faults(point))
     expect((await send(first, eventId)).status).toBe(0)
     expect(await first.exited).toBeNull()
-    expect(await stored()).toBe(before + records)
-    expect(await send(await start(), eventId)).toEqual({ status: 503, code: 'in_progress' })
+    expect(await scene.stored()).toBe(before + records)
+    expect(await send(await scene.start(), eventId)).toEqual({ status: 503, code: 'in_progress' })
   })
 
   it('after its commit answers 409 to the repeat', async () => {
-    const before = await stored()
+    const before = await scene.stored()
     const eventId = unique('dies')
-    const first = await start(faults('gateway.before-reply'))
+    const first = await scene.start(faults('gateway.before-reply'))
     expect((await send(first, eventId)).status).toBe(0)
-    expect((await send(await start(), eventId)).status).toBe(409)
-    expect(await stored()).toBe(before + 1n)
+    expect((await send(await scene.start(), eventId)).status).toBe(409)
+    expect(await scene.stored()).toBe(before + 1n)
   })
 
   it('with the planted bug says "duplicate" of an event that is nowhere', async () => {
-    const before = await stored()
+    const before = await scene.stored()
     const eventId = unique('planted')
-    const first = await start(faults('gateway.before-produce', { MILLRACE_PLANTED_BUG: 'gateway-dedup-before-ack' }))
+    const first = await scene.start(
+      faults('gateway.before-produce', { MILLRACE_PLANTED_BUG: 'gateway-dedup-before-ack' })
+    )
     expect((await send(first, eventId)).status).toBe(0)
-    expect((await send(await start(), eventId)).status).toBe(409)
-    expect(await stored()).toBe(before)
+    expect((await send(await scene.start(), eventId)).status).toBe(409)
+    expect(await scene.stored()).toBe(before)
   })
 })
