@@ -11,6 +11,8 @@ export type {
   MetricSpecs,
   Registry
 } from './metrics.ts'
+export { startCpuCost } from './cpu-cost.ts'
+export type { CpuCost } from './cpu-cost.ts'
 export { createLogger, createSilentLogger } from './logger.ts'
 export type { Logger } from './logger.ts'
 export { addOpsRoutes, checkHealth, createOpsApp, mergeHealth } from './ops-server.ts'

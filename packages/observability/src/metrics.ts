@@ -84,6 +84,16 @@ export function histogram<const L extends string = never>(
   }
 }
 
+/** The series of `startCpuCost`. */
+export const cpuCostMetrics = {
+  cpuPerEvent: gauge({
+    name: 'analytics_cpu_us_per_event',
+    help: 'CPU microseconds of this process per event of the last 10 seconds in which there were events.',
+    labels: ['stage'],
+    across: 'average'
+  })
+}
+
 export type { Registry } from 'prom-client'
 
 /** A fresh registry with the process metrics of Node. */

@@ -1,7 +1,7 @@
 // gateway: takes events over HTTP and answers when they are in the log. Wiring only.
 import { rawTopic } from '@millrace/contracts'
 import { createPartitionQueue, openKafka } from '@millrace/kafka'
-import { bindMetrics } from '@millrace/observability'
+import { bindMetrics, startCpuCost } from '@millrace/observability'
 import { runService } from '@millrace/service'
 import { createKeyStore } from '@millrace/stores/api-keys'
 import { createDedupLease } from '@millrace/stores/dedup-lease'
@@ -16,7 +16,7 @@ import { createBoundedChildren, gatewayMetrics } from './metrics.ts'
 import { openLimits } from './open-limits.ts'
 import { withPlantedBugs, withPlantedLog } from './planted.ts'
 import { openSchemaGate } from './schema-gate.ts'
-import { cpuUs, createBrokerCheck, reportCost, verifyLayoutWhenReachable } from './upkeep.ts'
+import { createBrokerCheck, keepGauges, verifyLayoutWhenReachable } from './upkeep.ts'
 
 await runService({ name: 'gateway', spec: gatewaySpec, workers: ({ WORKERS }) => WORKERS }, async (context) => {
   const { config, log, registry, clock, stack, signal, faults, planted } = context
@@ -70,7 +70,7 @@ await runService({ name: 'gateway', spec: gatewaySpec, workers: ({ WORKERS }) =>
   )
 
   const limits = stack.use(openLimits({ ...context, redis, metrics }))
-  let received = 0
+  const cost = startCpuCost({ stage: 'gateway', registry, clock, signal })
   const countType = createBoundedChildren(100, (type) => metrics.received.child({ type }))
   const accept = createAcceptEvents({
     dedup: withPlantedBugs(dedup, lease, planted),
@@ -80,7 +80,7 @@ await runService({ name: 'gateway', spec: gatewaySpec, workers: ({ WORKERS }) =>
     maxEventBytes: config.EVENT_MAX_BYTES,
     gates: [limits.hotKeys.gate, openSchemaGate({ postgres, clock, log, freshMs, metrics }), limits.gate],
     onReceived: (type) => {
-      received++
+      cost.count(1)
       countType(type)
     },
     onUnchecked: () => metrics.unchecked.add(1)
@@ -103,12 +103,11 @@ await runService({ name: 'gateway', spec: gatewaySpec, workers: ({ WORKERS }) =>
   })
   addAdminRoutes(app, { adminToken: config.ADMIN_TOKEN, hotWindows: limits.hotWindows })
 
-  const cost = (): { events: number; cpuUs: number } => {
+  const readGauges = (): void => {
     metrics.queuedBytes.set(publisher.queuedBytes())
     metrics.intakeBytes.set(limits.admission.bytesInFlight())
-    return { events: received, cpuUs: cpuUs() }
   }
-  void reportCost(cost, (us) => metrics.cpuPerEvent.set(us, { stage: 'gateway' }), clock, signal)
+  void keepGauges(readGauges, clock, signal)
   verifyLayoutWhenReachable(lease, clock, signal).catch(failed.reject)
 
   return {

@@ -73,12 +73,6 @@ export const gatewayMetrics = {
     help: 'Time from the head of the request to the reply.',
     labels: ['endpoint'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
-  }),
-  cpuPerEvent: gauge({
-    name: 'analytics_cpu_us_per_event',
-    help: 'CPU microseconds of this process per event of the last 10 seconds.',
-    labels: ['stage'],
-    across: 'average'
   })
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { AppError, createManualClock } from '@millrace/kernel'
-import { createBrokerCheck, reportCost, verifyLayoutWhenReachable } from './upkeep.ts'
+import { createBrokerCheck, keepGauges, verifyLayoutWhenReachable } from './upkeep.ts'
 
 describe('verifyLayoutWhenReachable', () => {
   it('waits for Redis and then is done', async () => {
@@ -38,27 +38,17 @@ describe('verifyLayoutWhenReachable', () => {
   })
 })
 
-describe('reportCost', () => {
-  it('reports the CPU of a period by its events, and nothing for a period without events', async () => {
+describe('keepGauges', () => {
+  it('reads once a period, and a last time when it is stopped', async () => {
     const clock = createManualClock()
     const stop = new AbortController()
-    let reading = { events: 0, cpuUs: 1_000 }
-    const reports: number[] = []
-    const done = reportCost(
-      () => reading,
-      (us) => reports.push(us),
-      clock,
-      stop.signal
-    )
-    reading = { events: 10, cpuUs: 2_000 }
-    await clock.advance(10_000)
-    reading = { events: 10, cpuUs: 3_000 }
-    await clock.advance(10_000)
-    reading = { events: 30, cpuUs: 5_000 }
-    await clock.advance(10_000)
+    let reads = 0
+    const done = keepGauges(() => reads++, clock, stop.signal)
+    await clock.advance(25_000)
+    expect(reads).toBe(2)
     stop.abort(new Error('stop'))
     await done
-    expect(reports).toEqual([100, 100])
+    expect(reads).toBe(3)
   })
 })
 

@@ -1,6 +1,6 @@
-// What the gateway does beside requests: it looks once whether the deduplication marks fit its settings, and tells what
-// an event costs.
-import { AppError, toError } from '@millrace/kernel'
+// What the gateway does beside requests: it looks once whether the deduplication marks fit its settings, reads its
+// gauges, and asks for Kafka.
+import { AppError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { DedupLease } from '@millrace/stores/dedup-lease'
 
@@ -24,32 +24,11 @@ export async function verifyLayoutWhenReachable(
   }
 }
 
-/** Readings of the process: events handled and CPU microseconds used since its start. */
-export interface CostReading {
-  readonly events: number
-  readonly cpuUs: number
-}
-
-/** CPU of this process so far, in microseconds. */
-export function cpuUs(): number {
-  const { user, system } = process.cpuUsage()
-  return user + system
-}
-
-/** Calls `report` with the CPU microseconds per event of each period in which there were events. */
-export async function reportCost(
-  read: () => CostReading,
-  report: (cpuUsPerEvent: number) => void,
-  clock: Clock,
-  signal: AbortSignal,
-  everyMs = 10_000
-): Promise<void> {
-  let before = read()
+/** Calls `read` every `everyMs` until `signal` aborts: for gauges of what is held, which no event sets. */
+export async function keepGauges(read: () => void, clock: Clock, signal: AbortSignal, everyMs = 10_000): Promise<void> {
   while (!signal.aborted) {
-    await clock.sleep(everyMs, signal).catch((error: unknown) => void toError(error))
-    const after = read()
-    if (after.events > before.events) report((after.cpuUs - before.cpuUs) / (after.events - before.events))
-    before = after
+    await clock.sleep(everyMs, signal).catch(() => {})
+    read()
   }
 }
 

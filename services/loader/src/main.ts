@@ -3,7 +3,7 @@ import { letterTopic, rawTopicsOf, redriveTopic } from '@millrace/contracts'
 import { startConsumer, topicFamily } from '@millrace/consumer'
 import { adminLater, openKafka } from '@millrace/kafka'
 import { isTransient } from '@millrace/kernel'
-import { bindMetrics } from '@millrace/observability'
+import { bindMetrics, startCpuCost } from '@millrace/observability'
 import { errorFields, runService } from '@millrace/service'
 import { openClickhouse } from '@millrace/stores/clickhouse'
 import { loaderRules, loaderSpec } from './config.ts'
@@ -34,6 +34,7 @@ await runService(
     const admin = adminLater(kafka)
     const producer = stack.use(await kafka.producer())
     const load = createLoad({ clickhouse, checkTable, metrics: bindMetrics(loaderMetrics, registry), clock, faults })
+    const cost = startCpuCost({ stage: 'load', registry, clock, signal })
     const consumer = stack.use(
       await startConsumer(
         {
@@ -51,7 +52,7 @@ await runService(
             scope: 'process'
           },
           decode: toLine,
-          handle: withPlantedBugs(load, planted),
+          handle: cost.counting(withPlantedBugs(load, planted)),
           settings: {
             maxHandleMs: config.INSERT_TIMEOUT_MS,
             sessionTimeoutMs: config.SESSION_TIMEOUT_MS,

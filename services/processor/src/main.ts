@@ -2,7 +2,7 @@
 import { letterTopic, rawTopicsOf, redriveTopic } from '@millrace/contracts'
 import { startConsumer, topicFamily } from '@millrace/consumer'
 import { adminLater, openKafka } from '@millrace/kafka'
-import { bindMetrics } from '@millrace/observability'
+import { bindMetrics, startCpuCost } from '@millrace/observability'
 import { runService } from '@millrace/service'
 import { processorRules, processorSpec } from './config.ts'
 import { processorMetrics } from './metrics.ts'
@@ -15,6 +15,7 @@ await runService(
     const kafka = stack.use(await openKafka(config, { log, clientId: 'processor' }))
     const admin = adminLater(kafka)
     const producer = stack.use(await kafka.producer())
+    const cost = startCpuCost({ stage: 'process', registry, clock, signal })
     const consumer = stack.use(
       await startConsumer(
         {
@@ -32,7 +33,7 @@ await runService(
             scope: 'lane'
           },
           decode: toProcessed,
-          handle: createProcess({ producer, metrics: bindMetrics(processorMetrics, registry), faults }),
+          handle: cost.counting(createProcess({ producer, metrics: bindMetrics(processorMetrics, registry), faults })),
           settings: {
             concurrency: config.CONCURRENCY,
             sessionTimeoutMs: config.SESSION_TIMEOUT_MS,

@@ -2,7 +2,7 @@
 import { letterTopic, rawTopicsOf, redriveTopic } from '@millrace/contracts'
 import { startConsumer, topicFamily } from '@millrace/consumer'
 import { adminLater, openKafka } from '@millrace/kafka'
-import { bindMetrics } from '@millrace/observability'
+import { bindMetrics, startCpuCost } from '@millrace/observability'
 import { errorFields, runService } from '@millrace/service'
 import { openPostgres } from '@millrace/stores/postgres'
 import { recorderRules, recorderSpec } from './config.ts'
@@ -30,6 +30,7 @@ await runService(
     const admin = adminLater(kafka)
     const producer = stack.use(await kafka.producer())
     const retentionDays = config.RETENTION_DAYS
+    const cost = startCpuCost({ stage: 'record', registry, clock, signal })
     const consumer = stack.use(
       await startConsumer(
         {
@@ -47,7 +48,7 @@ await runService(
             scope: 'process'
           },
           decode: createToRow(config.METADATA),
-          handle: createRecord({ postgres, days, retentionDays, metrics, clock, faults }),
+          handle: cost.counting(createRecord({ postgres, days, retentionDays, metrics, clock, faults })),
           settings: {
             // Making the days and the transaction are each bounded by the statement timeout.
             maxHandleMs: config.INSERT_TIMEOUT_MS * 3,
