@@ -45,6 +45,7 @@ describe('enrich', () => {
     })
     expect(enrich(record(value))).toEqual({
       ok: true,
+      dependsOnReceipt: false,
       row: {
         projectId: 'demo',
         eventId: 'e-1',

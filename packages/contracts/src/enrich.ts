@@ -25,9 +25,12 @@ export interface RawRecord {
   readonly appendedAtMs: number
 }
 
-/** The row of a record, or why it has none. `detail` names the place, never the content. */
+/**
+ * The row of a record, or why it has none. `dependsOnReceipt`: another copy of the event, received at another time, may
+ * have another event time. `detail` names the place, never the content.
+ */
 export type Enriched =
-  | { readonly ok: true; readonly row: EventRow }
+  | { readonly ok: true; readonly row: EventRow; readonly dependsOnReceipt: boolean }
   | { readonly ok: false; readonly reason: 'parse' | 'schema' | 'constraint'; readonly detail: string }
 
 /** Times of rows: from 1970, where the table's days begin, up to 2100. */
@@ -48,7 +51,8 @@ export function enrich(record: RawRecord): Enriched {
   if (!time.ok) return refuse('schema', `/${time.member} is not an ISO 8601 date and time with a zone`)
   if (!isTime(time.timestampMs)) return refuse('schema', '/timestamp is before 1970')
   if (time.sentAtMs !== undefined && !isTime(time.sentAtMs)) return refuse('schema', '/sentAt is not from 1970 to 2100')
-  return { ok: true, row: toRow(record, event, { projectId: topic.parameter, receivedAt, time }) }
+  const row = toRow(record, event, { projectId: topic.parameter, receivedAt, time })
+  return { ok: true, row, dependsOnReceipt: time.dependsOnReceipt }
 }
 
 interface Facts {
