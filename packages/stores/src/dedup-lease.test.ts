@@ -32,6 +32,14 @@ const wordsIn = (text: RedisArg | undefined): number => String(text).length / wo
 const sizeOf = ({ args }: Sent): readonly [number, number] => [wordsIn(args[5]), wordsIn(args[8])]
 
 describe('createDedupLease', () => {
+  it('takes a reply that says nothing of an event for none, not for "busy"', async () => {
+    const { sent, reserve } = setup()
+    const reserved = reserve('a', 'b', 'c')
+    await turn()
+    sent[0]?.answer('N?')
+    expect((await reserved).map(({ kind }) => kind)).toEqual(['new', 'failed', 'failed'])
+  })
+
   it('makes one call of the requests of a turn, and one of all that come while it is under way', async () => {
     const { sent, clock, reserve, commit } = setup()
     const first = [reserve('a', 'b'), commit('c')]

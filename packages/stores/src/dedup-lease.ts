@@ -67,6 +67,7 @@ const maxCallSize = 500
 
 const duplicate: Reservation = { kind: 'duplicate' }
 const busy: Reservation = { kind: 'busy' }
+const unsaid: Reservation = { kind: 'failed' }
 
 /** The lease on `redis`, whose client settings decide how long a call may take. */
 export function createDedupLease(options: DedupLeaseOptions): DedupLease {
@@ -95,7 +96,9 @@ export function createDedupLease(options: DedupLeaseOptions): DedupLease {
       const taken: Reservation = { kind: 'new', token }
       return reserving.map((_, index) => {
         if (flags[index] === 'D') return duplicate
-        if (flags[index] !== 'N') return busy
+        if (flags[index] === 'B') return busy
+        // No word about this event: it is not known whether somebody else has it.
+        if (flags[index] !== 'N') return unsaid
         return kept === undefined ? taken : { kind: 'new', token, receipt: kept.get(index) }
       })
     },

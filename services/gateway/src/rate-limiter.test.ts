@@ -135,6 +135,29 @@ describe('shared limits', () => {
     expect(clock.pending()).toBe(0)
   })
 
+  it('remembers a bounded number of buckets to tell while a call hangs, and says that others were left out', async () => {
+    const clock = createManualClock()
+    const calls: number[] = []
+    let answer: (() => void) | undefined
+    let failures = 0
+    const shared: SharedBuckets = {
+      spend: async (spendings) => {
+        calls.push(spendings.length)
+        await new Promise<void>((resolve) => (answer = resolve))
+        return spendings.map(() => 0)
+      }
+    }
+    const limiter = createRateLimiter({ clock, shared, onShareFailure: () => void failures++ })
+    const project = projectOf({ perUser: { eventsPerSecond: 10, burst: 10 } })
+    limiter.take(project, events(1, 'x', 'first'))
+    await clock.advance(100)
+    for (let user = 0; user < 30_000; user++) limiter.take(project, events(1, 'x', `user-${user}`))
+    expect([calls, failures]).toEqual([[1], 1])
+    answer?.()
+    await clock.advance(100)
+    expect([calls, failures]).toEqual([[1, 20_000], 1])
+  })
+
   it('limits by itself while the shared buckets are away, and says so', async () => {
     const clock = createManualClock()
     let failures = 0

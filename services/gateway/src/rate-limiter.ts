@@ -39,7 +39,7 @@ export interface RateLimiterOptions {
   readonly shareEveryMs?: number
   /** Buckets of each scope remembered at most; the one unused for longest is forgotten, which is to say, full. */
   readonly maxBuckets?: number
-  /** Told when the shared buckets could not be reached: this process limits by itself meanwhile. */
+  /** Told when shared buckets could not be reached, or not all of them: this process limits by itself meanwhile. */
   readonly onShareFailure?: () => void
 }
 
@@ -138,6 +138,9 @@ function toLimited({ scope, fullAtMs, rate }: Bucket, count: number, nowMs: numb
   return { scope, retryAfterMs: waitForMs(fullAtMs, count, rate, nowMs) }
 }
 
+/** Buckets told in one call at most. */
+const maxToTell = 20_000
+
 type SharingOptions = RateLimiterOptions & { readonly shared: SharedBuckets }
 
 /** Notes what was given away and tells it, all buckets in one write; a timer runs only while there is something to tell. */
@@ -145,10 +148,12 @@ function createSharing(options: SharingOptions): (bucket: Bucket, count: number)
   const { clock, shared, shareEveryMs = 100, onShareFailure } = options
   let toTell: Bucket[] = []
   let waiting = false
+  let isTruncated = false
 
   const tell = async (): Promise<void> => {
     const told = toTell
     toTell = []
+    isTruncated = false
     const spendings = told.map((bucket) => ({ ...bucket, count: bucket.untold }))
     for (const bucket of told) bucket.untold = 0
     try {
@@ -174,7 +179,15 @@ function createSharing(options: SharingOptions): (bucket: Bucket, count: number)
     })
   }
   return (bucket, count) => {
-    if (bucket.untold === 0) toTell.push(bucket)
+    if (bucket.untold === 0) {
+      // While a call hangs, every user who comes would be one more to remember.
+      if (toTell.length >= maxToTell) {
+        if (!isTruncated) onShareFailure?.()
+        isTruncated = true
+        return
+      }
+      toTell.push(bucket)
+    }
     bucket.untold += count
     if (!waiting) schedule()
   }

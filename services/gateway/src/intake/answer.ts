@@ -47,11 +47,15 @@ export function createAnswer(deps: AnswerDeps): Answer {
   const { metrics, random, admission, limiter } = deps
   const refuse = createRefuse(deps)
   const findOut = (source: KeySource): Who | Promise<Who> => whoSends(deps.keys, source, deps.corsOrigins)
-  const take = createTake(deps, refuse, findOut)
   const later = (code: 'unavailable' | 'rate_limited', reason: string, retryAfterMs: number): HttpReply => {
     metrics.unavailable.add(1, { reason })
     return problemReply(code, {}, random, retryAfterMs)
   }
+  const limit = (project: ProjectContext): HttpReply | undefined => {
+    const limited = limiter.exhausted(project)
+    return limited === undefined ? undefined : later('rate_limited', 'rate_limited', limited.retryAfterMs)
+  }
+  const take = createTake(deps, { refuse, findOut, limit })
   return async (endpoint, request) => {
     const { headers } = request
     const key = apiKeyOf(headers)
@@ -69,8 +73,8 @@ export function createAnswer(deps: AnswerDeps): Answer {
     if (head.kind === 'refused')
       return project === undefined ? refuse('unauthorized', noKey) : refuse(head.code, head.detail)
 
-    const limited = project === undefined ? undefined : limiter.exhausted(project)
-    if (limited !== undefined) return later('rate_limited', 'rate_limited', limited.retryAfterMs)
+    const limited = project === undefined ? undefined : limit(project)
+    if (limited !== undefined) return limited
     const entered = admission.enter(project?.projectId, head.expectedBytes)
     if (entered.kind === 'turned-away') return later('unavailable', entered.reason, entered.retryAfterMs)
     try {
@@ -105,8 +109,15 @@ type Take = (
   body: Buffer
 ) => Promise<HttpReply>
 
+interface Judges {
+  readonly refuse: Refuse
+  readonly findOut: (source: KeySource) => Who | Promise<Who>
+  /** The reply while not one event of the project would pass. */
+  readonly limit: (project: ProjectContext) => HttpReply | undefined
+}
+
 /** What is done with a whole body. */
-function createTake(deps: AnswerDeps, refuse: Refuse, findOut: (source: KeySource) => Who | Promise<Who>): Take {
+function createTake(deps: AnswerDeps, { refuse, findOut, limit }: Judges): Take {
   const { accept, random } = deps
   const count = createAcceptanceCounter(deps.metrics)
   const takeSingle = async (project: ProjectContext, body: Buffer, origin: Origin): Promise<HttpReply> => {
@@ -127,6 +138,8 @@ function createTake(deps: AnswerDeps, refuse: Refuse, findOut: (source: KeySourc
     if (!opened.ok || opened.writeKey === undefined) return refuse('unauthorized', noKey)
     const who = await findOut({ key: opened.writeKey, inBody: true, origin: page })
     if (!who.ok) return refuse(who.code, who.detail)
+    const limited = limit(who.project)
+    if (limited !== undefined) return limited
     if (!opened.single || endpoint === 'batch') return await takeBatch(who.project, opened, origin)
     return await takeSingle(who.project, opened.bodies[0]!, withSentAt(origin, opened))
   }
