@@ -6,7 +6,7 @@ import type { Clock } from '@millrace/kernel'
 import { reserveBehind } from './dedup-before.ts'
 import { createDedupLanes } from './dedup-lanes.ts'
 import type { Reservation, ReserveItem } from './dedup-lanes.ts'
-import { bucketCount, findLua, layoutLua, releaseAnyLua, releaseLua, stepLua } from './dedup-scripts.ts'
+import { bucketCount, findLua, layoutLua, longestLeaseMs, releaseAnyLua, releaseLua, stepLua } from './dedup-scripts.ts'
 import { createSlots, digestOf } from './dedup-slot.ts'
 import type { DedupSlot } from './dedup-slot.ts'
 import type { Redis } from './redis.ts'
@@ -50,7 +50,7 @@ export interface DedupLeaseOptions {
   readonly shards: number
   /** The number before a change: marks of both are looked up, new ones are written in `shards`. */
   readonly previousShards?: number | undefined
-  /** Longest life of a lease whose holder died. Must exceed the longest publish. */
+  /** Longest life of a lease whose holder died. Must exceed the longest publish; at most `longestLeaseMs`. */
   readonly leaseMs: number
   /** How long a stored event is recognised at least; at most a quarter longer. */
   readonly windowMs: number
@@ -72,6 +72,9 @@ const unsaid: Reservation = { kind: 'failed' }
 /** The lease on `redis`, whose client settings decide how long a call may take. */
 export function createDedupLease(options: DedupLeaseOptions): DedupLease {
   const { redis, shards, previousShards, leaseMs, windowMs, receiptMs = 86_400_000, clock = systemClock } = options
+  if (leaseMs > longestLeaseMs) {
+    throw new AppError('PIPE_CONFIG_INVALID', `a lease of ${leaseMs} ms; at most ${longestLeaseMs} ms are looked back`)
+  }
   const bucketSeconds = Math.max(1, Math.ceil(windowMs / 1_000 / (bucketCount - 1)))
   const step = defineScript(redis, stepLua, toStepReply)
   const find = defineScript(redis, findLua, String)
@@ -107,7 +110,7 @@ export function createDedupLease(options: DedupLeaseOptions): DedupLease {
   )
   const isChanging = previousShards !== undefined && previousShards !== shards
   const findBefore = (prefix: string, slots: readonly DedupSlot[]): Promise<string> =>
-    find.run({ keys: [prefix], args: [bucketSeconds, leaseMs, wordsOf(slots)] })
+    find.run({ keys: [prefix], args: [bucketSeconds, wordsOf(slots)] })
   return {
     slot: createSlots(shards, isChanging ? previousShards : undefined),
     reserveAll: isChanging ? reserveBehind(lanes.reserve, findBefore, ({ before }) => before) : lanes.reserve,
@@ -117,7 +120,7 @@ export function createDedupLease(options: DedupLeaseOptions): DedupLease {
       const failed = await Promise.all(
         [...byPrefix].map(async ([prefix, held]) => {
           const pairs = held.flatMap(({ slot, token }) => [digestOf(slot), token])
-          return await release.run({ keys: [prefix], args: [leaseMs, ...pairs] }).then(
+          return await release.run({ keys: [prefix], args: pairs }).then(
             () => 0,
             () => held.length
           )

@@ -8,7 +8,8 @@
 // that gateways with different clocks agree.
 //
 // Leases are fields of a hash per slice of time, since a command for all ids of a call costs a fraction of one for each.
-// A lease holds its own deadline: it ends on the millisecond, and its hash goes when all of its leases are over.
+// A lease holds its own deadline: it ends on the millisecond, and its hash goes when all of its leases are over. Slices are
+// as long as the longest lease there may be, so that gateways with leases of different length see each other's.
 //
 // `#!lua` makes Redis refuse a call as a whole when it is out of memory, instead of in the middle.
 import { digestLength, placeLength, wordLength } from './dedup-slot.ts'
@@ -21,6 +22,8 @@ const begunFor = 300
 const closedAt = 416
 /** Above this mean no set of a layer is empty, so all of them have got their end. */
 const filledAt = 32
+/** A lease is looked for in the slice that runs and the one before. */
+export const longestLeaseMs = 300_000
 /** Width of the first layer of a shard that nothing is known about. */
 const firstWidth = 2
 
@@ -68,12 +71,17 @@ local function isMarked(words, start, mark)
   return false
 end`
 
-const readLeases = (leaseMs: string): string => `
-local slice = math.floor(nowMs / tonumber(${leaseMs}))
+const readLeases = `
+local slice = math.floor(nowMs / ${longestLeaseMs})
 local leases, leasesBefore = prefix .. 'p' .. slice, prefix .. 'p' .. (slice - 1)
 local function isLive(lease) return lease and tonumber(string.sub(lease, 1, 13)) > nowMs end`
 
 const mark = `
+-- It says that there are receipts, so it outlives them.
+local function lifeOfLayout()
+  local life = tonumber(ARGV[2])
+  return hasReceipts and math.max(life, math.ceil(tonumber(ARGV[7]) / 1000)) or life
+end
 local function openLayer(incoming)
   local width, own = nil, counts[bucket] or {}
   for each in pairs(own) do if not width or each > width then width = each end end
@@ -110,7 +118,7 @@ if ARGV[6] ~= '' then
     if hasReceipts then firsts[at] = prefix .. 'f' .. digests[at] end
   end
   redis.call('HINCRBY', layout, bucket .. '.' .. width, added)
-  redis.call('EXPIRE', layout, ARGV[2])
+  redis.call('EXPIRE', layout, lifeOfLayout())
   redis.call('HDEL', leases, unpack(digests))
   redis.call('HDEL', leasesBefore, unpack(digests))
   if hasReceipts then redis.call('DEL', unpack(firsts)) end
@@ -120,12 +128,13 @@ end`
  * KEYS P. ARGV bucket seconds, life of marks in s, words to reserve, lease ms, token, words to mark, life of receipts in
  * ms, then pairs of a place among the words to reserve and the receipt of that event. At most some thousand words each.
  * Marks go first: an attempt at an event whose mark travels in the same call finds it. Replies one letter per reservation
- * (New, Duplicate, Busy), or an array of these letters and pairs of a place and the receipt that was kept before. All
+ * (New, Duplicate, Busy), or an array of these letters and pairs of a place and the receipt that was kept before, also of
+ * an event that brings none: the first one made its time. All
  * leases of a call have its token: of two attempts at one event in a call, one is busy.
  */
 export const stepLua = `#!lua
 ${readBuckets}
-${readLeases('ARGV[4]')}
+${readLeases}
 ${mark}
 if ARGV[3] == '' then return '' end
 ${split('ARGV[3]')}
@@ -145,18 +154,17 @@ for at = 1, #digests do
     taken[digest] = true
     writes[#writes + 1] = digest
     writes[#writes + 1] = lease
-    if receipts[at] then
-      local first = redis.call('GET', prefix .. 'f' .. digest)
-      if first then
-        kept[#kept + 1] = at
-        kept[#kept + 1] = first
-      else
-        redis.call('SET', prefix .. 'f' .. digest, receipts[at], 'PX', ARGV[7])
-        if not hasReceipts then
-          redis.call('HSET', layout, 'f', 1)
-          redis.call('EXPIRE', layout, math.max(tonumber(ARGV[2]), math.ceil(tonumber(ARGV[7]) / 1000)))
-          hasReceipts = true
-        end
+    local own = receipts[at]
+    local first = (own or hasReceipts) and redis.call('GET', prefix .. 'f' .. digest)
+    if first then
+      kept[#kept + 1] = at
+      kept[#kept + 1] = first
+    elseif own then
+      redis.call('SET', prefix .. 'f' .. digest, own, 'PX', ARGV[7])
+      if not hasReceipts then
+        redis.call('HSET', layout, 'f', 1)
+        hasReceipts = true
+        redis.call('EXPIRE', layout, lifeOfLayout())
       end
     end
   end
@@ -164,27 +172,27 @@ end
 if #writes > 0 then
   redis.call('HSET', leases, unpack(writes))
   -- A long field keeps Redis from searching a small hash from its start for each id.
-  if redis.call('HSETNX', leases, '-', string.rep('-', 80)) == 1 then redis.call('PEXPIRE', leases, 2 * tonumber(ARGV[4])) end
+  if redis.call('HSETNX', leases, '-', string.rep('-', 80)) == 1 then redis.call('PEXPIRE', leases, ${2 * longestLeaseMs}) end
 end
 if #kept == 0 then return table.concat(flags) end
 return {table.concat(flags), unpack(kept)}`
 
-/** KEYS P. ARGV bucket seconds, lease ms, words. One letter per word: Duplicate, Busy, or a dash. Writes nothing. */
+/** KEYS P. ARGV bucket seconds, words. One letter per word: Duplicate, Busy, or a dash. Writes nothing. */
 export const findLua = `#!lua flags=no-writes
 ${readBuckets}
-${readLeases('ARGV[2]')}
-${split('ARGV[3]')}
+${readLeases}
+${split('ARGV[2]')}
 local held, heldBefore = redis.call('HMGET', leases, unpack(digests)), redis.call('HMGET', leasesBefore, unpack(digests))
 local flags = {}
 for at = 1, #digests do
-  if isMarked(ARGV[3], ${placeStart('at')}, marks[at]) then flags[at] = 'D'
+  if isMarked(ARGV[2], ${placeStart('at')}, marks[at]) then flags[at] = 'D'
   elseif isLive(held[at]) or isLive(heldBefore[at]) then flags[at] = 'B'
   else flags[at] = '-' end
 end
 return table.concat(flags)`
 
 /**
- * KEYS P. ARGV lease ms, then pairs of a digest and a token. Gives leases back only to their holders, also when Redis is
+ * KEYS P. ARGV pairs of a digest and a token. Gives leases back only to their holders, also when Redis is
  * out of memory; replies how many it gave.
  */
 export const releaseLua = releaseScript('string.sub(lease, 14) == ARGV[at + 1]')
@@ -196,8 +204,8 @@ function releaseScript(isOwn: string): string {
   return `#!lua flags=allow-oom
 local prefix, given = KEYS[1], 0
 local time = redis.call('TIME')
-local slice = math.floor((tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)) / tonumber(ARGV[1]))
-for at = 2, #ARGV, 2 do
+local slice = math.floor((tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)) / ${longestLeaseMs})
+for at = 1, #ARGV, 2 do
   for each = slice, slice - 1, -1 do
     local name = prefix .. 'p' .. each
     local lease = redis.call('HGET', name, ARGV[at])

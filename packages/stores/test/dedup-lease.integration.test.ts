@@ -56,7 +56,7 @@ describe('createDedupLease', () => {
     expect(await kindOf(each)).toBe('new')
     expect(await kindOf(each)).toBe('busy')
     const lives = await Promise.all((await leasesOf(each)).map((name) => redis.command('PTTL', name)))
-    expect(lives.map(Number)).toEqual([expect.toSatisfy((life: number) => life > 25_000 && life <= 60_000)])
+    expect(lives.map(Number)).toEqual([expect.toSatisfy((life: number) => life > 300_000 && life <= 600_000)])
     await commit(each)
     expect(await kindOf(each)).toBe('duplicate')
     expect(await leasesOf(each)).toEqual([])
@@ -106,6 +106,22 @@ describe('createDedupLease', () => {
     await expect.poll(() => kindOf(slot('e5'), short), { timeout: 5_000 }).toBe('new')
   })
 
+  it('sees the leases of gateways whose leases are longer or shorter', async () => {
+    const [short, long] = [leaseOn(redis, { leaseMs: 15_000 }), leaseOn(redis, { leaseMs: 300_000 })]
+    for (const [one, other] of [
+      [short, long],
+      [long, short]
+    ] as const) {
+      const each = slot(`apart-${one === short}`)
+      const [reservation] = await one.reserveAll([{ slot: each }])
+      expect(await kindOf(each, other)).toBe('busy')
+      const token = reservation?.kind === 'new' ? reservation.token : ''
+      expect(await other.releaseAll([{ slot: each, token }])).toBe(0)
+      expect(await kindOf(each, other)).toBe('new')
+    }
+    expect(() => leaseOn(redis, { leaseMs: 300_001 })).toThrow('300000')
+  })
+
   it('admits one of many attempts at one id', async () => {
     const kinds = await Promise.all(Array.from({ length: 2_000 }, () => kindOf(slot('same'))))
     expect(kinds.filter((kind) => kind === 'new')).toHaveLength(1)
@@ -119,19 +135,15 @@ describe('createDedupLease', () => {
     expect(await kindsOf(slots)).toEqual(slots.map((_, index) => (index % 2 === 0 ? 'duplicate' : 'busy')))
   })
 
-  it('keeps the first receipt until the commit, and gives it to a repeat', async () => {
+  it('keeps the first receipt until the commit, and gives it to a repeat, also to one without its own', async () => {
     const each = slot('receipt')
-    const reserve = async (receipt: string): Promise<string | undefined> => {
+    const reserve = async (receipt?: string): Promise<string | undefined> => {
       const [reservation] = await lease.reserveAll([{ slot: each, receipt }])
       if (reservation?.kind !== 'new') return reservation?.kind
       await release(each, reservation.token)
       return reservation.receipt
     }
-    expect([await reserve('first'), await reserve('second'), await reserve('third')]).toEqual([
-      undefined,
-      'first',
-      'first'
-    ])
+    expect([await reserve('first'), await reserve('second'), await reserve()]).toEqual([undefined, 'first', 'first'])
     const life = Number(await redis.command('PTTL', receiptOf(each)))
     expect(life).toBeGreaterThan(86_000_000)
     await commit(each)

@@ -19,7 +19,7 @@ export interface Receipt {
 
 export interface DedupItem {
   readonly eventId: string
-  /** Set when the time of the event depends on its receipt: the first one is kept and given back to a repeat. */
+  /** Set when the time of the event depends on its receipt: the first one is kept, and given back to any repeat. */
   readonly receipt?: Receipt
 }
 

@@ -28,7 +28,7 @@ export function createMemoryLease(): MemoryLease {
         marks.set(name, token)
         const kept = receipts.get(name)
         if (receipt !== undefined && kept === undefined) receipts.set(name, receipt)
-        return { kind: 'new', token, receipt: receipt === undefined ? undefined : kept }
+        return { kind: 'new', token, receipt: kept }
       })
     },
     async commitAll(slots) {
