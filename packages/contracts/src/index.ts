@@ -9,7 +9,17 @@ export type { ClientEvent, EventContext, EventDecision, EventLimits, EventRefusa
 export { resolveEventTime, uuidV7Time } from './event-time.ts'
 export type { EventTime, TimedEvent } from './event-time.ts'
 export { parseIsoTime } from './iso-time.ts'
+export { parseLiveRequest } from './live-request.ts'
+export type {
+  EventSubscription,
+  LiveRequest,
+  LiveSubscription,
+  MetricSubscription,
+  ParsedLiveRequest,
+  SessionSubscription
+} from './live-request.ts'
 export { textMember, toStorableJson } from './json-text.ts'
+export { isOriginAllowed } from './origin.ts'
 export { problemCatalog, problemContentType, toProblem } from './problem.ts'
 export type { Problem, ProblemCode } from './problem.ts'
 export {
@@ -63,3 +73,5 @@ export { apiKeyOf, keyProblems } from './key-headers.ts'
 export type { KeyDecision, KeyHeaders } from './key-headers.ts'
 export { compileEventSchema, parseSchemaText, schemaModes } from './event-schema.ts'
 export type { EventSchema, SchemaMismatch, SchemaMode } from './event-schema.ts'
+export { compareRevisions, decodeMetric, decodeSession, encodeMetric, encodeSession } from './emitted.ts'
+export type { EmittedRecord, MetricKind, MetricMessage, Revision, SessionMessage } from './emitted.ts'
