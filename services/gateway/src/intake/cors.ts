@@ -2,12 +2,6 @@
 // reply can be read by every page that got one: it holds nothing that the sender does not know, no credentials are
 // involved, and a client that cannot read a refusal would repeat it for ever.
 
-/** Whether a page of `origin` may send events. A project that names origins is asked alone, else the deployment. */
-export function isOriginAllowed(origin: string, ofProject: readonly string[], ofAll: readonly string[]): boolean {
-  const allowed = ofProject.length > 0 ? ofProject : ofAll
-  return allowed.includes('*') || allowed.includes(origin)
-}
-
 /** Headers of every reply to a request with this Origin, as a flat list of names and values. */
 export function corsHeaders(origin: string): readonly string[] {
   return ['access-control-allow-origin', origin, 'access-control-expose-headers', 'retry-after, date', 'vary', 'origin']

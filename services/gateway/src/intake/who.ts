@@ -1,7 +1,6 @@
 // Who sends: the project behind the key of a request, and whether its page may send at all.
-import { keyProblems } from '@millrace/contracts'
+import { isOriginAllowed, keyProblems } from '@millrace/contracts'
 import type { KeyDecision, ProblemCode, ProjectContext } from '@millrace/contracts'
-import { isOriginAllowed } from './cors.ts'
 
 /** The key store as the gateway needs it; synchronous while it remembers the key. */
 export interface KeyStore {
