@@ -35,8 +35,9 @@ describe('a batch in JSON', () => {
         const parsed = parse(body.toString())
         const opened = openEnvelope(body, 1_000)
         if (parsed === undefined || !opened.ok) {
-          // What the parser takes is never refused, unless the envelope has other members.
+          // What the parser takes is never refused, unless the envelope has other members, or the list twice.
           if (opened.ok || parsed === undefined || Object.keys(parsed).join() !== 'events') return
+          if (inner.includes('"events"') && opened.pointer === '/events') return
           throw new Error(`refused: ${body.toString()}`)
         }
         expect(opened.bodies.map((each) => parse(each.toString()))).toEqual(parsed['events'])
