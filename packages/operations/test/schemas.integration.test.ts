@@ -47,7 +47,7 @@ describe('schemas', () => {
     expect(await pushSchema(admin, place, amount('number'))).toMatchObject({ version: 2, mode: 'enforce', added: true })
     const gateway = createEventSchemas({ postgres, clock: systemClock, log })
     const active = (await gateway.of(projectId))?.get('purchase')
-    expect([active?.version, active?.mode, active?.schema.check({ amount: '1' })?.pointer]).toEqual([
+    expect([active?.version, active?.mode, active?.schema?.check({ amount: '1' })?.pointer]).toEqual([
       2,
       'enforce',
       '/properties/amount'

@@ -40,7 +40,7 @@ describe('createEventSchemas', () => {
     expect(asked).toEqual(['shop'])
     expect(schemas.of('shop')).not.toBeInstanceOf(Promise)
     const shop = await of()
-    expect(shop.get('purchase')?.schema.check({ a: 1 })).toEqual({
+    expect(shop.get('purchase')?.schema?.check({ a: 1 })).toEqual({
       pointer: '/properties/a',
       expected: 'must be string'
     })
@@ -108,9 +108,11 @@ describe('createEventSchemas', () => {
     await expect.poll(async () => versions(await of())).toEqual([])
   })
 
-  it('leaves out a registered schema that it cannot use', async () => {
+  it('says of a registered schema that it cannot be used, and reads the others', async () => {
     const { state, of } = setup()
-    state.rows.push({ event_type: 'odd', version: 1, mode: 'enforce', schema: { nonsense: 1 } })
-    expect(versions(await of())).toEqual(['purchase 1 enforce'])
+    state.rows.unshift({ event_type: 'odd', version: 1, mode: 'enforce', schema: { nonsense: 1 } })
+    const shop = await of()
+    expect(versions(shop)).toEqual(['odd 1 enforce', 'purchase 1 enforce'])
+    expect([shop.get('odd')?.schema, shop.get('purchase')?.schema?.check({ a: 'x' })]).toEqual([undefined, undefined])
   })
 })

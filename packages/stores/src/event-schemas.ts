@@ -13,7 +13,8 @@ import type { Queryable, Row } from './postgres-run.ts'
 export interface ActiveSchema {
   readonly version: number
   readonly mode: Exclude<SchemaMode, 'off'>
-  readonly schema: EventSchema
+  /** Undefined: registered by a version with other limits, and this one cannot use it. */
+  readonly schema: EventSchema | undefined
 }
 
 /** By event type; types without an entry have no schema in force. */
@@ -112,15 +113,19 @@ export function createEventSchemas(options: EventSchemasOptions): EventSchemas {
         continue
       }
       await new Promise<void>((resolve) => void setImmediate(resolve))
-      try {
-        schemas.set(type, { version, mode, schema: compileEventSchema(schema) })
-      } catch (error) {
-        // Registered by a version with other limits: events pass unchecked rather than all being refused.
-        if (!(error instanceof AppError)) throw error
-        log.error({ projectId, type, version, err: error }, 'a registered schema cannot be used')
-      }
+      schemas.set(type, { version, mode, schema: compile(schema, { projectId, type, version }) })
     }
     return schemas
+  }
+
+  const compile = (schema: unknown, place: object): EventSchema | undefined => {
+    try {
+      return compileEventSchema(schema)
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      log.error({ ...place, err: error }, 'a registered schema cannot be used')
+      return undefined
+    }
   }
 
   return {

@@ -37,7 +37,7 @@ export const gatewayMetrics = {
   }),
   schemaMismatches: counter({
     name: 'analytics_schema_mismatches_total',
-    help: 'Events that broke the schema of their type: refused (`enforce`) or let pass (`warn`).',
+    help: 'Events that broke their schema: refused (`enforce`), let pass (`warn`), or unchecked: it is `unusable`.',
     labels: ['mode']
   }),
   limited: counter({

@@ -58,6 +58,13 @@ describe('the gate of the schemas', () => {
     expect([wrong.schemaVersion, told]).toEqual([undefined, ['warn']])
   })
 
+  it('lets pass what it cannot check, without a version, and tells', () => {
+    const { gate, told } = setup(new Map([['purchase', { version: 4, mode: 'enforce', schema: undefined }]]))
+    const unchecked = event('purchase', {})
+    expect(gate(project, [unchecked], 0)).toEqual([undefined])
+    expect([unchecked.schemaVersion, told]).toEqual([undefined, ['unusable']])
+  })
+
   it('has events sent again while the schemas cannot be known, and waits for them while they are read', async () => {
     expect(setup(undefined).gate(project, [event('purchase')], 0)).toEqual([
       { kind: 'retry', code: 'unavailable', reason: 'schema_unknown', eventId: 'e-purchase' }

@@ -22,8 +22,8 @@ export function openSchemaGate({ metrics, ...deps }: SchemaGateDeps): Gate {
   return createSchemaGate(createEventSchemas(deps), (mode) => metrics.schemaMismatches.add(1, { mode }))
 }
 
-/** Told of each event that breaks its schema. */
-export type OnMismatch = (mode: 'enforce' | 'warn') => void
+/** Told of each event that breaks its schema, or passes because the schema is unusable. */
+export type OnMismatch = (mode: 'enforce' | 'warn' | 'unusable') => void
 
 /** A gate over `schemas`; it notes the version that an event passed on the event. Synchronous while they are known. */
 export function createSchemaGate(schemas: EventSchemas, onMismatch: OnMismatch): Gate {
@@ -45,6 +45,11 @@ function judge(
   return events.map((checked): Acceptance | undefined => {
     const active = schemas.get(checked.event.eventType)
     if (active === undefined) return undefined
+    if (active.schema === undefined) {
+      // Stored without the version, so it can be found and judged later; an event that is refused is gone.
+      onMismatch('unusable')
+      return undefined
+    }
     const mismatch = active.schema.check(checked.event.properties)
     if (mismatch === undefined) {
       checked.schemaVersion = active.version
