@@ -4,6 +4,7 @@
 import type { DedupLease, DedupSlot, Reservation } from '@millrace/stores/dedup-lease'
 import type { Clock } from '@millrace/kernel'
 import type { EventAdmission, EventDedup, Hold, Receipt } from './event-dedup.ts'
+import { createBoundedWait } from './bounded-wait.ts'
 import { createLateMarks } from './late-marks.ts'
 
 export interface DedupSettings {
@@ -30,7 +31,10 @@ export interface DedupDeps {
 /** The lease protocol with its fallback. Disposing it waits for the marks that are being written. */
 export function createDedup(deps: DedupDeps): EventDedup & AsyncDisposable {
   const { lease, clock, settings, onFailure } = deps
-  const underWay = new Set<Promise<void>>()
+  const within = createBoundedWait(clock, settings.commitWaitMs)
+  /** Calls for marks that Redis has not answered yet. */
+  let underWay = 0
+  let onIdle: (() => void) | undefined
   const late = createLateMarks({ lease, clock, settings, onLost: (events) => onFailure('lost', events) })
   let restUntilMs = 0
 
@@ -46,23 +50,16 @@ export function createDedup(deps: DedupDeps): EventDedup & AsyncDisposable {
     return false
   }
 
-  // One timer for all marks of a turn: under load a turn ends the waiting of dozens of requests.
-  let limit: Promise<void> | undefined
-  const waitLimit = (): Promise<void> => {
-    if (limit !== undefined) return limit
-    const { promise, resolve } = Promise.withResolvers<void>()
-    clock.timer(settings.commitWaitMs, resolve)
-    setImmediate(() => (limit = undefined))
-    limit = promise
-    return promise
-  }
-
   const mark = async (slots: readonly DedupSlot[]): Promise<void> => {
     const failed = await lease.commitAll(slots)
     if (failed.length === 0) return
     onFailure('commit', failed.length)
     rest()
     late.add(failed)
+  }
+
+  const ended = (): void => {
+    if (--underWay === 0) onIdle?.()
   }
 
   return {
@@ -82,10 +79,8 @@ export function createDedup(deps: DedupDeps): EventDedup & AsyncDisposable {
     async commitAll(holds) {
       const slots = holds.map(({ slot }) => slot)
       if (isResting()) return late.add(slots)
-      const written = mark(slots)
-      underWay.add(written)
-      void written.then(() => underWay.delete(written))
-      await Promise.race([written, waitLimit()])
+      underWay++
+      await within(mark(slots).then(ended))
     },
     async releaseAll(holds) {
       const leases = holds.flatMap(({ slot, token }) => (token === undefined ? [] : { slot, token }))
@@ -93,7 +88,7 @@ export function createDedup(deps: DedupDeps): EventDedup & AsyncDisposable {
       if (failed > 0) onFailure('release', failed)
     },
     async [Symbol.asyncDispose]() {
-      await Promise.all(underWay)
+      if (underWay > 0) await new Promise<void>((resolve) => (onIdle = resolve))
       await late.stop()
     }
   }
