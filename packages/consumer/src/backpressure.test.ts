@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { isFull } from './backpressure.ts'
 
 const limits = { laneRows: 10, laneBytes: 1_000 }
-const load = (rows: number, bytes: number) => ({ rows, bytes, oldestMs: 0 })
+const load = (rows: number, bytes: number) => ({ rows, bytes, oldestMs: 0, behind: false })
 
 it('is full at its limits, and once paused until half is free', () => {
   expect([9, 10].map((rows) => isFull(load(rows, 0), limits, false, false))).toEqual([false, true])

@@ -5,7 +5,7 @@
 // a batch whose lanes were lost is stale, and nothing it yields is committed.
 import { AppError, backoffMs } from '@millrace/kernel'
 import { partitionKey } from '@millrace/kafka'
-import type { GroupMember, RecordBatch, TopicPartition } from '@millrace/kafka'
+import type { Commit, GroupMember, RecordBatch, TopicPartition } from '@millrace/kafka'
 import type { AttemptResult } from './attempt.ts'
 import { isFull } from './backpressure.ts'
 import type { ConsumerDef, ConsumerDeps, ConsumerSettings } from './definition.ts'
@@ -156,6 +156,14 @@ export class Batches<Item> {
     if (logStart < requested && this.#host.def.startAt !== undefined)
       throw new AppError('PIPE_TOPIC_DRIFT', `${lane.key} ends before the position of its sink, ${requested}`)
     lane.jump(requested, logStart)
+  }
+
+  /** Lanes without a batch on its way read on from `to`. */
+  rewind(to: readonly Commit[]): void {
+    for (const commit of to) {
+      const lane = this.#lanes.get(partitionKey(commit))
+      if (lane?.state === 'filling') this.#seek(lane, commit.offset)
+    }
   }
 
   /** A step of `flush` ended. Throws what the consumer fails with. */
@@ -315,19 +323,23 @@ export class Batches<Item> {
     this.#next(flush, flush.undelivered.length > 0 ? 'letters' : 'commit')
   }
 
-  #onRewind(flush: Flush<Item>, to: readonly (TopicPartition & { readonly offset: bigint })[]): void {
-    const { def, report } = this.#host
+  #onRewind(flush: Flush<Item>, to: readonly Commit[]): void {
+    const { def } = this.#host
     this.#flushes.delete(flush)
     for (const { topic, partition, offset } of to) {
       const key = partitionKey({ topic, partition })
       const lane = flush.parts.find((part) => part.lane.key === key)?.lane
       if (lane === undefined) throw new Error(`${def.name}: rewind of ${key}, which is not in the batch`)
-      lane.rewindTo(offset)
+      this.#seek(lane, offset)
       if (lane.rewinds > maxRewinds) throw new Error(`${def.name}: ${maxRewinds} rewinds of ${key} without progress`)
-      this.#member?.seek(lane.partition, offset)
-      report.rewound(lane.partition, offset)
     }
     this.#release(flush.parts)
+  }
+
+  #seek(lane: Lane<Item>, offset: bigint): void {
+    lane.rewindTo(offset)
+    this.#member?.seek(lane.partition, offset)
+    this.#host.report.rewound(lane.partition, offset)
   }
 
   #onCommitted(flush: Flush<Item>): void {

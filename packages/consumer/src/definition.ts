@@ -18,6 +18,8 @@ export interface FlushPolicy {
   readonly maxBytes: number
   /** Age of the oldest buffered record. */
   readonly maxAgeMs: number
+  /** Age limit of a partition that the log has more for; default `maxAgeMs`. Longer makes fewer and larger batches. */
+  readonly behindAgeMs?: number
   /** `lane`: one batch per partition. `process`: one batch takes the ready ranges of all partitions. */
   readonly scope: 'lane' | 'process'
 }
@@ -158,6 +160,11 @@ export interface Consumer extends AsyncDisposable {
   ready(): boolean
   /** The loop turns and no call of `handle` is stuck. */
   live(): boolean
+  /**
+   * The sink's own positions moved outside of `handle`: partitions with no batch on its way drop their buffers and read
+   * on from these offsets. Others, and those that are not assigned, are passed over: their next batch will tell.
+   */
+  rewind(to: readonly Commit[]): void
   /** Resolves after a stop; rejects when the consumer failed, and then the process must exit. */
   readonly done: Promise<void>
 }

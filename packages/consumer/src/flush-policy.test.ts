@@ -4,7 +4,12 @@ import { dueReason, pickLanes, wakeAtMs } from './flush-policy.ts'
 
 const policy = { maxRows: 10, maxBytes: 1_000, maxAgeMs: 100, scope: 'lane' } as const
 const calm = { stopping: false, overBudget: false }
-const load = (rows: number, bytes: number, oldestMs: number): LaneLoad => ({ rows, bytes, oldestMs })
+const load = (rows: number, bytes: number, oldestMs: number, behind = false): LaneLoad => ({
+  rows,
+  bytes,
+  oldestMs,
+  behind
+})
 const empty = load(0, 0, Infinity)
 
 describe('the reason to flush', () => {
@@ -44,6 +49,16 @@ describe('the lanes of the next batch', () => {
     expect(pickLanes(loads, { ...policy, scope: 'process' }, 60, calm)).toEqual({ lanes: [0, 2], reason: 'rows' })
     expect(pickLanes([load(5, 1, 50)], { ...policy, scope: 'process' }, 60, calm)).toBeUndefined()
   })
+})
+
+it('lets a partition that is behind fill for longer', () => {
+  const patient = { ...policy, behindAgeMs: 500 }
+  expect(dueReason(load(1, 1, 0, true), patient, 499, false)).toBeUndefined()
+  expect(dueReason(load(1, 1, 0, true), patient, 500, false)).toBe('age')
+  expect(dueReason(load(1, 1, 0), patient, 100, false)).toBe('age')
+  expect(dueReason(load(1, 1, 0, true), policy, 100, false)).toBe('age')
+  expect(wakeAtMs([load(1, 1, 0, true), load(1, 1, 300)], patient)).toBe(400)
+  expect(wakeAtMs([load(1, 1, 0, true), load(1, 1, 300)], { ...patient, scope: 'process' })).toBe(500)
 })
 
 it('is due by age when the oldest record of all is', () => {

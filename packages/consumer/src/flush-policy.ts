@@ -23,8 +23,12 @@ export function dueReason(
   if (load.rows === 0) return undefined
   if (load.rows >= policy.maxRows) return 'rows'
   if (load.bytes >= policy.maxBytes) return 'bytes'
-  if (nowMs - load.oldestMs >= policy.maxAgeMs) return 'age'
+  if (nowMs - load.oldestMs >= ageLimitMs(load, policy)) return 'age'
   return stopping ? 'stop' : undefined
+}
+
+function ageLimitMs({ behind }: LaneLoad, { maxAgeMs, behindAgeMs = maxAgeMs }: FlushPolicy): number {
+  return behind ? behindAgeMs : maxAgeMs
 }
 
 /** The loads of several lanes as one. */
@@ -32,12 +36,14 @@ export function sumLoads(loads: readonly LaneLoad[]): LaneLoad {
   let rows = 0
   let bytes = 0
   let oldestMs = Infinity
+  let behind = false
   for (const load of loads) {
     rows += load.rows
     bytes += load.bytes
     oldestMs = Math.min(oldestMs, load.oldestMs)
+    behind ||= load.behind
   }
-  return { rows, bytes, oldestMs }
+  return { rows, bytes, oldestMs, behind }
 }
 
 /** The indexes of the lanes that make the next batch and why; undefined when none is due. */
@@ -74,5 +80,10 @@ function pickOne(loads: readonly LaneLoad[], policy: FlushPolicy, nowMs: number,
 
 /** Monotonic time at which the first of these buffers is due by age; Infinity when all are empty. */
 export function wakeAtMs(loads: readonly LaneLoad[], policy: FlushPolicy): number {
-  return sumLoads(loads).oldestMs + policy.maxAgeMs
+  if (policy.scope === 'process') return dueAtMs(sumLoads(loads), policy)
+  return loads.reduce((first, load) => Math.min(first, dueAtMs(load, policy)), Infinity)
+}
+
+function dueAtMs(load: LaneLoad, policy: FlushPolicy): number {
+  return load.oldestMs + ageLimitMs(load, policy)
 }

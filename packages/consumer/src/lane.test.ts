@@ -62,7 +62,7 @@ describe('a lane', () => {
     lane.take(batch([0n, 1n, 2n]), 5)
     lane.settle(2, 2n)
     expect(lane.position).toBe(2n)
-    expect(lane.load()).toEqual({ rows: 1, bytes: 100, oldestMs: 5 })
+    expect(lane.load()).toEqual({ rows: 1, bytes: 100, oldestMs: 5, behind: true })
     expect(lane.lag()).toBe(98n)
   })
 

@@ -27,6 +27,8 @@ export interface LaneLoad {
   readonly bytes: number
   /** Monotonic time at which the oldest record arrived; Infinity when empty. */
   readonly oldestMs: number
+  /** The log has records behind those that are buffered. */
+  readonly behind: boolean
 }
 
 export class Lane<Item> {
@@ -73,7 +75,8 @@ export class Lane<Item> {
   }
 
   load(): LaneLoad {
-    return { rows: this.#buffer.length, bytes: this.#bytes, oldestMs: this.#buffer[0]?.arrivedAtMs ?? Infinity }
+    const behind = (this.#highWatermark ?? 0n) > (this.#cursor ?? 0n)
+    return { rows: this.#buffer.length, bytes: this.#bytes, oldestMs: this.#buffer[0]?.arrivedAtMs ?? Infinity, behind }
   }
 
   /** Records behind the end of the log that had no effect yet, as far as known. */

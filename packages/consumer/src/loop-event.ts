@@ -1,5 +1,5 @@
 // Everything that can happen to a consumer.
-import type { GroupMember, RecordBatch, TopicPartition } from '@millrace/kafka'
+import type { Commit, GroupMember, RecordBatch, TopicPartition } from '@millrace/kafka'
 import type { Flush } from './flush.ts'
 import type { StepResult } from './steps.ts'
 
@@ -22,6 +22,8 @@ export type LoopEvent<Item> =
       readonly requested: bigint
       readonly logStart: bigint
     }
+  /** The sink says where to read on, outside of a batch. */
+  | { readonly kind: 'rewind'; readonly to: readonly Commit[] }
   | { readonly kind: 'stepped'; readonly flush: Flush<Item>; readonly result: StepResult }
   /** The backoff of a batch is over. */
   | { readonly kind: 'waited'; readonly flush: Flush<Item> }

@@ -115,6 +115,8 @@ export class Loop<Item> {
         return this.#stopping === 'no' ? batches.take(event.batch) : undefined
       case 'outOfRange':
         return batches.outOfRange(event.partition, event.requested, event.logStart)
+      case 'rewind':
+        return batches.rewind(event.to)
       case 'stepped':
         return batches.stepped(event.flush, event.result)
       case 'waited':

@@ -98,6 +98,35 @@ it('gives up what it buffered of a partition that an assignment took away withou
   expect([texts, asked]).toEqual([[], []])
 })
 
+it('drops what it buffered and reads on where the sink says, outside of a batch', async () => {
+  const { clock, starting, driver, deliver, texts, asked } = await open()
+  await using consumer = await starting
+  await driver().onAssigned([at])
+  await deliver(5n)
+  consumer.rewind([
+    { ...at, offset: 2n },
+    { topic: 't', partition: 7, offset: 0n }
+  ])
+  await clock.advance(1_000)
+  await deliver(2n, 3n)
+  await setImmediate()
+  expect([texts, asked]).toEqual([
+    ['r2', 'r3'],
+    ['seek 2', 'commit 4']
+  ])
+})
+
+it('leaves a partition to its batch that is on its way', async () => {
+  const { starting, driver, deliver, asked } = await open()
+  await using consumer = await starting
+  await driver().onAssigned([at])
+  const delivered = deliver(0n, 1n)
+  consumer.rewind([{ ...at, offset: 0n }])
+  await delivered
+  await setImmediate()
+  expect(asked).toEqual(['commit 2'])
+})
+
 it('ignores records of a partition it does not hold', async () => {
   const { starting, driver, deliver, texts } = await open()
   await using _consumer = await starting

@@ -34,6 +34,7 @@ export async function startConsumer<Item>(def: ConsumerDef<Item>, deps: Consumer
   return {
     ready: () => loop.ready(),
     live: () => loop.live(),
+    rewind: (to) => loop.post({ kind: 'rewind', to }),
     done: loop.done,
     [Symbol.asyncDispose]: stop
   }
