@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { eventColumns } from './columns.ts'
 import { decodeEvent } from './event.ts'
-import { ENRICH_VERSION, enrich, rowVersion } from './enrich.ts'
+import { ENRICH_VERSION, createEnrich, enrich, rowVersion } from './enrich.ts'
 import type { RawRecord } from './enrich.ts'
 import { spliceRawEvent } from './raw-event.ts'
 
@@ -80,11 +80,11 @@ describe('enrich', () => {
         libraryVersion: '1.2.3',
         properties: '{"price":19.9,"näme":"\\"✓\\"","list":[1,null]}',
         schemaVersion: 0,
-        enrichVersion: 1,
+        enrichVersion: 2,
         topic: 'events.demo',
         partition: 3,
         offset: 4_097n,
-        version: '28736625959600126'
+        version: '46751024469082110'
       }
     })
   })
@@ -106,6 +106,36 @@ describe('enrich', () => {
     expect(enrich(record(raw))).toMatchObject({
       row: { eventId: 'made', userAgent: 'curl/8', isBot: true, timestamp: received + 3_600_000 - 3_600_000 }
     })
+  })
+
+  it('takes the campaign from the URL, unless the client names one', () => {
+    const page = { url: 'https://shop.example/a/?utm_source=june&utm_medium=cpc&gclid=1' }
+    expect(enrich(record(event({ context: { page } })))).toMatchObject({
+      row: { path: '/a', campaignSource: 'june', campaignMedium: 'cpc', campaignName: '', trafficSource: 'paid' }
+    })
+    expect(enrich(record(event({ context: { page, campaign: { name: 'own' } } })))).toMatchObject({
+      row: { campaignSource: '', campaignMedium: '', campaignName: 'own', trafficSource: 'paid' }
+    })
+  })
+
+  it.each([
+    [{ country: 'de' }, 'DE'],
+    [{ country: 'XX' }, ''],
+    [{ country: 'XX', ip: '192.0.2.1' }, 'AT'],
+    [{ ip: '192.0.2.1' }, 'AT'],
+    [{ ip: 'unknown' }, ''],
+    [{ country: 'DE', ip: '192.0.2.1' }, 'DE'],
+    [{ country: 'DE', context: { ip: '192.0.2.1' } }, 'AT'],
+    [{ country: 'DE', context: { ip: 'unknown' } }, ''],
+    [{}, '']
+  ])('finds the country of an event with %j to be %j', (change, country) => {
+    const enrichAll = createEnrich({ countryOf: (ip) => (ip === '192.0.2.1' ? 'AT' : '') })
+    expect(enrichAll(record(event(change)))).toMatchObject({ row: { country } })
+  })
+
+  it('knows no country of an address without a database', () => {
+    expect(enrich(record(event({ ip: '192.0.2.1' })))).toMatchObject({ row: { country: '', ip: '192.0.2.1' } })
+    expect(createEnrich()(record(event({ ip: '192.0.2.1' })))).toMatchObject({ row: { country: '' } })
   })
 
   it('takes the append time for a record that did not come through a gateway', () => {

@@ -69,7 +69,7 @@ export const propertyLimits = { maxDepth: 32, maxKeys: 1_000 }
 export const defaultEventLimits: EventLimits = { maxBytes: 256 * 1024, maxAgeMs: 5 * 365.25 * 86_400_000 }
 
 /** Members that the gateway adds to the record; a client may not send them. */
-export const gatewayFields = ['projectId', 'receivedAt', 'ip', 'userAgent'] as const
+export const gatewayFields = ['projectId', 'receivedAt', 'ip', 'userAgent', 'country'] as const
 
 /** Members that other stages own; refused like the gateway's own. */
 const reservedFields: ReadonlySet<string> = new Set([

@@ -14,6 +14,8 @@ export interface RawFields {
   readonly ip?: string | undefined
   /** By the project's policy. */
   readonly userAgent?: string | undefined
+  /** ISO 3166 code of the sender's country, when the deployment names a header for it. */
+  readonly country?: string | undefined
   /** The version of the schema of its type that the event passed. */
   readonly schemaVersion?: number | undefined
 }
@@ -33,9 +35,10 @@ export function spliceRawEvent(body: Buffer, fields: RawFields): Buffer {
   const last = lastText(body, close - 1)
   const separator = body[last] === openBrace ? '' : ','
   // JSON.stringify leaves out undefined members and writes lone surrogates as escapes.
-  const { projectId, receivedAt, sentAt, eventId, ip, userAgent, schemaVersion } = fields
+  const { projectId, receivedAt, sentAt, eventId, ip, userAgent, country, schemaVersion } = fields
   const added = Buffer.from(
-    separator + JSON.stringify({ eventId, sentAt, ip, userAgent, schemaVersion, projectId, receivedAt }).slice(1)
+    separator +
+      JSON.stringify({ eventId, sentAt, ip, userAgent, country, schemaVersion, projectId, receivedAt }).slice(1)
   )
   const raw = Buffer.allocUnsafe(close + added.byteLength)
   body.copy(raw, 0, 0, close)

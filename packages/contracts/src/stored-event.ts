@@ -13,6 +13,8 @@ export interface StoredEvent extends ClientEvent {
   readonly receivedAt?: string
   readonly ip?: string
   readonly userAgent?: string
+  /** Country of the sender as a proxy told it. */
+  readonly country?: string
   readonly schemaVersion?: number
 }
 
@@ -36,6 +38,7 @@ const isStored = new Ajv({ allErrors: false }).compile<StoredEvent>({
     receivedAt: { ...text, maxLength: 40 },
     ip: text,
     userAgent: text,
+    country: text,
     schemaVersion: { type: 'integer', minimum: 0, maximum: 4_294_967_295 }
   }
 })

@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import { classifyTraffic, pathOf } from './traffic-source.ts'
+import { classifyTraffic } from './traffic-source.ts'
 
-const visit = { source: '', medium: '', referrer: '', url: 'https://www.shop.example/p/1' }
+const none = { source: '', medium: '', name: '', term: '', content: '' }
+const classOf = ({ referrer = '', hasClickId = false, ...campaign }) =>
+  classifyTraffic({
+    url: 'https://www.shop.example/p/1',
+    referrer,
+    campaign: { ...none, ...campaign },
+    hasClickId
+  })
 
 describe('classifyTraffic', () => {
   it.each([
@@ -10,35 +17,51 @@ describe('classifyTraffic', () => {
     [{ medium: 'social' }, 'social'],
     [{ medium: 'affiliate' }, 'affiliate'],
     [{ medium: 'organic' }, 'search'],
+    [{ medium: 'referral', source: 'blog' }, 'referral'],
+    [{ source: 'Facebook' }, 'social'],
+    [{ source: 'facebook', medium: 'cpc' }, 'paid'],
+    [{ source: 'newsletter' }, 'email'],
     [{ source: 'flyer' }, 'campaign'],
+    [{ source: 'flyer', hasClickId: true }, 'paid'],
     [{ medium: 'constructor' }, 'campaign'],
-    [{ referrer: 'https://www.google.co.uk/search?q=x' }, 'search'],
-    [{ referrer: 'https://duckduckgo.com' }, 'search'],
-    [{ referrer: 'https://google.evil.example/' }, 'search'],
-    [{ referrer: 'https://m.facebook.com/x' }, 'social'],
-    [{ referrer: 'https://notfacebook.com/x' }, 'referral'],
-    [{ referrer: 'https://shop.example:8443/cart' }, 'internal'],
-    [{ referrer: 'https://blog.example/post' }, 'referral'],
-    [{ referrer: 'android-app://com.mail' }, 'referral'],
+    [{ medium: '__proto__', source: 'toString' }, 'campaign'],
+    [{ name: 'sale' }, 'direct'],
+    [{ hasClickId: true, referrer: 'https://www.google.com/' }, 'paid'],
     [{ referrer: 'not a url' }, 'direct'],
     [{}, 'direct']
-  ])('puts %j into %s', (change, expected) => {
-    expect(classifyTraffic({ ...visit, ...change })).toBe(expected)
+  ])('puts a visit with %j into %s', (change, expected) => {
+    expect(classOf(change)).toBe(expected)
   })
-})
 
-describe('pathOf', () => {
   it.each([
-    ['https://shop.example/p/1?x=/y#z', '/p/1'],
-    ['https://shop.example/p#a?b', '/p'],
-    ['https://shop.example', ''],
-    ['https://shop.example?x=/y', ''],
-    ['//shop.example/a', '/a'],
-    ['/a/b?c', '/a/b'],
-    ['/a//b', '/a//b'],
-    ['shop', ''],
-    ['', '']
-  ])('of %s is %j', (url, path) => {
-    expect(pathOf(url)).toBe(path)
+    ['https://www.google.co.uk/search?q=x', 'search'],
+    ['https://www.google.de', 'search'],
+    ['https://search.yahoo.co.jp/', 'search'],
+    ['https://cn.bing.com/', 'search'],
+    ['https://yandex.com.tr/', 'search'],
+    ['https://m.baidu.com/s?wd=x', 'search'],
+    ['https://duckduckgo.com', 'search'],
+    ['https://html.duckduckgo.com/html', 'search'],
+    ['android-app://com.google.android.googlequicksearchbox/', 'search'],
+    ['https://docs.google.com/document', 'referral'],
+    ['https://google.attacker.example/', 'referral'],
+    ['https://google', 'referral'],
+    ['https://mail.google.com/mail/u/0/', 'email'],
+    ['https://e.mail.ru/', 'email'],
+    ['android-app://com.google.android.gm', 'email'],
+    ['https://m.facebook.com/x', 'social'],
+    ['http://l.instagram.com/?u=x', 'social'],
+    ['https://t.co/abc', 'social'],
+    ['https://T.CO/abc', 'social'],
+    ['https://notfacebook.com/x', 'referral'],
+    ['https://facebook.com.evil.example/', 'referral'],
+    ['https://user:pass@shop.example:8443/cart', 'internal'],
+    ['https://WWW.shop.example', 'internal'],
+    ['https://blog.example/post', 'referral'],
+    ['https://...', 'referral'],
+    ['android-app://com.unknown', 'referral'],
+    ['https:///path', 'direct']
+  ])('puts a visit from %s into %s', (referrer, expected) => {
+    expect(classOf({ referrer })).toBe(expected)
   })
 })

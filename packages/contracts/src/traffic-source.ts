@@ -1,4 +1,7 @@
-// Where a visit came from: the campaign decides, else the referrer, else it is direct.
+// Where a visit came from: the campaign decides, then a click on an advertisement, then the referrer, else it is direct.
+import { hostOf } from './page-url.ts'
+import type { Campaign } from './page-url.ts'
+import { mediaClasses, searchHosts, siteClasses, sourceClasses, worldwideSearch } from './traffic-sites.ts'
 
 /** Classes of traffic. Closed: dashboards group by them. */
 export const trafficSources = [
@@ -14,84 +17,51 @@ export const trafficSources = [
 ] as const
 export type TrafficSource = (typeof trafficSources)[number]
 
-const media: Readonly<Record<string, TrafficSource>> = {
-  cpc: 'paid',
-  ppc: 'paid',
-  cpm: 'paid',
-  paid: 'paid',
-  paidsearch: 'paid',
-  paid_social: 'paid',
-  display: 'paid',
-  banner: 'paid',
-  email: 'email',
-  newsletter: 'email',
-  social: 'social',
-  'social-media': 'social',
-  affiliate: 'affiliate',
-  partner: 'affiliate',
-  organic: 'search'
-}
-const searchSites = ['google', 'bing', 'yahoo', 'duckduckgo', 'baidu', 'yandex', 'ecosia', 'qwant', 'startpage']
-const socialSites = [
-  'facebook.com',
-  'instagram.com',
-  'twitter.com',
-  'x.com',
-  't.co',
-  'linkedin.com',
-  'lnkd.in',
-  'reddit.com',
-  'pinterest.com',
-  'tiktok.com',
-  'youtube.com',
-  'bsky.app',
-  'mastodon.social'
-]
-
-/** The class of a visit to `url` from `referrer` under a campaign; empty texts mean absent. */
-export function classifyTraffic(visit: {
-  readonly source: string
-  readonly medium: string
-  readonly referrer: string
+/** What is known of the way of a visit; empty texts mean absent. */
+export interface Visit {
   readonly url: string
-}): TrafficSource {
-  if (visit.medium !== '' || visit.source !== '') {
-    const medium = visit.medium.toLowerCase()
-    return Object.hasOwn(media, medium) ? (media[medium] ?? 'campaign') : 'campaign'
+  readonly referrer: string
+  readonly campaign: Campaign
+  /** The URL carries the click id of an advertiser. */
+  readonly hasClickId: boolean
+}
+
+/** The class of a visit. */
+export function classifyTraffic({ url, referrer, campaign, hasClickId }: Visit): TrafficSource {
+  if (campaign.medium !== '' || campaign.source !== '') {
+    const known = classOf(mediaClasses, campaign.medium) ?? classOf(sourceClasses, campaign.source)
+    return known ?? (hasClickId ? 'paid' : 'campaign')
   }
-  const host = hostOf(visit.referrer)
+  if (hasClickId) return 'paid'
+  const host = hostOf(referrer)
   if (host === '') return 'direct'
-  if (host === hostOf(visit.url)) return 'internal'
-  if (socialSites.some((site) => host === site || host.endsWith(`.${site}`))) return 'social'
+  if (host === hostOf(url)) return 'internal'
+  return classOfHost(host)
+}
+
+function classOf(classes: Readonly<Record<string, TrafficSource>>, name: string): TrafficSource | undefined {
+  const lower = name.toLowerCase()
+  return Object.hasOwn(classes, lower) ? classes[lower] : undefined
+}
+
+/** Longer ones are no names of DNS, and would be looked up once per dot. */
+const longestHost = 253
+
+/** `host`, then without its first label, and so on, until one is known. */
+function classOfHost(host: string): TrafficSource {
+  if (host.length > longestHost) return 'referral'
+  for (let at = 0; at >= 0; at = host.indexOf('.', at) + 1 || -1) {
+    const domain = host.slice(at)
+    if (Object.hasOwn(siteClasses, domain)) return siteClasses[domain] ?? 'referral'
+  }
+  return isWorldwideSearch(host) ? 'search' : 'referral'
+}
+
+/** `google.de`, `search.yahoo.co.jp`; not `docs.google.com`, and not `google.attacker.example`. */
+function isWorldwideSearch(host: string): boolean {
   const labels = host.split('.')
-  return searchSites.some((site) => labels.includes(site)) ? 'search' : 'referral'
-}
-
-/** The path of a URL, without query and fragment; empty when there is no host or path. */
-export function pathOf(url: string): string {
-  const start = authorityStart(url)
-  const path = start < 0 ? (url.startsWith('/') ? 0 : -1) : url.indexOf('/', start)
-  if (path < 0) return ''
-  const query = url.indexOf('?', start < 0 ? 0 : start)
-  const fragment = url.indexOf('#', start < 0 ? 0 : start)
-  const end = Math.min(query < 0 ? url.length : query, fragment < 0 ? url.length : fragment)
-  return path < end ? url.slice(path, end) : ''
-}
-
-/** The lower-case host of a URL without port and a leading `www.`; empty when there is none. */
-function hostOf(url: string): string {
-  const start = authorityStart(url)
-  if (start < 0) return ''
-  let end = start
-  while (end < url.length && !'/?#'.includes(url.charAt(end))) end++
-  const authority = url.slice(url.lastIndexOf('@', end - 1) >= start ? url.lastIndexOf('@', end - 1) + 1 : start, end)
-  const colon = authority.lastIndexOf(':')
-  const host = (colon > 0 ? authority.slice(0, colon) : authority).toLowerCase()
-  return host.startsWith('www.') ? host.slice(4) : host
-}
-
-/** Index after `//`, when only a scheme stands before it; else -1. */
-function authorityStart(url: string): number {
-  const slashes = url.indexOf('//')
-  return slashes === 0 || (slashes > 0 && url.charAt(slashes - 1) === ':') ? slashes + 2 : -1
+  const brand = labels.findIndex((label) => worldwideSearch.has(label))
+  const country = labels.slice(brand + 1)
+  const isCountry = country.length > 0 && country.length <= 2 && country.every((label) => label.length <= 3)
+  return brand >= 0 && isCountry && searchHosts.has(labels.slice(0, brand).join('.'))
 }

@@ -1,5 +1,7 @@
 export { systemClock } from './clock.ts'
 export type { Clock } from './clock.ts'
+export { createLru } from './lru.ts'
+export type { Lru } from './lru.ts'
 export { createManualClock } from './manual-clock.ts'
 export type { ManualClock } from './manual-clock.ts'
 export { AppError, errorCatalog, isPoison, isTransient, toError } from './errors.ts'

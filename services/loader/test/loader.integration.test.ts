@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { dlqTopic, rawTopic, redriveTopic, rowVersion } from '@millrace/contracts'
+import { ENRICH_VERSION, dlqTopic, rawTopic, redriveTopic, rowVersion } from '@millrace/contracts'
 import type { Admin, Kafka, ProduceRecord, Producer } from '@millrace/kafka'
 import { createSilentLogger } from '@millrace/observability'
 import { openClickhouse } from '@millrace/stores/clickhouse'
@@ -112,7 +112,7 @@ describe('loader', () => {
       browser: 'Safari',
       isBot: false,
       properties: '{"price":19.9,"name":"Tasse ✓","list":[1,"a"]}',
-      enrichVersion: 1,
+      enrichVersion: ENRICH_VERSION,
       topic: rawTopic(project),
       partition: 3,
       later: 1
@@ -235,7 +235,7 @@ describe('loader', () => {
         offset: '41',
         appendedAt: '2026-06-01 12:00:00.500',
         latenessMs: '500',
-        version: rowVersion(1, 1_780_315_200_500, 41n)
+        version: rowVersion(ENRICH_VERSION, 1_780_315_200_500, 41n)
       }
     ])
     expect(loader.group).toBe(group)
