@@ -1,26 +1,27 @@
 // The script of `apply` (apply.ts); keys.ts names the keys. Redis does not take back what a script wrote before it
 // failed, so everything is read first, with the type of every key, and `torn` stands while it writes. `#!lua` makes
 // Redis refuse it at its memory limit before it begins and not in the middle.
+import { openLua, sessionLua } from './lua-parts.ts'
 
 /** KEYS[1]: the pointer. ARGV[1]: the call as JSON; then for each hour its ids and those that must not be there. */
 export const applyLua = `#!lua
-local call, pcall = redis.call, redis.pcall
-local a = cjson.decode(ARGV[1])
-local base = string.sub(KEYS[1], 7) .. ':' .. a.e
-local meta, pos = 'meta:' .. base, 'pos:' .. base
+${openLua}
 local m = call('HMGET', meta, 'stage', 'torn', 'from', 'deleted')
-local stage = m[1]
-if not stage or (stage ~= 'building' and call('GET', KEYS[1]) ~= a.e) then return {'EPOCH'} end
+local stage, live = m[1], call('GET', KEYS[1])
+local isBuilding = stage == 'building' and tonumber(a.e) > tonumber(live or '0')
+if not stage or not (live == a.e or isBuilding) then return {'EPOCH'} end
 if m[2] then return {'BROKEN', m[2]} end
 if stage == 'sealing' then return {'SEALED'} end
-local at = call('HMGET', pos, 'p' .. a.p, 'c' .. a.p)
+local at = call('HMGET', pos, 'p' .. a.p, 'c' .. a.p, 'n')
 local stored = at[1] or '0'
 if stored ~= a.f then
   if tonumber(a.t) <= tonumber(stored) then return {'DONE', stored} end
   return {'GAP', stored}
 end
 local newer = a.c > tonumber(at[2] or '-1')
+local isCounted = a.p < tonumber(at[3] or '0')
 if a.f == a.t then
+  if not isCounted then call('HSET', pos, 'n', a.p + 1) end
   if newer then call('HSET', pos, 'c' .. a.p, a.c) end
   return {'OK'}
 end
@@ -86,7 +87,7 @@ for i, w in ipairs(a.w) do
   windows[i] = {key = key, new = not held.n, apart = apart, capped = capped, dims = is}
 end
 local sessions, sessionKeys = {}, {}
-local record = '^(%d+)\\n(%d+)\\n(%d+)\\n(%d+)\\n(%d)\\n(%d)\\n' .. string.rep('([^\\n]*)\\n', 4) .. '([^\\n]*)$'
+${sessionLua}
 for i, s in ipairs(a.s) do sessionKeys[i] = 'analytics:session:' .. base .. ':' .. s[1] end
 for first = 1, #sessionKeys, 1000 do
   local got = call('MGET', unpack(sessionKeys, first, math.min(first + 999, #sessionKeys)))
@@ -96,8 +97,8 @@ for first = 1, #sessionKeys, 1000 do
     sessions[first + j - 1] = held
   end
 end
-for _, name in ipairs({'open', 'held', 'dirty', 'due', 'kept', 'dirty-sessions'}) do
-  if type(pcall('ZCARD', name .. ':' .. base)) == 'table' then return {'TYPE', name} end
+for _, name in ipairs({'hours', 'open', 'held', 'dirty', 'due', 'kept', 'dirty-sessions'}) do
+  if not isZset(name) then return {'TYPE', name} end
 end
 
 call('HSET', meta, 'torn', a.f .. '-' .. a.t .. ' ' .. a.id)
@@ -105,6 +106,7 @@ for i, hour in ipairs(a.h) do
   for first = 1, #ARGV[2 * i], 16000 do
     call('SADD', 'seen:' .. base .. ':' .. hour, unpack(unpacked(ARGV[2 * i], first)))
   end
+  if #ARGV[2 * i] > 0 then call('ZADD', 'hours:' .. base, hour, hour) end
 end
 local from = tonumber(m[3] or '0')
 for i, w in ipairs(a.w) do
@@ -155,18 +157,18 @@ local function after(x, y) return before(y, x) end
 local records, times, reopened = {}, {}, {}
 for i, s in ipairs(a.s) do
   local id, first, last, events, views = s[1], s[2], s[3], s[4], s[5]
-  local converted, given = s[6] and '1' or '0', ''
+  local converted, given, isNew = s[6] and '1' or '0', '', ''
   local claimed, held = {s[7], s[8], s[9], s[10]}, sessions[i]
   if held then
     first, last = math.min(first, tonumber(held[1])), math.max(last, tonumber(held[2]))
     events, views = events + tonumber(held[3]), views + tonumber(held[4])
     if held[5] == '1' then converted = '1' end
-    given = held[7]
+    given, isNew = held[7], held[12]
     claimed[1], claimed[2] = best(s[7], held[8], before), best(s[8], held[9], before)
     claimed[3], claimed[4] = best(s[9], held[10], after), best(s[10], held[11], after)
     if held[6] == '1' then reopened[#reopened + 1] = id end
   end
-  local facts = {first, last, events, views, converted, '0', given, table.concat(claimed, '\\n')}
+  local facts = {first, last, events, views, converted, '0', given, table.concat(claimed, '\\n'), isNew}
   records[2 * i - 1], records[2 * i] = sessionKeys[i], table.concat(facts, '\\n')
   times[2 * i - 1], times[2 * i] = last, id
 end
@@ -184,5 +186,6 @@ for field, count in pairs({late = a.l, closed = a.x, expired = a.r}) do
 end
 call('HSET', pos, 'p' .. a.p, a.t, 'f' .. a.p, a.a)
 if newer then call('HSET', pos, 'c' .. a.p, a.c) end
+if not isCounted then call('HSET', pos, 'n', a.p + 1) end
 call('HDEL', meta, 'torn')
 return {'OK'}`

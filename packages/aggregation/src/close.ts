@@ -2,7 +2,7 @@
 // deleted never comes back. The owner of partition 0 runs both; they are safe whoever runs them.
 import { addWindows } from './apply.ts'
 import { contributionDeltas, contributionOf } from './sessions.ts'
-import { liveEpoch, partitionOf, withEpoch, writableEpoch } from './state.ts'
+import { inOrder, liveEpoch, partitionOf, withEpoch, writableEpoch } from './state.ts'
 import type { Broken, EpochState, ProjectState, Step, WrongEpoch } from './state.ts'
 import type { Timing } from './timing.ts'
 
@@ -11,7 +11,7 @@ export interface TopicCount {
   readonly epoch: number
   readonly partitions: number
   readonly countedAtMs: number
-  /** At most this many windows and sessions a call. */
+  /** At most this many windows, sessions and seen hours a call; `changed` = `limit` says that more may be due. */
   readonly limit: number
 }
 
@@ -38,7 +38,8 @@ export function close(project: ProjectState, topic: TopicCount, timing: Timing):
     partitionOf(epoch, index)
   )
   const windows = closeWindows({ ...epoch, partitions: known }, clock, topic.limit)
-  const sessions = closeSessions(windows.epoch, clock - timing.sessionIdleMs - settleMs(timing), topic.limit)
+  const rest = topic.limit - windows.changed
+  const sessions = closeSessions(windows.epoch, clock - timing.sessionIdleMs - settleMs(timing), rest)
   const changed = windows.changed + sessions.changed
   return { project: withEpoch(project, topic.epoch, sessions.epoch), reply: { kind: 'ok', changed } }
 }
@@ -48,11 +49,9 @@ export function settleMs({ latenessMs, marginMs }: Timing): number {
   return latenessMs + marginMs
 }
 
-function closeWindows(epoch: EpochState, clock: number, limit: number): { epoch: EpochState; changed: number } {
-  const due = [...epoch.windows]
-    .filter(([, window]) => !window.closed && clock >= window.closeAtMs)
-    .sort(([, a], [, b]) => a.closeAtMs - b.closeAtMs)
-    .slice(0, limit)
+function closeWindows(epoch: EpochState, clock: number, limit: number): Changed {
+  const open = [...epoch.windows].filter(([, window]) => !window.closed && clock >= window.closeAtMs)
+  const due = inOrder(open, ({ closeAtMs }) => closeAtMs).slice(0, limit)
   if (due.length === 0) return { epoch, changed: 0 }
   const windows = new Map(epoch.windows)
   const dirty = new Set(epoch.dirty)
@@ -63,11 +62,9 @@ function closeWindows(epoch: EpochState, clock: number, limit: number): { epoch:
   return { epoch: { ...epoch, windows, dirty }, changed: due.length }
 }
 
-function closeSessions(epoch: EpochState, lastMs: number, limit: number): { epoch: EpochState; changed: number } {
-  const due = [...epoch.sessions]
-    .filter(([, session]) => !session.closed && session.lastMs <= lastMs)
-    .sort(([, a], [, b]) => a.lastMs - b.lastMs)
-    .slice(0, limit)
+function closeSessions(epoch: EpochState, lastMs: number, limit: number): Changed {
+  const idle = [...epoch.sessions].filter(([, session]) => !session.closed && session.lastMs <= lastMs)
+  const due = inOrder(idle, (session) => session.lastMs).slice(0, limit)
   if (due.length === 0) return { epoch, changed: 0 }
   const sessions = new Map(epoch.sessions)
   const dirtySessions = new Set(epoch.dirtySessions)
@@ -89,40 +86,54 @@ export function remove(project: ProjectState, topic: TopicCount, timing: Timing)
   if (epoch === undefined) return { project, reply: { kind: 'epoch' } }
   if (epoch.torn !== undefined) return { project, reply: { kind: 'broken', torn: epoch.torn } }
   const clock = projectClock(epoch, topic)
-  const without = removeSeen(epoch, clock, timing)
-  const keep = epoch.stage === 'building' ? without : removeEmitted(without, clock, timing, topic.limit)
-  const changed = sizeOf(epoch) - sizeOf(keep)
-  return { project: withEpoch(project, topic.epoch, keep), reply: { kind: 'ok', changed } }
+  const { epoch: kept, changed } = removeSeen(epoch, clock, timing, topic.limit)
+  const rest = epoch.stage === 'building' ? 0 : topic.limit - changed
+  const left = removeSessions(removeWindows({ epoch: kept, rest, changed }, clock), clock - timing.sessionKeepMs)
+  return { project: withEpoch(project, topic.epoch, left.epoch), reply: { kind: 'ok', changed: left.changed } }
 }
 
 /** One number tells which hours are gone, so that their ids are refused and not counted again. */
-function removeSeen(epoch: EpochState, clock: number, timing: Timing): EpochState {
-  const through = Math.floor((clock - timing.latenessMs - timing.seenKeepMs) / timing.hourMs) - 1
-  if (through <= epoch.deletedThrough) return epoch
+function removeSeen(epoch: EpochState, clock: number, timing: Timing, limit: number): Changed {
+  const due = Math.floor((clock - timing.latenessMs - timing.seenKeepMs) / timing.hourMs) - 1
+  const hours = [...epoch.seen.keys()].filter((hour) => hour <= due).sort((a, b) => a - b)
+  const through = hours[limit - 1] ?? due
+  if (through <= epoch.deletedThrough) return { epoch, changed: 0 }
   const seen = new Map([...epoch.seen].filter(([hour]) => hour > through))
-  return { ...epoch, seen, deletedThrough: through }
+  return { epoch: { ...epoch, seen, deletedThrough: through }, changed: epoch.seen.size - seen.size }
 }
 
-function removeEmitted(epoch: EpochState, clock: number, timing: Timing, limit: number): EpochState {
-  const { completeFromMs, dirty, dirtySessions } = epoch
-  const windows = [...epoch.windows]
-    .filter(([name, window]) => clock >= window.deleteAtMs && !dirty.has(name))
-    .filter(([, window]) => window.closed || window.startMs < completeFromMs)
-    .slice(0, limit)
-  const sessions = [...epoch.sessions]
-    .filter(([id, session]) => clock >= session.lastMs + timing.sessionKeepMs && !dirtySessions.has(id))
-    .filter(([, session]) => session.closed || session.firstMs < completeFromMs)
-    .slice(0, limit)
-  if (windows.length === 0 && sessions.length === 0) return epoch
-  return { ...epoch, windows: without(epoch.windows, windows), sessions: without(epoch.sessions, sessions) }
+interface Changed {
+  readonly epoch: EpochState
+  readonly changed: number
 }
 
-function without<V>(all: ReadonlyMap<string, V>, gone: readonly (readonly [string, V])[]): ReadonlyMap<string, V> {
-  const kept = new Map(all)
-  for (const [key] of gone) kept.delete(key)
-  return kept
+/** What is left of a call: `rest` counts keys, and a window has one more for each HyperLogLog. */
+interface Removal extends Changed {
+  readonly rest: number
 }
 
-function sizeOf({ seen, windows, sessions }: EpochState): number {
-  return seen.size + windows.size + sessions.size
+/** Looks at the `rest` windows that are due first; those that wait for their emission stay. */
+function removeWindows({ epoch, rest, changed }: Removal, clock: number): Removal {
+  const { completeFromMs, dirty } = epoch
+  const due = [...epoch.windows].filter(([, window]) => clock >= window.deleteAtMs)
+  const windows = new Map(epoch.windows)
+  let left = rest
+  for (const [name, window] of inOrder(due, ({ deleteAtMs }) => deleteAtMs).slice(0, rest)) {
+    if (left <= 0 || dirty.has(name) || !(window.closed || window.startMs < completeFromMs)) continue
+    windows.delete(name)
+    left -= 1 + [...window.values.values()].filter(({ members }) => members.size > 0).length
+  }
+  const gone = epoch.windows.size - windows.size
+  return { epoch: gone === 0 ? epoch : { ...epoch, windows }, rest: Math.max(0, left), changed: changed + gone }
+}
+
+function removeSessions({ epoch, rest, changed }: Removal, lastMs: number): Changed {
+  const { completeFromMs, dirtySessions } = epoch
+  const due = [...epoch.sessions].filter(([, session]) => session.lastMs <= lastMs)
+  const sessions = new Map(epoch.sessions)
+  for (const [id, session] of inOrder(due, (held) => held.lastMs).slice(0, rest)) {
+    if (!dirtySessions.has(id) && (session.closed || session.firstMs < completeFromMs)) sessions.delete(id)
+  }
+  const gone = epoch.sessions.size - sessions.size
+  return { epoch: gone === 0 ? epoch : { ...epoch, sessions }, changed: changed + gone }
 }

@@ -23,13 +23,20 @@ export type AbortReply = { readonly kind: 'ok' } | { readonly kind: 'live' }
 
 /** First start and state lost: the keys of epoch `number` and the pointer to it, unless the pointer is there already. */
 export function initEpoch(project: ProjectState, number: number, row: EpochRow): Step<InitReply> {
-  if (project.pointer >= number) return { project, reply: { kind: 'lost-race' } }
+  if (project.pointer >= number || project.epochs.has(number)) return { project, reply: { kind: 'lost-race' } }
   return { project: { ...withEpoch(project, number, fresh('live', row)), pointer: number }, reply: { kind: 'ok' } }
 }
 
-/** A rebuild beside the live epoch: it is filled, closes nothing and emits nothing. */
+/**
+ * A rebuild beside the live epoch: it is filled, closes nothing and emits nothing. A second begin of a build that is
+ * there goes on with it. Numbers are never used again.
+ */
 export function beginRebuild(project: ProjectState, number: number, row: EpochRow): Step<InitReply> {
-  if (project.pointer >= number) return { project, reply: { kind: 'lost-race' } }
+  const held = project.epochs.get(number)
+  if (project.pointer >= number || (held !== undefined && held.stage !== 'building')) {
+    return { project, reply: { kind: 'lost-race' } }
+  }
+  if (held !== undefined) return { project, reply: { kind: 'ok' } }
   return { project: withEpoch(project, number, fresh('building', row)), reply: { kind: 'ok' } }
 }
 
@@ -71,7 +78,8 @@ export function flip(project: ProjectState, number: number): Step<FlipReply> {
  */
 export function replaceEpoch(project: ProjectState, number: number, row: EpochRow): Step<FlipReply> {
   const live = liveEpoch(project, project.pointer)
-  if (live === undefined || number <= project.pointer) return { project, reply: { kind: 'epoch' } }
+  const isTaken = number <= project.pointer || project.epochs.has(number)
+  if (live === undefined || isTaken) return { project, reply: { kind: 'epoch' } }
   if (live.stage !== 'sealing') return { project, reply: { kind: 'not-sealed' } }
   return { project: replaceLive(project, number, fresh('live', row)), reply: { kind: 'ok' } }
 }
@@ -94,21 +102,23 @@ export type EpochCheck =
   /** A flip was decided and not finished: do it again. */
   | { readonly kind: 'finish-flip'; readonly epoch: number }
 
+/** What of a project's state the check looks at. */
+export interface KnownEpochs {
+  readonly pointer: number
+  readonly epochs: ReadonlyMap<number, Pick<EpochState, 'torn'>>
+}
+
 /** Compares what Redis has with the rows, by number; a row `flipping` or `live` above the pointer must come true. */
-export function checkEpoch(project: ProjectState, rows: ReadonlyMap<number, EpochRow>): EpochCheck {
+export function checkEpoch(project: KnownEpochs, rows: ReadonlyMap<number, Pick<EpochRow, 'state'>>): EpochCheck {
   const decided = [...rows]
     .filter(([, { state }]) => state === 'flipping' || state === 'live')
     .map(([number]) => number)
   const above = Math.max(0, ...decided.filter((number) => number > project.pointer))
   const number = above > 0 ? above : project.pointer
   const epoch = project.epochs.get(number)
-  if (epoch === undefined || !hasLive(project)) return { kind: 'lost' }
+  if (epoch === undefined || !project.epochs.has(project.pointer)) return { kind: 'lost' }
   if (epoch.torn !== undefined) return { kind: 'broken', epoch: number }
   return above > 0 ? { kind: 'finish-flip', epoch: number } : { kind: 'run', epoch: number }
-}
-
-function hasLive(project: ProjectState): boolean {
-  return liveEpoch(project, project.pointer) !== undefined
 }
 
 /** Held windows are emitted anew under the higher number. Lower epochs are over, given up or torn. */

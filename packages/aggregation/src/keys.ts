@@ -1,12 +1,14 @@
 // Names of the live state in Redis. All keys of a project share its hash tag, so they lie in one cluster slot, and a
-// script may build them from the first. Only the pointer belongs to no epoch.
+// script may build them from the first. Only the pointer and the list of epochs belong to no epoch.
 
 /** The keys of one epoch; sets and hashes that grow have one key per hour, window or session. */
 export interface StateKeys {
-  /** stage, torn, from (complete from), deleted (through), late, closed, expired. */
+  /** stage, torn, from (complete from), deleted (through), late, closed, expired; layer and known of the filter. */
   readonly meta: string
-  /** By partition: `p` position, `f` append time of the record before it, `c` clock. */
+  /** `n` partitions; by partition: `p` position, `f` append time of the record before it, `c` clock. */
   readonly positions: string
+  /** Hours that have a set of digests, by hour. */
+  readonly hours: string
   /** Windows by the time that they close at. */
   readonly open: string
   /** Windows by the time that they are deleted at. */
@@ -29,16 +31,23 @@ export interface StateKeys {
   /** HyperLogLog of one dimension of a window. */
   unique(name: string, dimension: string): string
   /**
-   * A session, one text of eleven lines, so that a batch reads and writes all of its sessions in two commands: first and
-   * last event, events, page views, converted, closed, contribution (empty before the first close), and the claims
-   * first, entry, exit, user. JSON has no line ends of its own.
+   * A session, one text of twelve lines, so that a batch reads and writes all of its sessions in two commands: first and
+   * last event, events, page views, converted, closed, contribution (empty before the first close), the claims first,
+   * entry, exit, user, and whether its visitor is new (empty: not known). JSON has no line ends of its own.
    */
   session(id: string): string
+  /** Bits of one layer of the filter of known visitors. */
+  known(layer: number): string
 }
 
 /** The number of the project's live epoch. */
 export function pointerKey(project: string): string {
   return `epoch:{${project}}`
+}
+
+/** The numbers of the epochs that have keys, those that are over and not swept yet included. */
+export function epochsKey(project: string): string {
+  return `epochs:{${project}}`
 }
 
 /** The keys of epoch `epoch` of `project`. */
@@ -47,6 +56,7 @@ export function stateKeys(project: string, epoch: number): StateKeys {
   return {
     meta: `meta:${base}`,
     positions: `pos:${base}`,
+    hours: `hours:${base}`,
     open: `open:${base}`,
     held: `held:${base}`,
     dirty: `dirty:${base}`,
@@ -56,6 +66,7 @@ export function stateKeys(project: string, epoch: number): StateKeys {
     seen: (hour) => `seen:${base}:${hour}`,
     window: (name) => `metric:${base}:${name}`,
     unique: (name, dimension) => `uniq:${base}:${name}:${dimension}`,
-    session: (id) => `analytics:session:${base}:${id}`
+    session: (id) => `analytics:session:${base}:${id}`,
+    known: (layer) => `known:${base}:${layer}`
   }
 }

@@ -32,6 +32,12 @@ export interface SessionState extends SessionFacts {
   readonly contributed: Contribution | undefined
 }
 
+const hourMs = 3_600_000
+/** A window of a session metric closes this long after its start, */
+export const sessionMetricDelayMs = 25 * hourMs
+/** and is deleted this long after it. */
+export const sessionMetricKeepMs = 27 * hourMs
+
 /** What a closed session adds to the session metrics. */
 export interface Contribution {
   readonly startMs: number
@@ -42,6 +48,8 @@ export interface Contribution {
 
 export interface SessionMerge extends SessionFacts {
   readonly sessionId: string
+  /** Two numbers for each visitor of the session's events (visitors.ts): a hint for `isNew`, in no reducer. */
+  readonly visitors?: readonly number[]
 }
 
 /** The claim of an event; `timeMs` is from 1970 to 2100. */
@@ -102,8 +110,8 @@ export function contributionDeltas(before: Contribution | undefined, now: Contri
   const of = (metric: string, sum: number): WindowDelta => ({
     name: `${metric}:1h:${startMs}`,
     startMs,
-    closeAtMs: startMs + hourMs + sessionMetricDelayMs,
-    deleteAtMs: startMs + hourMs + sessionMetricKeepMs,
+    closeAtMs: startMs + sessionMetricDelayMs,
+    deleteAtMs: startMs + sessionMetricKeepMs,
     events: now.events - (before?.events ?? 0),
     cap: 0,
     values: [{ dimension: totalDimension, count: before === undefined ? 1 : 0, sum: BigInt(sum) }]
@@ -113,10 +121,6 @@ export function contributionDeltas(before: Contribution | undefined, now: Contri
     of('session_duration', now.lengthMs - (before?.lengthMs ?? 0))
   ]
 }
-
-const hourMs = 3_600_000
-const sessionMetricDelayMs = 24 * hourMs
-const sessionMetricKeepMs = 26 * hourMs
 
 function earlier(a: Claim, b: Claim): Claim {
   if (a === '') return b

@@ -3,7 +3,7 @@
 import type { SessionState } from './sessions.ts'
 import type { WindowState } from './windows.ts'
 
-/** Everything of one project. The pointer names the live epoch; it is the only key that belongs to no epoch. */
+/** Everything of one project. The pointer names the live epoch; what else there is belongs to an epoch. */
 export interface ProjectState {
   /** 0 = none: a new project, or everything was lost. */
   readonly pointer: number
@@ -96,8 +96,16 @@ export function liveEpoch(project: ProjectState, number: number): EpochState | u
   return number === project.pointer ? project.epochs.get(number) : undefined
 }
 
-/** The epoch that may be written under `number`: the live one or one that is being built. */
+/** The epoch that may be written under `number`: the live one, or one being built, which is always above it. */
 export function writableEpoch(project: ProjectState, number: number): EpochState | undefined {
   const epoch = project.epochs.get(number)
-  return number === project.pointer || epoch?.stage === 'building' ? epoch : undefined
+  const isBuilding = epoch?.stage === 'building' && number > project.pointer
+  return number === project.pointer || isBuilding ? epoch : undefined
+}
+
+/** Entries in the order of Redis: by score, then by the bytes of the name. */
+export function inOrder<V>(entries: readonly (readonly [string, V])[], scoreOf: (value: V) => number): [string, V][] {
+  const order = (a: readonly [string, V], b: readonly [string, V]): number =>
+    scoreOf(a[1]) - scoreOf(b[1]) || Buffer.compare(Buffer.from(a[0]), Buffer.from(b[0]))
+  return entries.map(([name, value]): [string, V] => [name, value]).sort(order)
 }

@@ -1,7 +1,6 @@
 // The script against the reducer: random histories of several consumers with stale ranges, rollbacks, closings, seals
 // and deleted hours; every reply and every key must be equal.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { EventRow } from '@millrace/contracts'
 import { createSilentLogger } from '@millrace/observability'
 import { openRedis } from '@millrace/stores/redis'
 import type { Redis } from '@millrace/stores/redis'
@@ -10,21 +9,19 @@ import { createRandom } from '@millrace/testkit/random'
 import type { Random } from '@millrace/testkit/random'
 import { uniqueProject } from '@millrace/testkit/unique'
 import { apply } from '../src/apply.ts'
-import type { ApplyCall, ApplyReply } from '../src/apply.ts'
 import { close, remove } from '../src/close.ts'
 import { initEpoch, seal, unseal } from '../src/epochs.ts'
-import { digestOf, foldBatch, noRefusals } from '../src/fold.ts'
-import type { FoldOptions, Refusals } from '../src/fold.ts'
+import { digestOf, noRefusals } from '../src/fold.ts'
 import { stateKeys } from '../src/keys.ts'
-import { builtInMetrics } from '../src/metrics.ts'
-import type { MetricDefinition } from '../src/metrics.ts'
 import { createRedisApply } from '../src/redis-apply.ts'
 import type { RedisApply } from '../src/redis-apply.ts'
 import { emptyProject, partitionOf } from '../src/state.ts'
 import type { ProjectState } from '../src/state.ts'
 import { liveTiming } from '../src/timing.ts'
-import { clear, normalSums, readPlain, toPlain, writePlain } from './redis-state.ts'
-import { itemOf, rowOf } from './rows.ts'
+import { callOf, handAfter, makeLog, startMs } from './random-log.ts'
+import type { Hand } from './random-log.ts'
+import { clear, normal, readPlain, toPlain, writePlain } from './redis-state.ts'
+import { rowOf } from './rows.ts'
 
 const stack = new AsyncDisposableStack()
 let redis: Redis
@@ -48,97 +45,6 @@ afterAll(async () => {
   for (const project of projects) await clear(redis, project)
   await stack.disposeAsync()
 })
-
-const startMs = Date.UTC(2026, 5, 1, 10)
-const minuteMs = 60_000
-
-/** A metric of every kind that is not built in, with a cap that is reached. */
-const own: readonly MetricDefinition[] = (['sum', 'min', 'max'] as const).map((kind) => ({
-  name: `own_${kind}`,
-  version: 1,
-  effectiveFromMs: 0,
-  where: [],
-  measure: { kind, property: 'price' },
-  dimensions: [{ from: 'column', name: 'path' }],
-  cap: 3,
-  granularities: ['1h']
-}))
-const options: FoldOptions = {
-  timing: liveTiming,
-  metrics: [...builtInMetrics(['purchase']), ...own],
-  conversionTypes: new Set(['purchase'])
-}
-
-function makeLog(random: Random, partitions: number, total: number): EventRow[][] {
-  const logs: EventRow[][] = Array.from({ length: partitions }, () => [])
-  const made: EventRow[] = []
-  let nowMs = startMs
-  for (let number = 0; number < total; number++) {
-    nowMs += random.below(80_000)
-    const old = made.length > 0 && random.chance(0.2) ? random.pick(made) : undefined
-    const ageMs = random.chance(0.1) ? 11 * minuteMs + random.below(50 * minuteMs) : random.below(9 * minuteMs)
-    const eventId = old?.eventId ?? `e${number}-${random.below(1e6)}`
-    // Whole minutes, so that events of a session tie; copies of a receipt-timed event have times of their own.
-    const drawnMs = nowMs - ageMs - ((nowMs - ageMs) % minuteMs)
-    const timestamp = old === undefined || isReceiptTimed(eventId) ? drawnMs : old.timestamp
-    const partition = old !== undefined && random.chance(0.7) ? old.partition : random.below(partitions)
-    const revenue = random.pick([undefined, 12.34, -3, 999_999_999.99, 'much', 2e9])
-    const row = rowOf({
-      eventId,
-      eventType: old?.eventType ?? random.pick(['page_view', 'purchase', 'click']),
-      userId: random.pick(['', 'u1', 'u2', 'ü😀']),
-      anonymousId: `a${random.below(9)}`,
-      sessionId: random.pick(['', 's1', 's2', `s${random.below(20)}`]),
-      path: random.pick(['', '/a', '/b', '/c', '/d', '/é😀']),
-      properties: JSON.stringify({ revenue, price: random.below(1_000) - 500 }),
-      ...old,
-      timestamp,
-      appendedAt: nowMs,
-      latenessMs: nowMs - timestamp,
-      partition,
-      offset: BigInt(logs[partition]?.length ?? 0)
-    })
-    made.push(row)
-    logs[partition]?.push(row)
-  }
-  return logs
-}
-
-const isReceiptTimed = (eventId: string): boolean => /[789]$/.test(eventId)
-
-interface Hand {
-  from: number
-  to: number
-  refusals: Refusals
-}
-
-/** A consumer's call for what it has in hand. */
-function callOf(logs: EventRow[][], partition: number, { from, to, refusals }: Hand): ApplyCall {
-  const rows = logs[partition]?.slice(from, to) ?? []
-  const items = rows.map((row) => itemOf(row, isReceiptTimed(row.eventId)))
-  const range = { epoch: 1, partition, from: BigInt(from), to: BigInt(to), expired: 0 }
-  const appendedAtMs = rows.at(-1)?.appendedAt ?? -1
-  return foldBatch(items, { ...range, appendedAtMs }, options, refusals).call
-}
-
-function handAfter(hand: Hand, reply: ApplyReply): Hand {
-  const at = (position: number): Hand => ({ from: position, to: position, refusals: noRefusals })
-  switch (reply.kind) {
-    case 'ok':
-    case 'done':
-      return at(hand.to)
-    case 'gap':
-      return at(Number(reply.position))
-    case 'refold':
-      return { ...hand, refusals: noRefusals }
-    case 'duplicate': {
-      const ids = new Set([...hand.refusals.ids, ...reply.ids])
-      return { ...hand, refusals: { ids, deletedThrough: reply.deletedThrough } }
-    }
-    default:
-      return hand
-  }
-}
 
 const sortedIds = (reply: object): object =>
   'ids' in reply ? { ...reply, ids: [...(reply.ids as string[])].sort() } : reply
@@ -166,7 +72,7 @@ describe('the apply script', () => {
     await writePlain(redis, project, state)
     const check = async (turn: number): Promise<void> => {
       const [held, wanted] = [await readPlain(redis, project), await toPlain(redis, project, state)]
-      expect({ seed, turn, ...normalSums(held) }).toEqual({ seed, turn, ...normalSums(wanted) })
+      expect({ seed, turn, ...normal(held, 1) }).toEqual({ seed, turn, ...normal(wanted, 1) })
     }
     for (let turn = 0; turn < 160; turn++) {
       const index = random.below(hands.length)
@@ -282,7 +188,7 @@ describe('the apply script', () => {
     expect(await applyOn(project, call, 'c')).toEqual({ kind: 'ok' })
     state = step.project
     const [held, wanted] = [await readPlain(redis, project), await toPlain(redis, project, state)]
-    expect(normalSums(held)).toEqual(normalSums(wanted))
+    expect(normal(held, 1)).toEqual(normal(wanted, 1))
     const again = await applyOn(project, { ...call, from: 5_000n, to: 10_000n }, 'c')
     expect(again.kind === 'duplicate' ? new Set(again.ids).size : again).toBe(5_000)
   })

@@ -1,8 +1,9 @@
 // The state of an epoch in Redis as one plain value, from Redis and from the reducer, so that they can be compared; and
 // the way back, so that any state can be the one that a script begins with.
 import type { Redis } from '@millrace/stores/redis'
-import { pointerKey, stateKeys } from '../src/keys.ts'
+import { epochsKey, pointerKey, stateKeys } from '../src/keys.ts'
 import type { StateKeys } from '../src/keys.ts'
+import { toSessionText } from '../src/session-text.ts'
 import type { SessionState } from '../src/sessions.ts'
 import type { EpochState, ProjectState } from '../src/state.ts'
 import type { WindowState } from '../src/windows.ts'
@@ -35,22 +36,57 @@ async function all(redis: Redis, commands: readonly Command[]): Promise<readonly
   })
 }
 
-/** What Redis would hold of `state`. Estimates need a Redis: they are made in a scratch key. */
+/** What Redis would hold of `state`. Estimates of HyperLogLogs need a Redis: they are made in scratch keys, each once. */
 export async function toPlain(redis: Redis, project: string, state: ProjectState): Promise<PlainState> {
-  const scratch = `${project}-plain`
-  await writePlain(redis, scratch, state)
-  const plain = await readPlain(redis, scratch)
-  await clear(redis, scratch)
-  const own = (key: string): string => key.replace(`{${scratch}}`, `{${project}}`)
-  return Object.fromEntries(Object.entries(plain).map(([key, value]) => [own(key), value]))
+  const plain: Record<string, unknown> = {}
+  const members = new Map<string, readonly string[]>()
+  for (const [name, key, ...args] of stateCommands(project, state).map((command) => command.map(String))) {
+    if (name === undefined || key === undefined) continue
+    if (name === 'SET') plain[key] = args[0]
+    else if (name === 'SADD') plain[key] = [...((plain[key] as string[] | undefined) ?? []), ...args].sort()
+    else if (name === 'PFADD') members.set(key, args)
+    else plain[key] = Object.assign(plain[key] ?? {}, pairs(name === 'ZADD' ? swapped(args) : args))
+  }
+  const estimates = await estimatesOf(redis, [...members.values()])
+  for (const [index, key] of [...members.keys()].entries()) plain[key] = estimates[index]
+  return plain
+}
+
+/** Score before member, as ZADD has it; the other way round as ZRANGE answers. */
+function swapped(args: readonly string[]): string[] {
+  return args.map((_, index) => args[index % 2 === 0 ? index + 1 : index - 1] ?? '')
+}
+
+const known = new Map<string, number>()
+
+/** What PFCOUNT says of each set of members. */
+async function estimatesOf(redis: Redis, sets: readonly (readonly string[])[]): Promise<readonly number[]> {
+  const texts = sets.map((members) => JSON.stringify([...members].sort()))
+  const missing = [...new Set(texts)].filter((text) => !known.has(text))
+  const replies = await all(
+    redis,
+    missing.flatMap((text): readonly Command[] => [
+      ['PFADD', '{scratch}', ...(JSON.parse(text) as string[])],
+      ['PFCOUNT', '{scratch}'],
+      ['DEL', '{scratch}']
+    ])
+  )
+  for (const [index, text] of missing.entries()) known.set(text, Number(replies[3 * index + 1]))
+  return texts.map((text) => known.get(text) ?? -1)
 }
 
 /** Makes `state` what Redis holds of `project`. */
 export async function writePlain(redis: Redis, project: string, state: ProjectState): Promise<void> {
   await clear(redis, project)
-  const commands: Command[] = [['SET', pointerKey(project), String(state.pointer)]]
-  for (const [number, epoch] of state.epochs) commands.push(...epochCommands(stateKeys(project, number), epoch))
-  await all(redis, commands)
+  await all(redis, stateCommands(project, state))
+}
+
+function stateCommands(project: string, state: ProjectState): readonly Command[] {
+  const commands: Command[] = state.pointer === 0 ? [] : [['SET', pointerKey(project), String(state.pointer)]]
+  for (const [number, epoch] of state.epochs) {
+    commands.push(['SADD', epochsKey(project), number], ...epochCommands(stateKeys(project, number), epoch))
+  }
+  return commands
 }
 
 /** Deletes all of `project`. */
@@ -86,7 +122,7 @@ function readable(type: string, value: unknown): unknown {
 const sorted = (reply: unknown): readonly string[] => (reply as string[]).sort()
 
 function pairs(reply: unknown): Hash {
-  const flat = reply as string[]
+  const flat = (reply as (string | string[])[]).flat()
   const made: Record<string, string> = {}
   for (let index = 0; index < flat.length; index += 2) made[String(flat[index])] = String(flat[index + 1])
   return made
@@ -106,7 +142,10 @@ function epochCommands(keys: StateKeys, epoch: EpochState): readonly Command[] {
     if (position > 0n) commands.push(['HSET', keys.positions, `f${partition}`, appendedAtMs])
     if (clockMs >= 0) commands.push(['HSET', keys.positions, `c${partition}`, clockMs])
   }
-  for (const [hour, ids] of epoch.seen) if (ids.size > 0) commands.push(['SADD', keys.seen(hour), ...ids])
+  if (epoch.partitions.length > 0) commands.push(['HSET', keys.positions, 'n', epoch.partitions.length])
+  for (const [hour, ids] of epoch.seen) {
+    if (ids.size > 0) commands.push(['SADD', keys.seen(hour), ...ids], ['ZADD', keys.hours, hour, hour])
+  }
   for (const [name, window] of epoch.windows) commands.push(...windowCommands(keys, name, window))
   for (const name of epoch.dirty) commands.push(['ZADD', keys.dirty, epoch.windows.get(name)?.startMs ?? 0, name])
   for (const [id, session] of epoch.sessions) commands.push(...sessionCommands(keys, id, session))
@@ -142,21 +181,42 @@ function windowCommands(keys: StateKeys, name: string, window: WindowState): rea
 }
 
 function sessionCommands(keys: StateKeys, id: string, session: SessionState): readonly Command[] {
-  const { firstMs, lastMs, events, pageViews, converted, closed, contributed, first, entry, exit, user } = session
-  const given = contributed === undefined ? '' : Object.values(contributed).join(' ')
-  const facts = [firstMs, lastMs, events, pageViews, Number(converted), Number(closed), given, first, entry, exit, user]
   const commands: Command[] = [
-    ['SET', keys.session(id), facts.join('\n')],
-    ['ZADD', keys.kept, lastMs, id]
+    ['SET', keys.session(id), toSessionText({ ...session, isNew: undefined })],
+    ['ZADD', keys.kept, session.lastMs, id]
   ]
-  return closed ? commands : [...commands, ['ZADD', keys.due, lastMs, id]]
+  return session.closed ? commands : [...commands, ['ZADD', keys.due, session.lastMs, id]]
 }
 
-/** Sums are kept in two parts that need not be carried; this gives them one form. */
-export function normalSums(plain: PlainState): PlainState {
-  return Object.fromEntries(
-    Object.entries(plain).map(([key, value]) => [key, key.startsWith('metric:') ? carried(value as Hash) : value])
-  )
+/**
+ * One form for what may be written in several: sums in two parts that need not be carried, positions that were never
+ * moved; without the hint of the filter; and without epochs that are over, which the scripts leave for the sweep.
+ */
+export function normal(plain: PlainState, pointer: number): PlainState {
+  const isOver = (key: string): boolean => {
+    const number = /^[^{]*\{[^}]*\}:(\d+)/.exec(key)?.[1]
+    if (number === undefined) return false
+    const meta = plain[key.replace(/^[^{]*(\{[^}]*\}:\d+).*$/s, 'meta:$1')] as Hash | undefined
+    return Number(number) < pointer || meta?.['stage'] === 'over'
+  }
+  const kept = Object.entries(plain).filter(([key]) => !isOver(key) && !key.startsWith('known:'))
+  const numbers = new Set(kept.flatMap(([key]) => /^meta:\{[^}]*\}:(\d+)$/.exec(key)?.[1] ?? []))
+  return Object.fromEntries(kept.map(([key, value]) => [key, normalValue(key, value, numbers)]).filter(hasMembers))
+}
+
+const hasMembers = ([, value]: readonly unknown[]): boolean =>
+  typeof value !== 'object' || Object.keys(value ?? {}).length > 0
+
+function normalValue(key: string, value: unknown, numbers: ReadonlySet<string>): unknown {
+  if (key.startsWith('metric:')) return carried(value as Hash)
+  if (key.startsWith('analytics:session:')) return String(value).replace(/\n[01]?$/, '')
+  if (key.startsWith('epochs:')) return (value as string[]).filter((number) => numbers.has(number))
+  if (key.startsWith('pos:')) return without(value as Hash, ([field, text]) => text === (field[0] === 'f' ? '-1' : '0'))
+  return key.startsWith('meta:') ? without(value as Hash, ([field]) => field === 'layer' || field === 'known') : value
+}
+
+function without(fields: Hash, isLeftOut: (entry: readonly [string, string]) => boolean): Hash {
+  return Object.fromEntries(Object.entries(fields).filter((entry) => !isLeftOut(entry)))
 }
 
 function carried(fields: Hash): Hash {
