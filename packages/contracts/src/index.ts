@@ -1,15 +1,16 @@
 export { digestSecret, generateApiKey, parseApiKey, redactApiKeys, sameDigest } from './api-key.ts'
 export type { ApiKeyKind, ParsedApiKey } from './api-key.ts'
-export { countryCode } from './country.ts'
 export { eventColumns } from './columns.ts'
 export type { EventColumn, EventRow } from './columns.ts'
-export { ENRICH_VERSION, createEnrich, enrich, rowVersion } from './enrich.ts'
-export type { Enrich, Enriched, RawRecord } from './enrich.ts'
+export { ENRICH_VERSION, enrich, rowVersion } from './enrich.ts'
+export type { Enriched, RawRecord } from './enrich.ts'
 export { checkEvent, decodeEvent, defaultEventLimits, eventSchema, gatewayFields, propertyLimits } from './event.ts'
 export type { ClientEvent, EventContext, EventDecision, EventLimits, EventRefusal } from './event.ts'
 export { resolveEventTime, uuidV7Time } from './event-time.ts'
 export type { EventTime, TimedEvent } from './event-time.ts'
 export { parseIsoTime } from './iso-time.ts'
+export { decodeLiveGrant, encodeLiveGrant, liveKinds } from './live-grant.ts'
+export type { LiveGrant, LiveKind } from './live-grant.ts'
 export { parseLiveRequest } from './live-request.ts'
 export type {
   EventSubscription,
@@ -21,6 +22,8 @@ export type {
 } from './live-request.ts'
 export { textMember, toStorableJson } from './json-text.ts'
 export { isOriginAllowed } from './origin.ts'
+export { readProcessedEvent } from './processed-event.ts'
+export type { ProcessedEvent } from './processed-event.ts'
 export { problemCatalog, problemContentType, toProblem } from './problem.ts'
 export type { Problem, ProblemCode } from './problem.ts'
 export {

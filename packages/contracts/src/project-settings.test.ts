@@ -86,13 +86,22 @@ describe('changeProjectSettings', () => {
     })
   })
 
+  it('shows persons in the live feed only when told to', () => {
+    const of = (text: string) =>
+      parseProjectSettings(changeProjectSettings({}, [['personalInFeed', text]]).stored).settings
+    expect(of('true').personalInFeed).toBe(true)
+    expect(of('false').personalInFeed).toBeUndefined()
+    expect(of('').personalInFeed).toBeUndefined()
+  })
+
   it.each([
     ['colour', 'blue', /^there is no setting 'colour'; the settings are keyTemplate, /],
     ['__proto__', 'x', /^there is no setting '__proto__'/],
     ['keyTemplate', 'userId', /^keyTemplate must be .*, not 'userId'$/],
     ['limits.project.eventsPerSecond', 'many', /^limits\.project\.eventsPerSecond must be .*, not 'many'$/],
     ['limits.project.burst', '10', /^limits\.project\.burst needs limits\.project\.eventsPerSecond$/],
-    ['corsOrigins', 'shop.example', /^corsOrigins must be .*, not 'shop\.example'$/]
+    ['corsOrigins', 'shop.example', /^corsOrigins must be .*, not 'shop\.example'$/],
+    ['personalInFeed', 'yes', /^personalInFeed must be true or false, not 'yes'$/]
   ])('refuses %s=%s', (name, text, problem) => {
     expect(changeProjectSettings({}, [[name, text]]).problems).toEqual([expect.stringMatching(problem)])
   })

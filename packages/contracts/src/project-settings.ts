@@ -26,6 +26,8 @@ export interface ProjectSettings {
   /** Origins whose pages may send events, or `*`; empty: the deployment decides. */
   readonly corsOrigins: readonly string[]
   readonly limits: ProjectLimits
+  /** The live feed shows user and session ids, addresses of pages and properties; unset: it does not. */
+  readonly personalInFeed?: true
 }
 
 /** A project as a request sees it, from its key. */
@@ -81,6 +83,11 @@ export const projectSettingFields = {
         : `must be at most ${maxOrigins} origins such as https://shop.example, or *`,
     fromText: (text) => text.split(',').map((word) => word.trim())
   },
+  personalInFeed: {
+    doc: 'true or false: whether the live feed shows user and session ids, addresses of pages and properties',
+    problem: (value) => (typeof value === 'boolean' ? undefined : 'must be true or false'),
+    fromText: (text) => (text === 'true' || text === 'false' ? text === 'true' : text)
+  },
   'limits.project.eventsPerSecond': rate,
   'limits.project.burst': burst,
   'limits.perEventType.eventsPerSecond': rate,
@@ -124,7 +131,8 @@ export function parseProjectSettings(stored: unknown): {
   const settings = {
     keyTemplate: (read('keyTemplate') as KeyTemplate | undefined) ?? defaultProjectSettings.keyTemplate,
     corsOrigins: (read('corsOrigins') as string[] | undefined) ?? defaultProjectSettings.corsOrigins,
-    limits
+    limits,
+    ...(read('personalInFeed') === true ? ({ personalInFeed: true } as const) : {})
   }
   return { settings, problems }
 }
