@@ -6,6 +6,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import type { ErrorObject } from 'ajv/dist/2020.js'
 import { AppError } from '@millrace/kernel'
 import { parseIsoTime } from './iso-time.ts'
+import { mostSteps, stepsOf, visitsUnder } from './schema-cost.ts'
 
 /** What happens to an event that breaks its schema: 422, a counted warning, or nothing. */
 export const schemaModes = ['enforce', 'warn', 'off'] as const
@@ -99,6 +100,8 @@ interface Part {
   readonly pointer: string
   readonly depth: number
   readonly kind: PartKind
+  /** How often the check of one event may come here. */
+  readonly visits: number
 }
 
 const maps: ReadonlySet<string> = new Set([
@@ -124,31 +127,47 @@ function inspect(schema: unknown): void {
   if (bytes > limits.bytes) throw invalid('', `${bytes} bytes, at most ${limits.bytes}`)
   // Answers of an asynchronous check are promises: every event would pass, and the refusals would reach nobody.
   if (Object.hasOwn(schema, '$async')) throw invalid('/$async', 'is not understood')
-  const open: Part[] = [{ value: schema, pointer: '', depth: 0, kind: 'schema' }]
+  const open: Part[] = [{ value: schema, pointer: '', depth: 0, kind: 'schema', visits: 1 }]
+  let steps = 0
   for (let parts = 0; open.length > 0; parts++) {
-    const { value, pointer, depth, kind } = open.pop()!
+    const { value, pointer, depth, kind, visits } = open.pop()!
     if (parts > limits.parts) throw invalid('', `more than ${limits.parts} parts`)
     if (depth > limits.depth) throw invalid(pointer, `deeper than ${limits.depth} levels`)
     if (typeof value !== 'object' || value === null) continue
-    if (kind === 'schema') inspectMembers(value, pointer)
+    const member = memberOf(value)
+    if (kind === 'schema') {
+      inspectMembers(member, pointer)
+      steps += stepsOf(member, visits)
+      if (steps > mostSteps) {
+        const hint = 'say maxItems of the arrays around it, or have fewer branches and values'
+        throw invalid(pointer, `one event could take more than ${mostSteps} steps to check; ${hint}`)
+      }
+    }
     // References are followed as the check will follow them: circles end at the depth, ladders at the number of parts.
-    const reference: unknown =
-      kind === 'schema' && Object.hasOwn(value, '$ref') ? Reflect.get(value, '$ref') : undefined
+    const reference = kind === 'schema' ? member('$ref') : undefined
     if (typeof reference === 'string')
       open.push({
         value: targetOf(schema, reference, pointer),
         pointer: `${pointer}/$ref`,
         depth: depth + 1,
-        kind
+        kind,
+        visits
       })
-    for (const [key, member] of Object.entries(value))
-      open.push({ value: member, pointer: `${pointer}/${escapeToken(key)}`, depth: depth + 1, kind: kindOf(kind, key) })
+    for (const [key, each] of Object.entries(value)) {
+      const place = { pointer: `${pointer}/${escapeToken(key)}`, depth: depth + 1, kind: kindOf(kind, key) }
+      open.push({ value: each, ...place, visits: kind === 'schema' ? visitsUnder(member, key, visits) : visits })
+    }
   }
 }
 
-function inspectMembers(part: object, pointer: string): void {
-  // Own members only: a parsed `__proto__` is one.
-  const member = (name: string): unknown => (Object.hasOwn(part, name) ? Reflect.get(part, name) : undefined)
+type Member = (name: string) => unknown
+
+/** Reads members of a part. Own ones only: a parsed `__proto__` is one. */
+function memberOf(part: object): Member {
+  return (name) => (Object.hasOwn(part, name) ? Reflect.get(part, name) : undefined)
+}
+
+function inspectMembers(member: Member, pointer: string): void {
   const own = member('$schema')
   if (typeof own === 'string' && own.replace(/#$/, '') !== draft)
     throw invalid(`${pointer}/$schema`, `only ${draft} is understood`)
