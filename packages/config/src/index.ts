@@ -5,6 +5,7 @@ export type { ConfigProblem, CrossRule } from './load.ts'
 export {
   clickhouseFields,
   consumerFields,
+  enrichFields,
   heartbeatRule,
   httpFields,
   kafkaFields,

@@ -40,6 +40,14 @@ export const kafkaFields = {
   })
 }
 
+/** For every service that enriches: they have to agree, or the same event has a country in one place and none in another. */
+export const enrichFields = {
+  COUNTRY_DATABASE: str({
+    doc: 'File in the format of MaxMind (such as GeoLite2-Country.mmdb) that tells the country of an address; empty: none.',
+    default: ''
+  })
+}
+
 /** Consumer tuning shared by every worker. */
 export const consumerFields = {
   CONCURRENCY: int({ doc: 'Partitions whose batches are handled at once.', default: 5, min: 1, max: 1_000 }),

@@ -6,12 +6,13 @@ import { isTransient } from '@millrace/kernel'
 import { bindMetrics, startCpuCost } from '@millrace/observability'
 import { errorFields, runService } from '@millrace/service'
 import { openClickhouse } from '@millrace/stores/clickhouse'
+import { openEnrich } from '@millrace/stores/country-database'
 import { loaderRules, loaderSpec } from './config.ts'
 import { createLoad } from './load.ts'
 import { loaderMetrics } from './metrics.ts'
 import { withPlantedBugs } from './planted.ts'
 import { createTableCheck } from './table.ts'
-import { toLine } from './to-line.ts'
+import { createToLine } from './to-line.ts'
 
 await runService(
   { name: 'loader', spec: loaderSpec, rules: loaderRules },
@@ -51,7 +52,7 @@ await runService(
             maxAgeMs: config.FLUSH_AFTER_MS,
             scope: 'process'
           },
-          decode: toLine,
+          decode: createToLine(await openEnrich(config)),
           handle: cost.counting(withPlantedBugs(load, planted)),
           settings: {
             maxHandleMs: config.INSERT_TIMEOUT_MS,

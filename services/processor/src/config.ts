@@ -2,6 +2,7 @@
 import {
   bytes,
   consumerFields,
+  enrichFields,
   heartbeatRule,
   httpFields,
   int,
@@ -16,6 +17,7 @@ export const processorSpec = {
   ...logFields,
   ...httpFields(4011),
   ...kafkaFields,
+  ...enrichFields,
   ...consumerFields,
   CONSUMER_GROUP: str({
     doc: 'Consumer group; two deployments on one cluster need different ones.',

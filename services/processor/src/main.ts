@@ -4,10 +4,11 @@ import { startConsumer, topicFamily } from '@millrace/consumer'
 import { adminLater, openKafka } from '@millrace/kafka'
 import { bindMetrics, startCpuCost } from '@millrace/observability'
 import { runService } from '@millrace/service'
+import { openEnrich } from '@millrace/stores/country-database'
 import { processorRules, processorSpec } from './config.ts'
 import { processorMetrics } from './metrics.ts'
 import { createProcess } from './process.ts'
-import { toProcessed } from './to-processed.ts'
+import { createToProcessed } from './to-processed.ts'
 
 await runService(
   { name: 'processor', spec: processorSpec, rules: processorRules },
@@ -32,7 +33,7 @@ await runService(
             maxAgeMs: config.FLUSH_AFTER_MS,
             scope: 'lane'
           },
-          decode: toProcessed,
+          decode: createToProcessed(await openEnrich(config)),
           handle: cost.counting(createProcess({ producer, metrics: bindMetrics(processorMetrics, registry), faults })),
           settings: {
             concurrency: config.CONCURRENCY,

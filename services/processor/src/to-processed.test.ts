@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { toProcessed } from './to-processed.ts'
+import { enrich } from '@millrace/contracts'
+import { createToProcessed } from './to-processed.ts'
 import type { RawEvent } from './to-processed.ts'
 
 const record = (value: string | null, change: Partial<RawEvent> = {}): RawEvent => ({
@@ -12,7 +13,9 @@ const record = (value: string | null, change: Partial<RawEvent> = {}): RawEvent 
   ...change
 })
 
-describe('toProcessed', () => {
+const toProcessed = createToProcessed(enrich)
+
+describe('createToProcessed', () => {
   it('keeps key and partition and names the raw coordinates', () => {
     const processed = toProcessed(record('{"eventId":"e-1","eventType":"purchase"}'))
     expect(processed).toMatchObject({

@@ -2,8 +2,8 @@
 // see the same order, and names its raw coordinates, so they can tell repeats apart.
 import { AppError } from '@millrace/kernel'
 import type { DeadReason } from '@millrace/kernel'
-import { enrich, isRawTopic, processedTopic, toRowLine } from '@millrace/contracts'
-import type { RawRecord } from '@millrace/contracts'
+import { isRawTopic, processedTopic, toRowLine } from '@millrace/contracts'
+import type { Enrich, EventRow, RawRecord } from '@millrace/contracts'
 
 /** A raw record with its key; redriven letters come with the coordinates of the record that failed. */
 export interface RawEvent extends RawRecord {
@@ -26,28 +26,31 @@ export type Processed =
   | { readonly kind: 'dead'; readonly reason: DeadReason; readonly cause: unknown }
 
 /**
- * The processed form of `record`. A record that is not an event is dead here and nowhere else: the other groups leave
+ * The processed form of each record. A record that is not an event is dead here and nowhere else: the other groups leave
  * its letter to this one.
  */
-export function toProcessed(record: RawEvent): Processed {
-  // Only a forged letter names another topic; it belongs to no project that could keep a letter of it.
-  if (!isRawTopic(record.topic)) return { kind: 'skip', reason: 'invalid' }
-  const enriched = enrich(record)
-  if (!enriched.ok) {
+export function createToProcessed(enrich: Enrich): (record: RawEvent) => Processed {
+  return (record) => {
+    // Only a forged letter names another topic; it belongs to no project that could keep a letter of it.
+    if (!isRawTopic(record.topic)) return { kind: 'skip', reason: 'invalid' }
+    const enriched = enrich(record)
+    if (enriched.ok) return { kind: 'item', item: toItem(record, enriched.row) }
     const { reason, detail } = enriched
     return { kind: 'dead', reason, cause: new AppError('PIPE_NOT_AN_EVENT', `not an event: ${detail}`) }
   }
-  const item = {
-    topic: processedTopic(enriched.row.projectId),
-    partition: record.partition,
-    key: record.key,
-    value: Buffer.from(toRowLine(enriched.row)),
+}
+
+function toItem({ topic, partition, offset, key, appendedAtMs }: RawEvent, row: EventRow): ProcessedRecord {
+  return {
+    topic: processedTopic(row.projectId),
+    partition,
+    key,
+    value: Buffer.from(toRowLine(row)),
     headers: {
-      'raw.topic': record.topic,
-      'raw.partition': String(record.partition),
-      'raw.offset': String(record.offset),
-      'raw.append-time': String(record.appendedAtMs)
+      'raw.topic': topic,
+      'raw.partition': String(partition),
+      'raw.offset': String(offset),
+      'raw.append-time': String(appendedAtMs)
     }
   }
-  return { kind: 'item', item }
 }

@@ -2,6 +2,7 @@
 import {
   bytes,
   consumerFields,
+  enrichFields,
   heartbeatRule,
   httpFields,
   int,
@@ -22,6 +23,7 @@ export const recorderSpec = {
   ...logFields,
   ...httpFields(4015),
   ...kafkaFields,
+  ...enrichFields,
   ...groupFields,
   ...postgresFields,
   CONSUMER_GROUP: str({

@@ -4,6 +4,7 @@ import { startConsumer, topicFamily } from '@millrace/consumer'
 import { adminLater, openKafka } from '@millrace/kafka'
 import { bindMetrics, startCpuCost } from '@millrace/observability'
 import { errorFields, runService } from '@millrace/service'
+import { openEnrich } from '@millrace/stores/country-database'
 import { openPostgres } from '@millrace/stores/postgres'
 import { recorderRules, recorderSpec } from './config.ts'
 import { createDays } from './days.ts'
@@ -47,7 +48,7 @@ await runService(
             maxAgeMs: config.FLUSH_AFTER_MS,
             scope: 'process'
           },
-          decode: createToRow(config.METADATA),
+          decode: createToRow(config.METADATA, await openEnrich(config)),
           handle: cost.counting(createRecord({ postgres, days, retentionDays, metrics, clock, faults })),
           settings: {
             // Making the days and the transaction are each bounded by the statement timeout.

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { enrich } from '@millrace/contracts'
 import { columns, createToRow, dayText } from './to-row.ts'
 import type { MetadataPolicy } from './to-row.ts'
 
@@ -15,7 +16,7 @@ const event = {
 }
 
 function row(change: object, policy: MetadataPolicy = 'properties') {
-  const made = createToRow(policy)({ ...at, value: Buffer.from(JSON.stringify({ ...event, ...change })) })
+  const made = createToRow(policy, enrich)({ ...at, value: Buffer.from(JSON.stringify({ ...event, ...change })) })
   if (made.kind !== 'item') throw new Error(made.reason)
   const values = made.item.line.split('\t')
   const names = columns.replaceAll('"', '').split(', ')
@@ -46,7 +47,7 @@ describe('the row of a record', () => {
       metadata: '{"action":"zoom","price":19.9,"inner":{"action":"x"}}'
     })
     const value = Buffer.from(JSON.stringify(event))
-    const made2 = createToRow('none')({ ...at, value })
+    const made2 = createToRow('none', enrich)({ ...at, value })
     expect(made2.kind === 'item' && dayText(made2.item.day)).toBe('2026-05-31')
   })
 
@@ -74,7 +75,7 @@ describe('the row of a record', () => {
   })
 
   it.each(['', 'x', '[]', '{}'])('is left to the processor when the record is %j', (value) => {
-    const made = createToRow('properties')({ ...at, value: Buffer.from(value) })
+    const made = createToRow('properties', enrich)({ ...at, value: Buffer.from(value) })
     expect(made).toEqual({ kind: 'skip', reason: 'invalid' })
   })
 })

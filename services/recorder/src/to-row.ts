@@ -1,7 +1,7 @@
 // A raw record -> the COPY line of its row in `raw_events`. Pure, and made when the record arrives, so that a buffer
 // holds one text per event.
-import { enrich, textMember, toStorableJson } from '@millrace/contracts'
-import type { EventRow, RawRecord } from '@millrace/contracts'
+import { textMember, toStorableJson } from '@millrace/contracts'
+import type { Enrich, EventRow, RawRecord } from '@millrace/contracts'
 import { copyLine } from '@millrace/stores/copy-text'
 
 /** What the column `metadata` holds: nothing, the event's properties, or these beside where and on what it happened. */
@@ -28,7 +28,7 @@ export const columns =
   '"timestamp", received_at, appended_at, topic, "partition", "offset", metadata'
 
 /** The rows of records under `policy`. */
-export function createToRow(policy: MetadataPolicy): ToRow {
+export function createToRow(policy: MetadataPolicy, enrich: Enrich): ToRow {
   return (record) => {
     const enriched = enrich(record)
     return enriched.ok ? { kind: 'item', item: toRow(enriched.row, policy) } : { kind: 'skip', reason: 'invalid' }
