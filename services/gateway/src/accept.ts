@@ -200,6 +200,7 @@ function toOutgoing(
     eventId: generatedId ? eventId : undefined,
     ip: origin.ip,
     userAgent: origin.userAgent,
+    country: origin.country,
     schemaVersion: candidate.schemaVersion
   })
   return {

@@ -7,6 +7,8 @@ import type { UnavailableReason } from '@millrace/kafka'
 export interface Origin {
   readonly ip?: string | undefined
   readonly userAgent?: string | undefined
+  /** ISO 3166 code. */
+  readonly country?: string | undefined
   /** When the batch was sent, by the client's clock; stands for events that do not say it themselves. */
   readonly sentAt?: string | undefined
 }

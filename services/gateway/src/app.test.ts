@@ -160,6 +160,22 @@ describe('the gateway', () => {
     expect((JSON.parse(published[0]?.value.toString() ?? '') as { ip: string }).ip).toBe(ip)
   })
 
+  it.each([
+    ['at', 'AT'],
+    ['XX', undefined],
+    ['Atlantis', undefined]
+  ])('stores the country %s of the header it is told to read as %s', async (told, country) => {
+    const { send, published } = openFakeGateway({ countryHeader: 'x-country' })
+    await send(good, { ...goodHeaders, 'X-Country': told, 'cf-ipcountry': 'CH' })
+    expect((JSON.parse(published[0]?.value.toString() ?? '') as { country?: string }).country).toBe(country)
+  })
+
+  it('stores no country unless it is told where to read it', async () => {
+    const { send, published } = openFakeGateway()
+    await send(good, { ...goodHeaders, 'cf-ipcountry': 'CH' })
+    expect(published[0]?.value.toString()).not.toContain('country')
+  })
+
   it('gives the room of a request back whatever becomes of it, and knows its decoded size', async () => {
     const room: string[] = []
     const admission: World['admission'] = {

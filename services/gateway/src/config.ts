@@ -10,7 +10,8 @@ import {
   ms,
   postgresFields,
   redisDedupFields,
-  secret
+  secret,
+  str
 } from '@millrace/config'
 import type { ConfigOf } from '@millrace/config'
 import type { DedupSettings } from './dedup.ts'
@@ -70,6 +71,11 @@ export const gatewaySpec = {
   }),
   COLLECT_USER_AGENT: bool({ doc: 'Store the User-Agent header of the request with the event.', default: true }),
   COLLECT_IP: bool({ doc: 'Store the address of the client with the event.', default: false }),
+  COUNTRY_HEADER: str({
+    doc: 'Header in which a proxy tells the country of the client, such as cf-ipcountry; stored with the event. Only behind a proxy that sets it. Empty: none.',
+    default: '',
+    pattern: /^[A-Za-z0-9-]*$/
+  }),
   CORS_ORIGINS: list({
     doc: 'Origins whose pages may send events to projects that name none themselves; `*` is any.',
     default: ['*']

@@ -96,6 +96,7 @@ await runService({ name: 'gateway', spec: gatewaySpec, workers: ({ WORKERS }) =>
     signal,
     random: Math.random,
     collect: { ip: config.COLLECT_IP, userAgent: config.COLLECT_USER_AGENT },
+    countryHeader: config.COUNTRY_HEADER.toLowerCase(),
     trustProxy: config.TRUST_PROXY,
     maxEventBytes: config.EVENT_MAX_BYTES,
     corsOrigins: config.CORS_ORIGINS,

@@ -26,6 +26,7 @@ export interface World {
   readonly exhausted?: Limited
   readonly trustProxy?: boolean
   readonly collectIp?: boolean
+  readonly countryHeader?: string
 }
 
 export const startMs = Date.UTC(2026, 2, 1)
@@ -69,6 +70,7 @@ export function openFakeGateway(world: World = {}) {
     metrics,
     random: world.random ?? (() => 0),
     collect: { ip: world.collectIp ?? false, userAgent: true },
+    countryHeader: world.countryHeader ?? '',
     log: createSilentLogger(),
     signal: stop.signal,
     trustProxy: world.trustProxy ?? false,

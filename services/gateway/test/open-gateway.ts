@@ -87,6 +87,7 @@ export async function openGateway({ project, endpoints, keyDelayMs = 0 }: TestGa
     signal: intake.signal,
     random: () => 0,
     collect: { ip: false, userAgent: false },
+    countryHeader: '',
     trustProxy: false,
     maxEventBytes,
     corsOrigins: ['*'],
