@@ -1,12 +1,13 @@
 // The script of `apply` (apply.ts); keys.ts names the keys. Redis does not take back what a script wrote before it
 // failed, so everything is read first, with the type of every key, and `torn` stands while it writes. `#!lua` makes
 // Redis refuse it at its memory limit before it begins and not in the middle.
+import { askLua, tellLua } from './known-lua.ts'
 import { openLua, sessionLua } from './lua-parts.ts'
 
 /** KEYS[1]: the pointer. ARGV[1]: the call as JSON; then for each hour its ids and those that must not be there. */
 export const applyLua = `#!lua
 ${openLua}
-local m = call('HMGET', meta, 'stage', 'torn', 'from', 'deleted')
+local m = call('HMGET', meta, 'stage', 'torn', 'from', 'deleted', 'layer', 'known')
 local stage, live = m[1], call('GET', KEYS[1])
 local isBuilding = stage == 'building' and tonumber(a.e) > tonumber(live or '0')
 if not stage or not (live == a.e or isBuilding) then return {'EPOCH'} end
@@ -100,6 +101,7 @@ end
 for _, name in ipairs({'hours', 'open', 'held', 'dirty', 'due', 'kept', 'dirty-sessions'}) do
   if not isZset(name) then return {'TYPE', name} end
 end
+${askLua}
 
 call('HSET', meta, 'torn', a.f .. '-' .. a.t .. ' ' .. a.id)
 for i, hour in ipairs(a.h) do
@@ -154,6 +156,7 @@ local function best(made, old, wins)
   return old
 end
 local function after(x, y) return before(y, x) end
+${tellLua}
 local records, times, reopened = {}, {}, {}
 for i, s in ipairs(a.s) do
   local id, first, last, events, views = s[1], s[2], s[3], s[4], s[5]
@@ -168,6 +171,7 @@ for i, s in ipairs(a.s) do
     claimed[3], claimed[4] = best(s[9], held[10], after), best(s[10], held[11], after)
     if held[6] == '1' then reopened[#reopened + 1] = id end
   end
+  if hints[i] then isNew = hints[i] end
   local facts = {first, last, events, views, converted, '0', given, table.concat(claimed, '\\n'), isNew}
   records[2 * i - 1], records[2 * i] = sessionKeys[i], table.concat(facts, '\\n')
   times[2 * i - 1], times[2 * i] = last, id

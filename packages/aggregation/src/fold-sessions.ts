@@ -3,6 +3,7 @@ import type { EventRow } from '@millrace/contracts'
 import { pageView } from './metrics.ts'
 import { claim } from './sessions.ts'
 import type { Claim, SessionMerge } from './sessions.ts'
+import { visitorsOf } from './visitors.ts'
 
 /** Takes rows one by one; events without a session are passed over. */
 export interface SessionFold {
@@ -19,6 +20,7 @@ interface Draft {
   entry: EventRow | undefined
   exit: EventRow | undefined
   user: EventRow | undefined
+  anonymousId: string
 }
 
 const claimFirst = (row: EventRow): Claim =>
@@ -41,10 +43,12 @@ export function createSessionFold(conversionTypes: ReadonlySet<string>): Session
         last: row,
         entry: undefined,
         exit: undefined,
-        user: undefined
+        user: undefined,
+        anonymousId: ''
       }
       if (held === undefined) drafts.set(row.sessionId, draft)
       draft.events++
+      if (draft.anonymousId === '') draft.anonymousId = row.anonymousId
       if (row.eventType === pageView) draft.pageViews++
       if (conversionTypes.has(row.eventType)) draft.converted = true
       if (isBefore(row, draft.first, claimFirst)) draft.first = row
@@ -59,7 +63,7 @@ export function createSessionFold(conversionTypes: ReadonlySet<string>): Session
   }
 }
 
-function toMerge(sessionId: string, { first, last, entry, exit, user, ...counts }: Draft): SessionMerge {
+function toMerge(sessionId: string, { first, last, entry, exit, user, anonymousId, ...counts }: Draft): SessionMerge {
   return {
     sessionId,
     firstMs: first.timestamp,
@@ -68,7 +72,8 @@ function toMerge(sessionId: string, { first, last, entry, exit, user, ...counts 
     first: claimFirst(first),
     entry: entry === undefined ? '' : claimPath(entry),
     exit: exit === undefined ? '' : claimPath(exit),
-    user: user === undefined ? '' : claimUser(user)
+    user: user === undefined ? '' : claimUser(user),
+    visitors: visitorsOf({ userId: user?.userId ?? '', anonymousId })
   }
 }
 

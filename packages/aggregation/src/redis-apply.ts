@@ -14,8 +14,8 @@ export type RedisApplyReply = ApplyReply | { readonly kind: 'wrong-type'; readon
 
 /**
  * Applies `call` to the state of `project`. `callId` names the call in the `torn` marker. Throws PIPE_REDIS_UNAVAILABLE
- * when the outcome is not known (call again: the answer is then done, gap or ok) and PIPE_REDIS_REFUSED when Redis failed
- * the script, before it began (memory) or in the middle (then the next reply is `broken`).
+ * when the outcome is not known or Redis is full (call again: the answer is then done, gap or ok), and
+ * PIPE_REDIS_REFUSED when Redis failed the script in the middle: then the next reply is `broken`.
  */
 export type RedisApply = (project: string, call: ApplyCall, callId: string) => Promise<RedisApplyReply>
 
@@ -59,8 +59,8 @@ function toValueArg({ dimension, count, sum, min, max, members }: ValueDelta): r
 }
 
 function toSessionArg(merge: SessionMerge): readonly unknown[] {
-  const { sessionId, firstMs, lastMs, events, pageViews, converted, first, entry, exit, user } = merge
-  return [sessionId, firstMs, lastMs, events, pageViews, converted, first, entry, exit, user]
+  const { sessionId, firstMs, lastMs, events, pageViews, converted, first, entry, exit, user, visitors = [] } = merge
+  return [sessionId, firstMs, lastMs, events, pageViews, converted, first, entry, exit, user, visitors]
 }
 
 function toReply(reply: unknown): RedisApplyReply {

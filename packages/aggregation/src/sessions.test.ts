@@ -30,7 +30,7 @@ const factsOf = (some: readonly EventRow[]): SessionFacts => {
   for (const row of some) fold.add(row)
   const [merge] = fold.merges()
   if (merge === undefined) return expect.fail('no session')
-  const { sessionId: _id, ...facts } = merge
+  const { sessionId: _id, visitors: _visitors, ...facts } = merge
   return facts
 }
 

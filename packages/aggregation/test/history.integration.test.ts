@@ -1,22 +1,17 @@
 // All scripts of the live state against the reducers, on a Redis of its own; the counts show that nothing was left out.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createSilentLogger } from '@millrace/observability'
-import { openRedis } from '@millrace/stores/redis'
 import type { Redis } from '@millrace/stores/redis'
-import { openOwnRedis } from '@millrace/testkit/own-redis'
 import { createRandom } from '@millrace/testkit/random'
 import { runHistory } from './history.ts'
-import { clear } from './redis-state.ts'
+import { pointerKey } from '../src/keys.ts'
+import { openOwnStateRedis } from './own-state-redis.ts'
+import { clear, readPlain } from './redis-state.ts'
 
 const stack = new AsyncDisposableStack()
 let redis: Redis
 
 beforeAll(async () => {
-  const server = stack.use(await openOwnRedis(['--appendonly', 'yes']))
-  const log = createSilentLogger()
-  redis = stack.use(
-    await openRedis({ url: server.url, role: 'state', log, requirePolicy: 'now', commandTimeoutMs: 5_000 })
-  )
+  redis = await openOwnStateRedis(stack)
 })
 afterAll(() => stack.disposeAsync())
 
@@ -51,6 +46,9 @@ describe('the scripts of the live state', () => {
         await runHistory({ redis, project, random, turns: 220, seen }).catch((error: unknown) => {
           throw new Error(`history ${seed}`, { cause: error })
         })
+        const names = [pointerKey(project), ...Object.keys(await readPlain(redis, project))]
+        const slots = await Promise.all(names.map((name) => redis.command('CLUSTER', 'KEYSLOT', name)))
+        expect(new Set(slots).size).toBe(1)
         await clear(redis, project)
       }
       expect(answers.filter((answer) => !seen.has(answer))).toEqual([])

@@ -1,0 +1,73 @@
+// The part of the apply script that keeps the filter of known visitors (visitors.ts). A session is asked about when it
+// begins, and once more when it is identified: an unknown device of a known user is a returning one.
+import { bitsPerVisitor, firstLayerVisitors, probesPerVisitor, visitorLayers } from './visitors.ts'
+
+/** Collects the visitors to ask about, before any write; needs `a`, `base`, `m`, and `sessions` as they are held. */
+export const askLua = `
+local layer, known = tonumber(m[5] or '0'), tonumber(m[6] or '0')
+local asks, hashes, steps = {}, {}, {}
+for i, s in ipairs(a.s) do
+  local v, held, last = s[11], sessions[i], 0
+  if not held or held[12] == '' then last = #v
+  elseif held[12] == '1' and held[11] == '' and s[10] ~= '' then last = 2 end
+  for j = 1, last, 2 do
+    asks[#asks + 1] = i
+    hashes[#asks], steps[#asks] = v[j], v[j + 1]
+  end
+end
+if #asks > 0 then
+  for l = 0, math.min(layer, ${visitorLayers - 1}) do
+    local head = pcall('GETRANGE', 'known:' .. base .. ':' .. l, 0, 0)
+    if type(head) == 'table' then return {'TYPE', 'known:' .. l} end
+  end
+end`
+
+/** Adds the visitors and tells of each session in \`hints\` whether it is new; among the writes, before the sessions. */
+export const tellLua = `
+local hints = {}
+local function probe(l, which, isSet)
+  local key, size, found = 'known:' .. base .. ':' .. l, ${firstLayerVisitors * bitsPerVisitor} * 4 ^ l, {}
+  local op = isSet and 'SET' or 'GET'
+  for first = 1, #which, 400 do
+    local args, n, last = {}, 0, math.min(first + 399, #which)
+    for j = first, last do
+      local hash, step = hashes[which[j]], steps[which[j]]
+      for k = 0, ${probesPerVisitor - 1} do
+        args[n + 1], args[n + 2], args[n + 3] = op, 'u1', (hash + k * step) % size
+        n = n + 3
+        if isSet then
+          n = n + 1
+          args[n] = 1
+        end
+      end
+    end
+    local got = call('BITFIELD', key, unpack(args))
+    for j = first, last do
+      local at, all = (j - first) * ${probesPerVisitor}, true
+      for k = 1, ${probesPerVisitor} do all = all and got[at + k] == 1 end
+      found[j] = all
+    end
+  end
+  return found
+end
+if #asks > 0 then
+  local left, isKnown = {}, {}
+  for n = 1, #asks do left[n] = n end
+  for l = 0, math.min(layer, ${visitorLayers - 1}) do
+    local found, unknown = probe(l, left, l == layer), {}
+    for j, n in ipairs(left) do
+      if found[j] then isKnown[n] = true else unknown[#unknown + 1] = n end
+    end
+    left = unknown
+    if #left == 0 then break end
+  end
+  if layer < ${visitorLayers} and #left > 0 then
+    known = known + #left
+    if known >= ${firstLayerVisitors} * 4 ^ layer then layer, known = layer + 1, 0 end
+    call('HSET', meta, 'layer', layer, 'known', known)
+  end
+  for n, i in ipairs(asks) do
+    if isKnown[n] then hints[i] = '0'
+    elseif not hints[i] then hints[i] = layer < ${visitorLayers} and '1' or '' end
+  end
+end`
