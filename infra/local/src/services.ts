@@ -13,14 +13,16 @@ export interface ServiceSpec {
   readonly stopStage: number
 }
 
-export type ServiceName = 'gateway' | 'query' | 'processor' | 'loader' | 'recorder'
+export type ServiceName = 'gateway' | 'query' | 'processor' | 'loader' | 'recorder' | 'aggregator' | 'realtime'
 
 export const services: readonly ServiceSpec[] = [
   { name: 'gateway', port: 4001, stopStage: 0 },
   { name: 'processor', port: 4011, group: 'process', stopStage: 1 },
+  { name: 'aggregator', port: 4012, group: 'aggregate', stopStage: 1 },
   { name: 'loader', port: 4014, group: 'load', stopStage: 1 },
   { name: 'recorder', port: 4015, group: 'record', stopStage: 1 },
-  { name: 'query', port: 4002, stopStage: 2 }
+  { name: 'query', port: 4002, stopStage: 2 },
+  { name: 'realtime', port: 4003, stopStage: 2 }
 ]
 
 /** The environment variable that moves the port of a service: `MILLRACE_PORT_GATEWAY`. */

@@ -28,6 +28,10 @@ export const errorCatalog = {
   PIPE_REDIS_UNAVAILABLE: { class: 'transient', doc: 'Redis did not answer in time.' },
   PIPE_REDIS_REFUSED: { class: 'poison', doc: 'Redis refused a command: wrong type, or a mistake in a script.' },
   PIPE_REDIS_POLICY: { class: 'fatal', doc: 'A Redis role runs with the wrong maxmemory-policy.' },
+  PIPE_LIVE_STATE: {
+    class: 'transient',
+    doc: 'The live state of a project takes nothing now: it is being replaced, torn, or of another log; the message says which.'
+  },
   PIPE_CLICKHOUSE_UNAVAILABLE: { class: 'transient', doc: 'ClickHouse did not answer, or is overloaded.' },
   PIPE_CLICKHOUSE_REFUSED: { class: 'poison', doc: 'ClickHouse refused rows because of their data.' },
   PIPE_CLICKHOUSE_QUERY: { class: 'poison', doc: 'ClickHouse refused a query: syntax, unknown column, or a limit.' },
@@ -38,6 +42,14 @@ export const errorCatalog = {
   PIPE_MIGRATION_DRIFT: {
     class: 'fatal',
     doc: 'An applied migration differs from its file, or the order was changed.'
+  },
+  PIPE_OBJECTS_UNAVAILABLE: {
+    class: 'transient',
+    doc: 'The object store did not answer or refused, or holds something else under the name of a file.'
+  },
+  PIPE_SPOOL_UNAVAILABLE: {
+    class: 'transient',
+    doc: 'The disk on which files are made before they are stored is full or broken.'
   },
   PIPE_NOT_FOUND: { class: 'poison', doc: 'The named thing does not exist.' },
   PIPE_CONFLICT: { class: 'poison', doc: 'The named thing exists already, or was changed meanwhile.' },

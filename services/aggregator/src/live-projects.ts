@@ -1,0 +1,153 @@
+// The projects whose partitions this process holds: the epoch that they are written under, where each partition stands,
+// and why a project takes nothing. Positions come from Redis; the Kafka commit is for lag displays alone.
+import type { LogVerdict } from '@millrace/aggregation/log-identity'
+import type { PartitionState } from '@millrace/aggregation/state'
+import { projectOfTopic, rawTopic } from '@millrace/contracts'
+import { partitionKey } from '@millrace/kafka'
+import type { TopicPartition } from '@millrace/kafka'
+import { AppError } from '@millrace/kernel'
+import type { Logger } from '@millrace/observability'
+import type { CheckedPartition } from './check-log.ts'
+
+/** What may be written of a project now. */
+export interface InForce {
+  readonly epoch: number
+  readonly completeFromMs: number
+  readonly partitions: readonly PartitionState[]
+  /** The call that began to write and did not end; then the epoch takes nothing. */
+  readonly torn: string | undefined
+}
+
+/** Why a project waits for an operator. */
+export const haltReasons = ['torn', 'other-log', 'wrong-type'] as const
+export type HaltReason = (typeof haltReasons)[number]
+
+export interface OwnedPartition {
+  /** Where this process stands. */
+  position: bigint
+  /** Rises whenever the position moves or a batch begins or ends, so that a slow look can tell that it is old. */
+  moves: number
+  /** A batch is on its way. */
+  busy: boolean
+}
+
+export interface LiveProject {
+  readonly project: string
+  readonly topic: string
+  epoch: number
+  completeFromMs: number
+  halted: HaltReason | undefined
+  readonly owned: Map<number, OwnedPartition>
+}
+
+export interface LiveProjectsDeps {
+  /** The epoch in force, made when there is none. */
+  readonly inForce: (project: string) => Promise<InForce>
+  readonly checkLog: (
+    topic: string,
+    states: ReadonlyMap<number, PartitionState>
+  ) => Promise<ReadonlyMap<number, CheckedPartition>>
+  readonly log: Logger
+  /** Told after each change of who is halted. */
+  readonly onHalted: (counts: ReadonlyMap<HaltReason, number>) => void
+}
+
+export interface LiveProjects {
+  /** The start positions of an assignment; everything held before is void. Throws what the deps throw. */
+  startAt(assigned: readonly TopicPartition[]): Promise<ReadonlyMap<string, bigint>>
+  /** The project of a raw topic. Throws PIPE_LIVE_STATE when it is not held any more. */
+  of(topic: string): LiveProject
+  all(): readonly LiveProject[]
+  /** Reads epoch and positions again. Throws what the deps throw. */
+  reload(live: LiveProject): Promise<void>
+  halt(live: LiveProject, reason: HaltReason, detail: string): void
+}
+
+/** The projects of one process. */
+export function createLiveProjects({ inForce, checkLog, log, onHalted }: LiveProjectsDeps): LiveProjects {
+  let held = new Map<string, LiveProject>()
+
+  const tellHalted = (): void => {
+    const counts = new Map<HaltReason, number>(haltReasons.map((each) => [each, 0]))
+    for (const { halted } of held.values()) if (halted !== undefined) counts.set(halted, (counts.get(halted) ?? 0) + 1)
+    onHalted(counts)
+  }
+  const setHalt = (live: LiveProject, reason: HaltReason | undefined): void => {
+    live.halted = reason
+    tellHalted()
+  }
+
+  const halt = (live: LiveProject, reason: HaltReason, detail: string): void => {
+    const { project, epoch } = live
+    if (live.halted !== reason) log.error({ project, epoch, reason, detail }, 'live state halted: build a new epoch')
+    setHalt(live, reason)
+  }
+
+  const reload = async (live: LiveProject): Promise<void> => {
+    const found = await inForce(live.project)
+    const states = new Map([...live.owned.keys()].map((partition) => [partition, stateOf(found.partitions, partition)]))
+    const checked = await checkLog(live.topic, states)
+    live.epoch = found.epoch
+    live.completeFromMs = found.completeFromMs
+    let other: string | undefined
+    for (const [partition, { verdict, range }] of checked) {
+      const position = stateOf(found.partitions, partition).position
+      const owned = live.owned.get(partition)
+      if (owned === undefined) continue
+      owned.moves++
+      // Past the end of another log nothing can be read; it is held at its end until an operator decides.
+      owned.position = verdict.kind === 'other' && position > range.end ? range.end : position
+      if (verdict.kind === 'other') other = `${live.topic}:${partition} is not the log of position ${position}`
+      else tellExpired(live, partition, verdict)
+    }
+    if (other !== undefined) return halt(live, 'other-log', other)
+    if (found.torn !== undefined) return halt(live, 'torn', found.torn)
+    if (live.halted !== undefined) log.info({ project: live.project, epoch: live.epoch }, 'live state goes on')
+    setHalt(live, undefined)
+  }
+
+  const tellExpired = ({ topic }: LiveProject, partition: number, verdict: LogVerdict): void => {
+    if (verdict.kind !== 'expired') return
+    const { from, lost } = verdict
+    log.error({ topic, partition, from: String(from), lost: String(lost) }, 'retention took events not yet applied')
+  }
+
+  return {
+    async startAt(assigned) {
+      const made = new Map<string, LiveProject>()
+      for (const { topic, partition } of assigned) {
+        const live = made.get(topic) ?? newProject(topic)
+        made.set(topic, live)
+        live.owned.set(partition, { position: 0n, moves: 0, busy: false })
+      }
+      await Promise.all([...made.values()].map(reload))
+      held = made
+      tellHalted()
+      const positions = new Map<string, bigint>()
+      for (const { topic, owned } of made.values()) {
+        for (const [partition, { position }] of owned) positions.set(partitionKey({ topic, partition }), position)
+      }
+      return positions
+    },
+    of(topic) {
+      const live = held.get(topic)
+      if (live === undefined) throw new AppError('PIPE_LIVE_STATE', `${topic} is not held any more`)
+      return live
+    },
+    all: () => [...held.values()],
+    reload,
+    halt
+  }
+}
+
+const neverApplied: PartitionState = { position: 0n, appendedAtMs: -1, clockMs: -1 }
+
+function stateOf(partitions: readonly PartitionState[], partition: number): PartitionState {
+  return partitions[partition] ?? neverApplied
+}
+
+function newProject(topic: string): LiveProject {
+  const project = projectOfTopic(topic)
+  if (project === undefined || rawTopic(project) !== topic) throw new Error(`${topic} is not a raw topic`)
+  return { project, topic, epoch: 0, completeFromMs: 0, halted: undefined, owned: new Map() }
+}

@@ -1,0 +1,152 @@
+// The aggregator as a process on real Kafka and a redis-server of its own: what the live state holds is a recount of the
+// log, whatever happens to the process or to Redis.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createRedisEpochs } from '@millrace/aggregation/redis-epochs'
+import { createWindowReader } from '@millrace/aggregation/window-reader'
+import { rawTopic } from '@millrace/contracts'
+import type { Admin, Kafka, ProduceRecord, Producer } from '@millrace/kafka'
+import { createSilentLogger } from '@millrace/observability'
+import { openRedis } from '@millrace/stores/redis'
+import type { Redis } from '@millrace/stores/redis'
+import { eventually } from '@millrace/testkit/eventually'
+import { openOwnRedis } from '@millrace/testkit/own-redis'
+import type { OwnRedis } from '@millrace/testkit/own-redis'
+import { openTestKafka } from '@millrace/testkit/test-kafka'
+import { uniqueProject } from '@millrace/testkit/unique'
+import { createProjectTopics, startWorker } from '@millrace/testkit/worker'
+
+const stack = new AsyncDisposableStack()
+const log = createSilentLogger()
+let kafka: Kafka
+let admin: Admin
+let producer: Producer
+let server: OwnRedis
+let redis: Redis
+
+beforeAll(async () => {
+  kafka = stack.use(await openTestKafka())
+  admin = stack.use(await kafka.admin())
+  producer = stack.use(await kafka.producer())
+  server = stack.use(await openOwnRedis(['--appendonly', 'yes']))
+  redis = stack.use(await openRedis({ url: server.url, role: 'state', log, requirePolicy: 'now' }))
+})
+afterAll(() => stack.disposeAsync())
+
+const env = () => ({
+  REDIS_STATE_URL: server.url,
+  SESSION_TIMEOUT_MS: '6s',
+  HEARTBEAT_INTERVAL_MS: '500',
+  CHECK_EVERY_MS: '300',
+  CLOCK_EVERY_MS: '200',
+  CLOCK_MARGIN_MS: '200'
+})
+
+interface Sent {
+  readonly id: string
+  readonly atMs: number
+}
+
+/** Events with these ids; copies of an id are equal. */
+function eventsOf(ids: readonly string[], atMs: number): { records: ProduceRecord[]; sent: Sent[] } {
+  const sent = ids.map((id) => ({ id, atMs: atMs + Number(/\d+$/.exec(id)?.[0] ?? 0) }))
+  const records = sent.map(({ id, atMs: timestamp }): ProduceRecord => {
+    const number = Number(/\d+$/.exec(id)?.[0] ?? 0)
+    const event = {
+      eventId: id,
+      eventType: number % 3 === 0 ? 'purchase' : 'page_view',
+      userId: `u${number % 7}`,
+      sessionId: `s${number % 5}`,
+      timestamp: new Date(timestamp).toISOString(),
+      properties: { revenue: number }
+    }
+    return { partition: number % 4, key: id, value: Buffer.from(JSON.stringify(event)) }
+  })
+  return { records, sent }
+}
+
+const ids = (first: number, count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `e-${first + index}`)
+
+async function produce(project: string, records: readonly ProduceRecord[]): Promise<void> {
+  const outcomes = await producer.produce(rawTopic(project), records)
+  expect(outcomes.filter(({ kind }) => kind !== 'acked')).toEqual([])
+}
+
+const hourOf = (atMs: number): number => atMs - (atMs % 3_600_000)
+
+/** Events, by type, and users that the live state counts in the hours of `sent`. */
+async function counted(project: string, sent: readonly Sent[]) {
+  const hours = [...new Set(sent.map(({ atMs }) => hourOf(atMs)))]
+  const read = createWindowReader(redis)
+  const reply = await read.read(
+    project,
+    hours.flatMap((hour) => [`events:1h:${hour}`, `revenue:1h:${hour}`])
+  )
+  let [events, purchases, revenue] = [0, 0, 0n]
+  for (const value of reply.windows.values()) {
+    if (value.name.startsWith('revenue')) revenue += value.values.get('')?.sum ?? 0n
+    else {
+      events += value.values.get('')?.count ?? 0
+      purchases += value.values.get('["purchase"]')?.count ?? 0
+    }
+  }
+  return { events, purchases, revenue }
+}
+
+/** The same counted from the ids: each once. */
+function recount(sent: readonly Sent[]) {
+  const numbers = [...new Set(sent.map(({ id }) => id))].map((id) => Number(/\d+$/.exec(id)?.[0] ?? 0))
+  const purchases = numbers.filter((number) => number % 3 === 0)
+  return {
+    events: numbers.length,
+    purchases: purchases.length,
+    revenue: BigInt(purchases.reduce((sum, number) => sum + number, 0)) * 1_000_000n
+  }
+}
+
+async function eventuallyCounted(project: string, sent: readonly Sent[]): Promise<void> {
+  const { events } = recount(sent)
+  await eventually(`${events} events of ${project} are counted`, async () => {
+    return (await counted(project, sent)).events >= events
+  })
+  expect(await counted(project, sent)).toEqual(recount(sent))
+}
+
+describe('the aggregator', () => {
+  it('counts each event of the log once, passes over what is no event, and commits behind them', async () => {
+    const project = uniqueProject('agg')
+    await createProjectTopics(admin, project)
+    const now = Date.now() - 60_000
+    const { records, sent } = eventsOf([...ids(0, 500), ...ids(0, 50), ...ids(490, 200)], now)
+    const garbage: ProduceRecord = { partition: 1, key: null, value: Buffer.from('not JSON') }
+    await produce(project, [...records.slice(0, 100), garbage, ...records.slice(100), garbage])
+    await using worker = await startWorker({ service: 'aggregator', project, env: env() })
+    await eventuallyCounted(project, sent)
+    const seen = await createRedisEpochs(redis).look(project)
+    const positions = seen.epochs.get(1)?.partitions.map(({ position }) => position)
+    expect(positions).toEqual((await admin.ranges(rawTopic(project))).map(({ end }) => end))
+    await eventually('the group committed', async () => {
+      const offsets = await admin.groupOffsets(worker.group, rawTopic(project))
+      return positions?.every((position, partition) => offsets.get(partition) === position) ?? false
+    })
+    const series = await (await fetch(`${worker.service.url}/metrics`)).text()
+    expect(series).toMatch(/analytics_events_dropped_total\{[^}]*reason="invalid"[^}]*\} 2$/m)
+    expect(series).toMatch(/analytics_aggregator_events_total\{[^}]*outcome="counted"[^}]*\} 690$/m)
+    expect(series).toMatch(/analytics_aggregator_events_total\{[^}]*outcome="duplicate"[^}]*\} 60$/m)
+  })
+
+  it('counts nothing twice when it is killed before and after an apply', async () => {
+    const project = uniqueProject('agg')
+    await createProjectTopics(admin, project)
+    const { records, sent } = eventsOf(ids(0, 2_000), Date.now() - 60_000)
+    await produce(project, records)
+    await using worker = await startWorker({
+      service: 'aggregator',
+      project,
+      env: { ...env(), BATCH_SIZE: '100' },
+      firstEnv: { MILLRACE_FAULTS: 'aggregator.after-apply:kill:3' }
+    })
+    await eventuallyCounted(project, sent)
+    expect(worker.service.starts).toBe(2)
+  })
+})
