@@ -127,6 +127,11 @@ export default defineConfig({
       rules: { 'no-restricted-properties': 'off', 'no-restricted-globals': 'off' }
     },
     { files: ['packages/client/src/json.ts'], rules: { 'no-restricted-properties': 'off' } },
+    // A page: it has neither clock nor decoder of ours.
+    {
+      files: ['services/realtime/src/page/**'],
+      rules: { 'no-restricted-properties': 'off', 'no-restricted-globals': 'off' }
+    },
     // The engine's own answer, not an event.
     { files: ['services/query/src/run-query.ts'], rules: { 'no-restricted-properties': 'off' } },
     // The stack's own processes are not services: they read a settings file and end by themselves.

@@ -117,7 +117,10 @@ async function run(all: Run): Promise<void> {
     await startServices({
       endpoints,
       pepper,
-      serviceEnv: { gateway: { ADMIN_TOKEN: credentials.adminToken } },
+      serviceEnv: {
+        gateway: { ADMIN_TOKEN: credentials.adminToken },
+        realtime: { DEMO_PROJECT: credentials.projectId }
+      },
       folder: folder.stack,
       ports: ports.services,
       env: localSettings,
