@@ -1,6 +1,6 @@
 // `millrace start` as people use it, on a stack of its own: killed without a chance to clean up, started again, stopped
 // by Ctrl-C. Nothing may be left behind, and nothing may be lost.
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { mkdtempSync, existsSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -81,6 +81,12 @@ async function count(url: string): Promise<unknown> {
   return rows?.[0]?.[0]
 }
 
+/** What `millrace schemas list` prints. */
+function schemasOf(project: string): unknown {
+  const args = [bin, 'schemas', 'list', '--project', project, '--json', '--data-dir', dataDir]
+  return JSON.parse(execFileSync(process.execPath, args, { env, encoding: 'utf8' }))
+}
+
 beforeAll(async () => {
   for (const name of portNames) env[portVariableOf(name)] = '0'
   const ports = await freePorts(services.length)
@@ -106,6 +112,10 @@ it(
     const report = await first.ready
     expect(await send(report.gatewayUrl, 'one')).toBe(202)
     const credentials = readCredentials(folder.credentials)
+
+    expect(schemasOf('demo')).toContainEqual(
+      expect.objectContaining({ eventType: 'purchase', version: 1, mode: 'warn' })
+    )
 
     // A killed service comes back by itself.
     const loader = runningServices(folder.stack).find(({ name }) => name === 'loader')

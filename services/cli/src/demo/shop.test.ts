@@ -1,6 +1,7 @@
 // The demo traffic is checked with the real event check: what it calls good must be accepted, what it calls bad refused.
-import { decodeEvent } from '@millrace/contracts'
+import { compileEventSchema, decodeEvent } from '@millrace/contracts'
 import { describe, expect, it } from 'vitest'
+import { readDemoSchemas } from './schemas.ts'
 import { createShop } from './shop.ts'
 import type { DemoRequest } from './shop.ts'
 
@@ -12,6 +13,7 @@ interface SeenEvent {
   readonly userId?: string
   readonly anonymousId: string
   readonly sessionId: string
+  readonly properties: unknown
 }
 
 /** `count` requests, 50 ms apart. */
@@ -40,6 +42,17 @@ describe('createShop', () => {
       if (!decision.ok) codes.add(`${decision.code} ${decision.pointer}`)
     }
     expect([...codes].toSorted()).toHaveLength(5)
+  })
+
+  it('sends properties that fit the schema of their type, and every type has one', async () => {
+    const schemas = new Map([...(await readDemoSchemas())].map(([type, schema]) => [type, compileEventSchema(schema)]))
+    const types = new Set<string>()
+    for (const { eventType, properties } of events(many)) {
+      types.add(eventType)
+      expect([eventType, schemas.get(eventType)?.check(properties)]).toEqual([eventType, undefined])
+    }
+    expect([...types].toSorted()).toEqual([...schemas.keys()])
+    expect([...schemas].filter(([, schema]) => schema.check({ another: 1 }) === undefined)).toEqual([])
   })
 
   it('repeats about 1 % of the events byte for byte and breaks about 0.5 %', () => {

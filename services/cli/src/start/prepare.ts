@@ -18,6 +18,7 @@ import type { Postgres } from '@millrace/stores/postgres'
 import type { DataFolder } from '../context.ts'
 import { generateAdminToken, readCredentials, writeCredentials } from '../credentials.ts'
 import type { Credentials } from '../credentials.ts'
+import { pushDemoSchemas } from '../demo/schemas.ts'
 
 export interface PrepareOptions {
   readonly endpoints: Endpoints
@@ -53,10 +54,15 @@ export async function preparePipeline(options: PrepareOptions): Promise<Credenti
   signal.throwIfAborted()
 
   const known = readCredentials(folder.credentials)
-  if (known !== undefined && (await work(known, { postgres, pepper, clock }))) return known
-  const keys = existing.includes(demoProject)
-    ? await newKeys(postgres, pepper)
-    : await createProject({ postgres, pepper, actor, ensureTopics: (id) => ensure([id]) }, { projectId: demoProject })
+  const isKnown = known !== undefined && (await work(known, { postgres, pepper, clock }))
+  const keys = isKnown
+    ? known
+    : existing.includes(demoProject)
+      ? await newKeys(postgres, pepper)
+      : await createProject({ postgres, pepper, actor, ensureTopics: (id) => ensure([id]) }, { projectId: demoProject })
+  const schemas = await pushDemoSchemas({ postgres, actor }, demoProject)
+  if (schemas.length > 0) say(`schemas of project ${demoProject} registered, mode warn: ${schemas.join(', ')}`)
+  if (isKnown) return known
   const credentials: Credentials = {
     projectId: demoProject,
     writeKey: keys.writeKey,
