@@ -37,7 +37,7 @@ describe('process', () => {
     const { process, sent, labels, total } = setUp(() => acked)
     expect(await process({ items: [item('a'), item('bc')] })).toEqual([{ kind: 'done' }, { kind: 'done' }])
     expect(sent).toEqual([['events.processed.shop', ['a', 'bc']]])
-    expect(labels).toEqual(['processor.after-produce'])
+    expect(labels).toEqual(['processor.before-produce', 'processor.after-produce'])
     expect(await total('analytics_processed_events_produced_total')).toMatchObject([{ value: 2 }])
     expect(await total('analytics_processed_bytes_produced_total')).toMatchObject([{ value: 3 }])
   })

@@ -34,6 +34,7 @@ export function createProcess({ producer, metrics, faults }: ProcessDeps) {
     const outcomes: Outcome[] = []
     for (const [topic, indexes] of byTopic(items)) {
       const records = indexes.flatMap((index) => items[index] ?? [])
+      await faults.at('processor.before-produce')
       const answers = await producer.produce(topic, records)
       await faults.at('processor.after-produce')
       answers.forEach((answer, position) => {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { dlqTopic, processedTopic, rawTopic } from '@millrace/contracts'
 import { partitionFor } from '@millrace/kafka'
@@ -69,6 +70,12 @@ async function eventuallyCommitted(group: string, project: string): Promise<void
     },
     { timeoutMs: 30_000 }
   )
+}
+
+/** Whether the process is stopped by a signal. */
+async function isStopped(pid: number | undefined): Promise<boolean> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  return /^State:\s+T/m.test(status)
 }
 
 describe('processor', () => {
@@ -155,6 +162,34 @@ describe('processor', () => {
     const coordinates = records.map((record) => `${header(record, 'raw.partition')}:${header(record, 'raw.offset')}`)
     expect(new Set(coordinates).size).toBe(1_000)
     expect(records.length).toBeGreaterThan(1_000)
+  })
+
+  it('loses nothing and keeps the order of each partition when a frozen member wakes up after it was replaced', async () => {
+    const project = await newProject()
+    const env = { BATCH_SIZE: '50', SESSION_TIMEOUT_MS: '6s', HEARTBEAT_INTERVAL_MS: '500' }
+    const firstEnv = { MILLRACE_FAULTS: 'processor.before-produce:stop:4' }
+    await using frozen = await startWorker({ service: 'processor', project, env, firstEnv })
+    await produce(project, ids(1_000).map(event))
+    await eventually('the first member is frozen with a batch in hand', () => isStopped(frozen.service.pid))
+    const { group } = frozen
+    await using _second = await startWorker({ service: 'processor', project, env, group })
+    await eventuallyCommitted(group, project)
+    const before = await length(processedTopic(project))
+    frozen.service.kill('SIGCONT')
+    await eventuallyHolds(processedTopic(project), before + 1)
+    await produce(project, ids(1_200).slice(1_000).map(event))
+    await eventuallyCommitted(group, project)
+    const records = await scan(processedTopic(project))
+    expect(new Set(records.map(idOf))).toEqual(new Set(ids(1_200)))
+    for (const partition of [0, 1, 2, 3]) {
+      const offsets = records
+        .filter((record) => record.partition === partition)
+        .map((record) => Number(header(record, 'raw.offset')))
+      const firsts = [...new Set(offsets)]
+      expect(firsts).toEqual(firsts.toSorted((left, right) => left - right))
+      expect(firsts.at(-1)).toBe(firsts.length - 1)
+    }
+    expect(records.length).toBeGreaterThan(1_200)
   })
 
   it('waits while the processed topic has fewer partitions than the raw one, and goes on when it has grown', async () => {
