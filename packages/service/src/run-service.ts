@@ -20,6 +20,7 @@ import packageJson from '../package.json' with { type: 'json' }
 import { createFaults, plantedBugs } from './faults.ts'
 import type { Faults } from './faults.ts'
 import { acceptWaiting, partConnections, stopListening } from './part-connections.ts'
+import { tuneEngine } from './engine.ts'
 import { createPeers } from './peers.ts'
 import type { Link, Peers } from './peers.ts'
 import { killWorkers, runPrimary } from './primary.ts'
@@ -77,6 +78,7 @@ export async function runService<S extends ServiceSpec>(
   definition: ServiceDefinition<S>,
   start: (context: ServiceContext<S>) => Promise<RunningService>
 ): Promise<never> {
+  tuneEngine()
   const { name } = definition
   const config = loadOrExit(definition)
   // The spec contains these groups by its constraint; the generic type cannot show it to property access.

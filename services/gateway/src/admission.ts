@@ -46,46 +46,60 @@ const longestRetryMs = 30_000
 /** While there is no pace to go by: nothing has been released for a while. */
 const blindRetryMs = 5_000
 
+/** What one project has in flight. */
+interface Account {
+  bytes: number
+}
+
+/** Beyond it accounts that hold nothing are forgotten. */
+const maxIdleAccounts = 10_000
+
 /** The bounds of one process. */
 export function createAdmission(options: AdmissionOptions): Admission {
   const { clock, maxBytes, maxProjectBytes, overloaded } = options
-  const byProject = new Map<string, number>()
+  const accounts = new Map<string, Account>()
   const pace = createPace(clock)
   let inFlight = 0
 
-  const change = (projectId: string | undefined, bytes: number): void => {
+  /** Found again, not made anew: a Map whose entries come and go with each request is rebuilt all the time. */
+  const accountOf = (projectId: string): Account => {
+    const known = accounts.get(projectId)
+    if (known !== undefined) return known
+    if (accounts.size >= maxIdleAccounts) for (const [id, { bytes }] of accounts) if (bytes === 0) accounts.delete(id)
+    const made: Account = { bytes: 0 }
+    accounts.set(projectId, made)
+    return made
+  }
+  const change = (account: Account | undefined, bytes: number): void => {
     inFlight += bytes
-    if (projectId === undefined) return
-    const left = (byProject.get(projectId) ?? 0) + bytes
-    if (left > 0) byProject.set(projectId, left)
-    else byProject.delete(projectId)
+    if (account !== undefined) account.bytes += bytes
   }
   /** Why `bytes` more cannot be taken on, for a request that holds `held` already. */
-  const excessOf = (projectId: string | undefined, held: number, bytes: number): TurnedAway | undefined => {
+  const excessOf = (account: Account | undefined, held: number, bytes: number): TurnedAway | undefined => {
     // A lone request is always taken on, whatever its size: the body limit bounds it, and waiting would not help.
     if (inFlight > held && inFlight + bytes > maxBytes) return turnAway('bytes', inFlight + bytes - maxBytes)
-    if (projectId === undefined) return undefined
-    const own = byProject.get(projectId) ?? 0
+    if (account === undefined) return undefined
+    const own = account.bytes
     if (own <= held || own + bytes <= maxProjectBytes) return undefined
     return turnAway('project_bytes', own + bytes - maxProjectBytes)
   }
-  const admit = (projectId: string | undefined, bytes: number): Admitted => {
+  const admit = (account: Account | undefined, bytes: number): Admitted => {
     let held = Math.max(1, bytes)
-    change(projectId, held)
+    change(account, held)
     return {
       kind: 'admitted',
       resize: (next) => {
         if (held === 0) return undefined
         const more = Math.max(1, next) - held
-        const turnedAway = more > 0 ? excessOf(projectId, held, more) : undefined
+        const turnedAway = more > 0 ? excessOf(account, held, more) : undefined
         if (turnedAway !== undefined) return turnedAway
-        change(projectId, more)
+        change(account, more)
         held += more
         return undefined
       },
       release: () => {
         if (held === 0) return
-        change(projectId, -held)
+        change(account, -held)
         pace.add(held)
         held = 0
       }
@@ -100,7 +114,8 @@ export function createAdmission(options: AdmissionOptions): Admission {
   return {
     enter: (projectId, bytes) => {
       if (overloaded()) return turnAway('lag', inFlight)
-      return excessOf(projectId, 0, bytes) ?? admit(projectId, bytes)
+      const account = projectId === undefined ? undefined : accountOf(projectId)
+      return excessOf(account, 0, bytes) ?? admit(account, bytes)
     },
     bytesInFlight: () => inFlight
   }
