@@ -93,8 +93,8 @@ for i, s in ipairs(a.s) do sessionKeys[i] = 'analytics:session:' .. base .. ':' 
 for first = 1, #sessionKeys, 1000 do
   local got = call('MGET', unpack(sessionKeys, first, math.min(first + 999, #sessionKeys)))
   for j, text in ipairs(got) do
-    local held = text and {string.match(text, record)}
-    if held and not held[1] then return {'TYPE', sessionKeys[first + j - 1]} end
+    local held = text and sessionOf(text)
+    if text and not held then return {'TYPE', sessionKeys[first + j - 1]} end
     sessions[first + j - 1] = held
   end
 end
@@ -157,34 +157,39 @@ local function best(made, old, wins)
 end
 local function after(x, y) return before(y, x) end
 ${tellLua}
+local packed = cmsgpack.pack
 local records, times, reopened = {}, {}, {}
 for i, s in ipairs(a.s) do
   local id, first, last, events, views = s[1], s[2], s[3], s[4], s[5]
-  local converted, given, isNew = s[6] and '1' or '0', '', ''
-  local claimed, held = {s[7], s[8], s[9], s[10]}, sessions[i]
+  local converted, given, isNew, held = s[6] and 1 or 0, '', '', sessions[i]
+  local begins, entry, exit, user = s[7], s[8], s[9], s[10]
   if held then
-    first, last = math.min(first, tonumber(held[1])), math.max(last, tonumber(held[2]))
-    events, views = events + tonumber(held[3]), views + tonumber(held[4])
-    if held[5] == '1' then converted = '1' end
+    if first > held[2] then
+      begins = held[8]
+      if held[9] ~= '' then entry = held[9] end
+      if exit == '' then exit = held[10] end
+      if user == '' then user = held[11] end
+    else
+      begins, entry = best(begins, held[8], before), best(entry, held[9], before)
+      exit, user = best(exit, held[10], after), best(user, held[11], after)
+    end
+    first, last = math.min(first, held[1]), math.max(last, held[2])
+    events, views = events + held[3], views + held[4]
+    if held[5] == 1 then converted = 1 end
     given, isNew = held[7], held[12]
-    claimed[1], claimed[2] = best(s[7], held[8], before), best(s[8], held[9], before)
-    claimed[3], claimed[4] = best(s[9], held[10], after), best(s[10], held[11], after)
-    if held[6] == '1' then reopened[#reopened + 1] = id end
+    if held[6] == 1 then reopened[#reopened + 1] = id end
   end
   if hints[i] then isNew = hints[i] end
-  local facts = {first, last, events, views, converted, '0', given, table.concat(claimed, '\\n'), isNew}
-  records[2 * i - 1], records[2 * i] = sessionKeys[i], table.concat(facts, '\\n')
+  local members = {first, last, events, views, converted, 0, given, begins, entry, exit, user, isNew}
+  records[2 * i - 1], records[2 * i] = sessionKeys[i], packed(members)
   times[2 * i - 1], times[2 * i] = last, id
 end
 for first = 1, #records, 1000 do
   local last = math.min(first + 999, #records)
   call('MSET', unpack(records, first, last))
   call('ZADD', 'due:' .. base, unpack(times, first, last))
-  call('ZADD', 'kept:' .. base, unpack(times, first, last))
 end
-for first = 1, #reopened, 1000 do
-  call('ZREM', 'dirty-sessions:' .. base, unpack(reopened, first, math.min(first + 999, #reopened)))
-end
+for _, index in ipairs({'kept', 'dirty-sessions'}) do inChunks('ZREM', index .. ':' .. base, reopened) end
 for field, count in pairs({late = a.l, closed = a.x, expired = a.r}) do
   if count > 0 then call('HINCRBY', meta, field, count) end
 end

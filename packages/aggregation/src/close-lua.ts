@@ -11,7 +11,7 @@ if not m[1] or call('GET', KEYS[1]) ~= a.e then return {'EPOCH'} end
 if m[2] then return {'BROKEN', m[2]} end
 ${clockLua}
 ${sessionLua}
-for _, name in ipairs({'open', 'held', 'dirty', 'due', 'dirty-sessions'}) do
+for _, name in ipairs({'open', 'held', 'dirty', 'due', 'kept', 'dirty-sessions'}) do
   if not isZset(name) then return {'TYPE', name} end
 end
 local from = tonumber(m[3] or '0')
@@ -28,17 +28,17 @@ local ids, rest = {}, a.limit - #names
 if rest > 0 then
   ids = call('ZRANGEBYSCORE', 'due:' .. base, '-inf', clock - a.idle, 'LIMIT', 0, rest)
 end
-local keys, records, over, hours, adds = {}, {}, {}, {}, {}
+local keys, records, over, kept, hours, adds = {}, {}, {}, {}, {}, {}
 for i, id in ipairs(ids) do keys[i] = 'analytics:session:' .. base .. ':' .. id end
 local texts = #keys > 0 and call('MGET', unpack(keys)) or {}
 for i, id in ipairs(ids) do
-  local s = texts[i] and {string.match(texts[i], record)}
-  if not s or not s[1] then return {'TYPE', keys[i]} end
-  local first, last, events, views = tonumber(s[1]), tonumber(s[2]), tonumber(s[3]), tonumber(s[4])
+  local s = texts[i] and sessionOf(texts[i])
+  if not s then return {'TYPE', keys[i]} end
+  local first, last, events, views = s[1], s[2], s[3], s[4]
   if first >= from then
     local started, had, length, bounced = string.match(s[7], '^(%d+) (%d+) (%d+) ([01])$')
     local start, isBounce = tonumber(started or first), 0
-    if views <= 1 and s[5] ~= '1' then isBounce = 1 end
+    if views <= 1 and s[5] ~= 1 then isBounce = 1 end
     local hour = start - start % 3600000
     local add = adds[hour]
     if not add then
@@ -54,9 +54,11 @@ for i, id in ipairs(ids) do
     over[#over + 1] = last
     over[#over + 1] = id
   end
-  s[6] = '1'
+  s[6] = 1
   records[#records + 1] = keys[i]
-  records[#records + 1] = table.concat(s, '\\n')
+  records[#records + 1] = cmsgpack.pack(s)
+  kept[#kept + 1] = last
+  kept[#kept + 1] = id
 end
 local metrics = {}
 for _, hour in ipairs(hours) do
@@ -91,6 +93,7 @@ inChunks('ZADD', 'dirty:' .. base, dirty)
 if #ids > 0 then
   inChunks('MSET', nil, records)
   call('ZREM', 'due:' .. base, unpack(ids))
+  inChunks('ZADD', 'kept:' .. base, kept)
   inChunks('ZADD', 'dirty-sessions:' .. base, over)
 end
 call('HDEL', meta, 'torn')
@@ -105,8 +108,7 @@ local isBuilding = m[1] == 'building' and tonumber(a.e) > tonumber(live or '0')
 if not m[1] or not (live == a.e or isBuilding) then return {'EPOCH'} end
 if m[2] then return {'BROKEN', m[2]} end
 ${clockLua}
-${sessionLua}
-for _, name in ipairs({'hours', 'open', 'held', 'dirty', 'due', 'kept', 'dirty-sessions'}) do
+for _, name in ipairs({'hours', 'open', 'held', 'dirty', 'kept', 'dirty-sessions'}) do
   if not isZset(name) then return {'TYPE', name} end
 end
 local from, limit, gone = tonumber(m[3] or '0'), a.limit, {}
@@ -141,19 +143,13 @@ for i, name in ipairs(names) do
   end
 end
 
-local ids, sessions, keys = {}, {}, {}
+local ids, sessions = {}, {}
 if rest > 0 then ids = call('ZRANGEBYSCORE', 'kept:' .. base, '-inf', clock - a.keep, 'LIMIT', 0, rest) end
 local unsaid = #ids > 0 and call('ZMSCORE', 'dirty-sessions:' .. base, unpack(ids)) or {}
-for i, id in ipairs(ids) do keys[i] = 'analytics:session:' .. base .. ':' .. id end
-local texts = #keys > 0 and call('MGET', unpack(keys)) or {}
 for i, id in ipairs(ids) do
   if not unsaid[i] then
-    local s = texts[i] and {string.match(texts[i], record)}
-    if not s or not s[1] then return {'TYPE', keys[i]} end
-    if s[6] == '1' or tonumber(s[1]) < from then
-      sessions[#sessions + 1] = id
-      gone[#gone + 1] = keys[i]
-    end
+    sessions[#sessions + 1] = id
+    gone[#gone + 1] = 'analytics:session:' .. base .. ':' .. id
   end
 end
 
@@ -163,5 +159,5 @@ if through > tonumber(m[4] or '-1') then
 end
 inChunks('UNLINK', nil, gone)
 for _, index in ipairs({'held', 'open'}) do inChunks('ZREM', index .. ':' .. base, windows) end
-for _, index in ipairs({'kept', 'due'}) do inChunks('ZREM', index .. ':' .. base, sessions) end
+inChunks('ZREM', 'kept:' .. base, sessions)
 return {'OK', #hours + #windows + #sessions}`

@@ -128,11 +128,10 @@ function removeWindows({ epoch, rest, changed }: Removal, clock: number): Remova
 }
 
 function removeSessions({ epoch, rest, changed }: Removal, lastMs: number): Changed {
-  const { completeFromMs, dirtySessions } = epoch
-  const due = [...epoch.sessions].filter(([, session]) => session.lastMs <= lastMs)
+  const due = [...epoch.sessions].filter(([, { closed, lastMs: own }]) => closed && own <= lastMs)
   const sessions = new Map(epoch.sessions)
-  for (const [id, session] of inOrder(due, (held) => held.lastMs).slice(0, rest)) {
-    if (!dirtySessions.has(id) && (session.closed || session.firstMs < completeFromMs)) sessions.delete(id)
+  for (const [id] of inOrder(due, (held) => held.lastMs).slice(0, rest)) {
+    if (!epoch.dirtySessions.has(id)) sessions.delete(id)
   }
   const gone = epoch.sessions.size - sessions.size
   return { epoch: gone === 0 ? epoch : { ...epoch, sessions }, changed: changed + gone }

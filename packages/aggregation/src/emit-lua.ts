@@ -1,6 +1,6 @@
 // The scripts of emission (emit.ts). Counting a HyperLogLog may write its cached estimate, so Redis calls the scripts
 // that read windows writers; `allow-oom` lets them run when memory is full, and so the confirmations, which free it.
-import { openLua, windowLua } from './lua-parts.ts'
+import { openLua, sessionLua, windowLua } from './lua-parts.ts'
 
 const liveLua = `${openLua}
 local torn = call('HMGET', meta, 'stage', 'torn')
@@ -23,13 +23,14 @@ for i, name in ipairs(a.names) do
 end
 return {'OK', windows}`
 
-/** ARGV[1]: epoch, names. Answers id and text of those that wait. */
+/** ARGV[1]: epoch, names. Answers id and members of those that wait. */
 export const dirtySessionsLua = `#!lua flags=no-writes
 ${wholeLua}
+${sessionLua}
 local waits, sessions = #a.names > 0 and call('ZMSCORE', 'dirty-sessions:' .. base, unpack(a.names)) or {}, {}
 for i, id in ipairs(a.names) do
   local text = waits[i] and call('GET', 'analytics:session:' .. base .. ':' .. id)
-  if text then sessions[#sessions + 1] = {id, text} end
+  if text then sessions[#sessions + 1] = {id, sessionOf(text)} end
 end
 return {'OK', sessions}`
 
@@ -44,14 +45,15 @@ end
 inChunks('ZREM', 'dirty:' .. base, said)
 return {'OK'}`
 
-/** As \`confirmWindowsLua\`; events and closed are lines 3 and 6 of a session. */
+/** As \`confirmWindowsLua\`; events and closed are members 3 and 6 of a session. */
 export const confirmSessionsLua = `#!lua flags=allow-oom
 ${liveLua}
+${sessionLua}
 local said = {}
 for i, id in ipairs(a.names) do
   local text = call('GET', 'analytics:session:' .. base .. ':' .. id)
-  local events, closed = string.match(text or '', '^%d+\\n%d+\\n(%d+)\\n%d+\\n%d\\n(%d)')
-  if not text or (events and 2 * tonumber(events) + tonumber(closed) == a.revisions[i]) then said[#said + 1] = id end
+  local s = text and sessionOf(text)
+  if not text or (s and 2 * s[3] + s[6] == a.revisions[i]) then said[#said + 1] = id end
 end
 inChunks('ZREM', 'dirty-sessions:' .. base, said)
 return {'OK'}`

@@ -100,7 +100,7 @@ return {'OK'}`
 
 /**
  * ARGV[1]: limit. Deletes keys of epochs that are over, found through the indexes: hours, windows by \`held\` with their
- * HyperLogLogs, sessions by \`kept\`, layers of the filter. The indexes and the meta key go last, and with them the epoch
+ * HyperLogLogs, sessions by \`due\` and \`kept\`, layers of the filter. The indexes and the meta key go last, and with them the epoch
  * from the list. An index of another type is deleted as it is: a torn epoch must not stop it.
  */
 export const sweepLua = `#!lua flags=allow-oom
@@ -139,11 +139,15 @@ for _, epoch in ipairs(call('SMEMBERS', list)) do
       end
       keys[#keys + 1] = window
     end) and done
-    done = sweep('kept:' .. base, function(id, keys) keys[#keys + 1] = 'analytics:session:' .. base .. ':' .. id end) and done
+    for _, index in ipairs({'due', 'kept'}) do
+      done = sweep(index .. ':' .. base, function(id, keys)
+        keys[#keys + 1] = 'analytics:session:' .. base .. ':' .. id
+      end) and done
+    end
     if done and rest > 0 then
       local keys = {}
       for layer = 0, tonumber(call('HGET', metaOf(epoch), 'layer') or '-1') do keys[layer + 1] = 'known:' .. base .. ':' .. layer end
-      for _, name in ipairs({'open', 'dirty', 'due', 'dirty-sessions', 'pos', 'meta'}) do keys[#keys + 1] = name .. ':' .. base end
+      for _, name in ipairs({'open', 'dirty', 'dirty-sessions', 'pos', 'meta'}) do keys[#keys + 1] = name .. ':' .. base end
       delete(keys)
       call('SREM', list, epoch)
     else

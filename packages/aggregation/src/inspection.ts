@@ -28,7 +28,7 @@ export interface EpochSizes {
   readonly windows: number
   readonly dirtyWindows: number
   readonly openSessions: number
-  readonly sessions: number
+  readonly closedSessions: number
   readonly dirtySessions: number
   readonly seenHours: number
   readonly seenIds: number
@@ -61,7 +61,7 @@ function toEpoch(
     windows = 0,
     dirtyWindows = 0,
     openSessions = 0,
-    sessions = 0,
+    closedSessions = 0,
     dirtySessions = 0,
     seenHours = 0
   ] = sizes
@@ -74,7 +74,7 @@ function toEpoch(
       deletedThrough: Number(meta.get('deleted') ?? -1),
       partitions: toPartitions(toMap(flatPositions)),
       counts: { late: count('late'), closed: count('closed'), expired: count('expired') },
-      sizes: { openWindows, windows, dirtyWindows, openSessions, sessions, dirtySessions, seenHours, seenIds }
+      sizes: { openWindows, windows, dirtyWindows, openSessions, closedSessions, dirtySessions, seenHours, seenIds }
     }
   ]
 }

@@ -17,7 +17,7 @@ export interface StateKeys {
   readonly dirty: string
   /** Open sessions by their last event. */
   readonly due: string
-  /** Sessions by their last event. */
+  /** Closed sessions by their last event. */
   readonly kept: string
   /** Closed sessions to emit. */
   readonly dirtySessions: string
@@ -31,9 +31,9 @@ export interface StateKeys {
   /** HyperLogLog of one dimension of a window. */
   unique(name: string, dimension: string): string
   /**
-   * A session, one text of twelve lines, so that a batch reads and writes all of its sessions in two commands: first and
-   * last event, events, page views, converted, closed, contribution (empty before the first close), the claims first,
-   * entry, exit, user, and whether its visitor is new (empty: not known). JSON has no line ends of its own.
+   * A session, one text of twelve members in MessagePack, so that a batch reads and writes all of its sessions in two
+   * commands: first and last event, events, page views, converted, closed, contribution (empty before the first close),
+   * the claims first, entry, exit, user, and whether its visitor is new (empty: not known).
    */
   session(id: string): string
   /** Bits of one layer of the filter of known visitors. */

@@ -2,7 +2,7 @@
 
 /** Decodes ARGV[1]; `a.e` is the epoch as a text. KEYS[1] is the pointer, and its hash tag begins every other key. */
 export const openLua = `
-local call, pcall = redis.call, redis.pcall
+local try, call, pcall = pcall, redis.call, redis.pcall
 local a = cjson.decode(ARGV[1])
 local base = string.sub(KEYS[1], 7) .. ':' .. a.e
 local meta, pos = 'meta:' .. base, 'pos:' .. base
@@ -26,9 +26,12 @@ local at = pairsOf(call('HGETALL', pos))
 local partitions, clock = math.max(tonumber(at.n or '0'), a.n), a.at
 for i = 0, partitions - 1 do clock = math.min(clock, tonumber(at['c' .. i] or '-1')) end`
 
-/** The pattern of a session's twelve lines (keys.ts). */
+/** The twelve members of a session (keys.ts); nil when the text is none. Needs `openLua`. */
 export const sessionLua = `
-local record = '^(%d+)\\n(%d+)\\n(%d+)\\n(%d+)\\n(%d)\\n(%d)\\n' .. string.rep('([^\\n]*)\\n', 5) .. '([01]?)$'`
+local function sessionOf(text)
+  local ok, members = try(cmsgpack.unpack, text)
+  if ok and type(members) == 'table' and #members == 12 then return members end
+end`
 
 /** Fields and unique counts of a window; with `dims` of those dimensions alone. Needs `openLua`. */
 export const windowLua = `

@@ -5,8 +5,8 @@ import { confirmSessionsLua, confirmWindowsLua, dirtyLua, dirtySessionsLua, dirt
 import { pointerKey } from './keys.ts'
 import { partsOf, toRefused } from './script-replies.ts'
 import type { Refused } from './script-replies.ts'
-import { parseSessionText } from './session-text.ts'
-import type { HeldSession } from './session-text.ts'
+import { toHeldSession } from './session-record.ts'
+import type { HeldSession } from './session-record.ts'
 import type { WrongEpoch } from './state.ts'
 import { toWindowValue } from './window-value.ts'
 import type { WindowValue } from './window-value.ts'
@@ -92,8 +92,8 @@ function toWindow([name, flat, uniques]: readonly unknown[]): WindowValue | unde
   return toWindowValue(String(name), flat as readonly string[], uniques as readonly unknown[])
 }
 
-function toSession([id, text]: readonly unknown[]): SessionValue {
-  const session = parseSessionText(String(text))
+function toSession([id, record]: readonly unknown[]): SessionValue {
+  const session = toHeldSession(record)
   return { ...session, sessionId: String(id), revision: revisionOf(session) }
 }
 

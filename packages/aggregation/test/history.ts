@@ -391,7 +391,7 @@ function sizesOf(epoch: EpochState): object {
     windows: windows.size,
     dirtyWindows: epoch.dirty.size,
     openSessions: [...sessions.values()].filter(({ closed }) => !closed).length,
-    sessions: sessions.size,
+    closedSessions: [...sessions.values()].filter(({ closed }) => closed).length,
     dirtySessions: epoch.dirtySessions.size,
     seenHours: seen.size,
     seenIds: [...seen.values()].reduce((sum, ids) => sum + ids.size, 0)

@@ -3,7 +3,7 @@
 import type { Redis } from '@millrace/stores/redis'
 import { epochsKey, pointerKey, stateKeys } from '../src/keys.ts'
 import type { StateKeys } from '../src/keys.ts'
-import { toSessionText } from '../src/session-text.ts'
+import type { SessionRecord } from '../src/session-record.ts'
 import type { SessionState } from '../src/sessions.ts'
 import type { EpochState, ProjectState } from '../src/state.ts'
 import type { WindowState } from '../src/windows.ts'
@@ -44,6 +44,7 @@ export async function toPlain(redis: Redis, project: string, state: ProjectState
     if (name === undefined || key === undefined) continue
     if (name === 'SET') plain[key] = args[0]
     else if (name === 'SADD') plain[key] = [...((plain[key] as string[] | undefined) ?? []), ...args].sort()
+    else if (name === 'EVAL') plain[String(args[1])] = args[2]
     else if (name === 'PFADD') members.set(key, args)
     else plain[key] = Object.assign(plain[key] ?? {}, pairs(name === 'ZADD' ? swapped(args) : args))
   }
@@ -111,6 +112,7 @@ function commandFor(name: string, type: string): Command {
   if (type === 'set') return ['SMEMBERS', name]
   if (type === 'zset') return ['ZRANGE', name, 0, -1, 'WITHSCORES']
   if (type === 'hash') return ['HGETALL', name]
+  if (name.startsWith('analytics:session:')) return ['EVAL', unpackLua, 1, name]
   return name.startsWith('uniq:') ? ['PFCOUNT', name] : ['GET', name]
 }
 
@@ -180,12 +182,22 @@ function windowCommands(keys: StateKeys, name: string, window: WindowState): rea
   return [['HSET', key, ...Object.entries(fields).flat()], ...commands]
 }
 
+const packLua = `redis.call('SET', KEYS[1], cmsgpack.pack(cjson.decode(ARGV[1])))`
+const unpackLua = `return cjson.encode(cmsgpack.unpack(redis.call('GET', KEYS[1])))`
+
 function sessionCommands(keys: StateKeys, id: string, session: SessionState): readonly Command[] {
-  const commands: Command[] = [
-    ['SET', keys.session(id), toSessionText({ ...session, isNew: undefined })],
-    ['ZADD', keys.kept, session.lastMs, id]
+  const index = session.closed ? keys.kept : keys.due
+  return [
+    ['EVAL', packLua, 1, keys.session(id), JSON.stringify(toRecord(session))],
+    ['ZADD', index, session.lastMs, id]
   ]
-  return session.closed ? commands : [...commands, ['ZADD', keys.due, session.lastMs, id]]
+}
+
+function toRecord(session: SessionState): SessionRecord {
+  const { firstMs, lastMs, events, pageViews, converted, closed, contributed, first, entry, exit, user } = session
+  const given = contributed === undefined ? '' : Object.values(contributed).map(Number).join(' ')
+  const numbers = [firstMs, lastMs, events, pageViews, Number(converted), Number(closed)] as const
+  return [...numbers, given, first, entry, exit, user, '']
 }
 
 /**
@@ -209,7 +221,7 @@ const hasMembers = ([, value]: readonly unknown[]): boolean =>
 
 function normalValue(key: string, value: unknown, numbers: ReadonlySet<string>): unknown {
   if (key.startsWith('metric:')) return carried(value as Hash)
-  if (key.startsWith('analytics:session:')) return String(value).replace(/\n[01]?$/, '')
+  if (key.startsWith('analytics:session:')) return (JSON.parse(String(value)) as unknown[]).slice(0, 11)
   if (key.startsWith('epochs:')) return (value as string[]).filter((number) => numbers.has(number))
   if (key.startsWith('pos:')) return without(value as Hash, ([field, text]) => text === (field[0] === 'f' ? '-1' : '0'))
   return key.startsWith('meta:') ? without(value as Hash, ([field]) => field === 'layer' || field === 'known') : value
