@@ -8,10 +8,11 @@ import { migrate } from '@millrace/operations/migrate'
 import { setProject } from '@millrace/operations/project-settings'
 import { createProject } from '@millrace/operations/projects'
 import { pushSchema } from '@millrace/operations/schemas'
-import { ensureTopics, loadTopicDeclaration } from '@millrace/operations/topics'
+import { declarationFor, ensureTopics, loadTopicDeclaration } from '@millrace/operations/topics'
 import { openClickhouse } from '@millrace/stores/clickhouse'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
 import { openPostgres } from '@millrace/stores/postgres'
+import { brokersOf } from '@millrace/local-stack/endpoints'
 import { startServices } from '@millrace/local-stack/supervisor'
 import type { RunningServices } from '@millrace/local-stack/supervisor'
 import type { ServiceName } from '@millrace/local-stack/services'
@@ -84,7 +85,7 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
   await migrate({ databaseDirectUrl: DATABASE_DIRECT_URL, clickhouseUrl: CLICKHOUSE_URL, log })
   const kafka = opening.use(await openTestKafka(endpoints))
   const admin = await kafka.admin()
-  const declaration = await loadTopicDeclaration()
+  const declaration = declarationFor(await loadTopicDeclaration(), brokersOf(endpoints))
   const ensureTopicsOf = (projects: readonly string[]) =>
     ensureTopics({ admin, declaration, profile: 'local', projects })
   await ensureTopicsOf([])
