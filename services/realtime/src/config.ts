@@ -2,6 +2,7 @@
 import {
   bool,
   bytes,
+  consumerFields,
   heartbeatRule,
   httpFields,
   int,
@@ -73,7 +74,8 @@ export const realtimeSpec = {
   BUFFER_MAX_BYTES: bytes({
     doc: 'Bytes that may wait for one client; beyond it the client gets a fresh snapshot when it has caught up.',
     default: 1024 ** 2,
-    min: 16 * 1024,
+    // Above what a socket takes before it tells of a drain.
+    min: 128 * 1024,
     max: 64 * 1024 ** 2
   }),
   MAX_CELLS: int({
@@ -105,17 +107,8 @@ export const realtimeSpec = {
     min: 500
   }),
   MAX_TOPICS: int({ doc: 'Topics of each kind that are read at once.', default: 100, min: 1 }),
-  SESSION_TIMEOUT_MS: ms({
-    doc: 'Silence after which the broker forgets this reader.',
-    default: 30_000,
-    min: 6_000,
-    max: 300_000
-  }),
-  HEARTBEAT_INTERVAL_MS: ms({
-    doc: 'Time between heartbeats; below a third of the session timeout.',
-    default: 3_000,
-    min: 500
-  }),
+  SESSION_TIMEOUT_MS: consumerFields.SESSION_TIMEOUT_MS,
+  HEARTBEAT_INTERVAL_MS: consumerFields.HEARTBEAT_INTERVAL_MS,
   DEMO_PROJECT: str({
     doc: 'Project that the page shows to everybody who can reach the port, without a key; for one machine alone (HOST must be a loopback address). `-` is none.',
     default: '-'

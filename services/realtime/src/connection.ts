@@ -18,8 +18,12 @@ export interface ConnectionLimits {
 
 export interface ConnectionDeps {
   readonly hub: Hub
+  /** Whether the project has a metric of that name; also true when that cannot be known now. */
+  readonly isKnown: (project: string, metric: string) => Promise<boolean>
   readonly toFeedRequest: (grant: LiveGrant, subscription: LiveSubscription) => FeedRequest
   readonly limits: ConnectionLimits
+  /** Told of a bug; the connection goes on. */
+  readonly onError: (error: unknown) => void
   readonly clock: Clock
   readonly metrics: BoundMetrics<typeof realtimeMetrics>
 }
@@ -40,10 +44,12 @@ const rateWindowMs = 10_000
 /** The client behind `peer`, who came with `grant`. */
 export function createConnection(peer: Peer, grant: LiveGrant, deps: ConnectionDeps): Connection {
   const { hub, limits, clock, metrics } = deps
-  /** Keys of channels by the client's own ids. */
+  /** Keys of channels, or of requests under way, by the client's own ids. */
   const subscriptions = new Map<string, string>()
   let windowEndMs = 0
   let inWindow = 0
+  let over = false
+  let asked = 0
 
   const say = (message: object): void => peer.answer(textFrame(JSON.stringify(message)))
   const refuse = (id: string | undefined, problem: Problem): void => {
@@ -59,9 +65,18 @@ export function createConnection(peer: Peer, grant: LiveGrant, deps: ConnectionD
     return ++inWindow <= limits.messagesPer10s
   }
 
-  const subscribe = (id: string, subscription: LiveSubscription): void => {
+  const subscribe = async (id: string, subscription: LiveSubscription): Promise<void> => {
     const problem = problemOf(id, subscription)
     if (problem !== undefined) return refuse(id, problem)
+    // The id is taken while the metric is looked up, by this request alone.
+    const pending = `?${++asked}`
+    subscriptions.set(id, pending)
+    const known = subscription.to !== 'metrics' || (await deps.isKnown(grant.projectId, subscription.metric))
+    // Unsubscribed or gone meanwhile.
+    if (over || subscriptions.get(id) !== pending) return
+    subscriptions.delete(id)
+    if (!known)
+      return refuse(id, toProblem('not_found', { pointer: '/metric', detail: 'the project has no such metric' }))
     const request = deps.toFeedRequest(grant, subscription)
     if (!hub.has(request.key) && hub.channelsOf(grant.projectId) >= limits.channelsPerProject) {
       return refuse(id, toProblem('rate_limited', { detail: 'the project watches too many different things already' }))
@@ -94,7 +109,7 @@ export function createConnection(peer: Peer, grant: LiveGrant, deps: ConnectionD
   const handle = (request: LiveRequest): void => {
     switch (request.type) {
       case 'subscribe':
-        return subscribe(request.id, request.subscription)
+        return void subscribe(request.id, request.subscription).catch(deps.onError)
       case 'unsubscribe':
         return unsubscribe(request.id)
       case 'ping':
@@ -112,6 +127,9 @@ export function createConnection(peer: Peer, grant: LiveGrant, deps: ConnectionD
       else refuse(parsed.id, parsed.problem)
       return true
     },
-    close: () => hub.leave(peer)
+    close() {
+      over = true
+      hub.leave(peer)
+    }
   }
 }

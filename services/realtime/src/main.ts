@@ -15,7 +15,7 @@ import { openSources } from './open-sources.ts'
 import { serveSockets } from './sockets.ts'
 import { createTickets } from './tickets.ts'
 import { watchKafka } from './watch-kafka.ts'
-import { createDefinitions, createReadWindows } from './windows.ts'
+import { createDefinitions, createIsKnown, createReadWindows } from './windows.ts'
 
 await runService({ name: 'realtime', spec: realtimeSpec, rules: realtimeRules }, async (context) => {
   const { config, log, registry, clock, stack, signal } = context
@@ -55,6 +55,8 @@ await runService({ name: 'realtime', spec: realtimeSpec, rules: realtimeRules },
     connection: {
       hub,
       toFeedRequest: (grant, subscription) => toFeedRequest(grant, subscription, sources),
+      isKnown: createIsKnown(definitions),
+      onError: (error) => log.error({ err: error }, 'a subscription failed'),
       limits: connectionLimits(config),
       clock,
       metrics

@@ -156,6 +156,7 @@ async function join<T>(options: TopicWatchOptions<T>, watched: Watched<T>): Prom
     {
       async onAssigned(assignment) {
         const starts = await startsOf(assignment)
+        if (assignment.length === 0) return starts
         watched.live = true
         for (const listeners of routes.values()) for (const listener of listeners) listener.onLive()
         return starts

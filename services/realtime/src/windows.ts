@@ -1,8 +1,9 @@
 // The live state as the topics tell it, for snapshots.
 import type { MetricMessage } from '@millrace/contracts'
-import { kindOfMetric, toMetricMessages } from '@millrace/aggregation/metric-messages'
+import { kindOfMetric, sessionMetrics, toMetricMessages } from '@millrace/aggregation/metric-messages'
 import { builtInMetrics } from '@millrace/aggregation/metrics'
 import type { MetricDefinition } from '@millrace/aggregation/metrics'
+import { isTransient } from '@millrace/kernel'
 import { windowNames } from '@millrace/aggregation/window-reader'
 import type { WindowReader } from '@millrace/aggregation/window-reader'
 import { totalDimension } from '@millrace/aggregation/windows'
@@ -15,6 +16,19 @@ export type DefinitionsOf = (project: string) => Promise<readonly MetricDefiniti
 export function createDefinitions(): DefinitionsOf {
   const builtIn = builtInMetrics([])
   return async () => builtIn
+}
+
+/** Whether a project has a metric of that name; one whose definitions cannot be read may have it. */
+export function createIsKnown(definitionsOf: DefinitionsOf): (project: string, metric: string) => Promise<boolean> {
+  return async (project, metric) => {
+    if (sessionMetrics.includes(metric)) return true
+    try {
+      return (await definitionsOf(project)).some(({ name }) => name === metric)
+    } catch (error) {
+      if (!isTransient(error)) throw error
+      return true
+    }
+  }
 }
 
 /** Reads windows through `reader`. Windows that the live state did not see whole are left out. */

@@ -37,7 +37,7 @@ export function openEventFeed(
 }
 
 /** FNV-1a of 32 bits over the UTF-16 code units, mixed once more so that ids that count up spread (murmur3 finaliser). */
-export function hashOf(text: string): number {
+function hashOf(text: string): number {
   let hash = 0x811c9dc5
   for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)

@@ -16,7 +16,7 @@ export interface CellsOptions {
 export interface MetricCells {
   /** Takes a value in. `newer`: of a newer epoch than all before, so that the others have to be read again. */
   apply(message: MetricMessage, nowMs: number): 'changed' | 'kept' | 'newer'
-  /** Takes a snapshot in; one of another epoch replaces everything. True when it did. */
+  /** Takes a snapshot in; values of earlier epochs go. True when there were some: what was sent holds no longer. */
   load(epoch: number, messages: readonly MetricMessage[], nowMs: number): boolean
   /** Every value as a JSON array. */
   all(nowMs: number): string
@@ -82,14 +82,15 @@ export function createMetricCells(options: CellsOptions): MetricCells {
     load(newEpoch, messages, nowMs) {
       // Redis that lost its state answers an older epoch: what is held came from the log and stays.
       if (newEpoch < epoch) return false
-      const replaces = newEpoch !== epoch
-      if (replaces) {
-        cells.clear()
-        changed.clear()
-        epoch = newEpoch
+      let dropped = false
+      epoch = newEpoch
+      for (const [key, { revision }] of cells) {
+        if (revision[0] >= newEpoch) continue
+        drop(key)
+        dropped = true
       }
       for (const message of messages) put(message, nowMs)
-      return replaces
+      return dropped
     },
     all(nowMs) {
       evict(nowMs)
