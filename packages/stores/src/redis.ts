@@ -17,8 +17,8 @@ export type RedisArg = string | number | Buffer
 
 export interface Redis extends AsyncDisposable {
   readonly role: RedisRole
-  /** The client itself, for adapters of this package with scripts of their own; it throws the client's errors. */
-  readonly client: Client | Cluster
+  /** Many nodes with a part of the keys each: scripts declare more there, and a pipeline has one slot. */
+  readonly isCluster: boolean
   /** Sends one command. Replies are strings, numbers, arrays and null. Throws PIPE_REDIS_UNAVAILABLE or _REFUSED. */
   command(name: string, ...args: readonly RedisArg[]): Promise<unknown>
   /** Sends many commands in one write; each has its own reply or AppError, all of them when nothing could be sent. */
@@ -65,7 +65,8 @@ export async function openRedis(options: RedisOptions): Promise<Redis> {
   })
   const send = createSend(client, timeoutMs)
   const check = async (): Promise<void> => {
-    await checkRedisPolicy(role, send)
+    const nodes = client instanceof Cluster ? client.nodes('master').map((node) => createSend(node, timeoutMs)) : [send]
+    for (const sendToNode of nodes) await checkRedisPolicy(role, sendToNode)
     checked = true
   }
   client.on('ready', () => {
@@ -90,7 +91,7 @@ export async function openRedis(options: RedisOptions): Promise<Redis> {
   }
   return {
     role,
-    client,
+    isCluster: client instanceof Cluster,
     command: send,
     pipeline: (commands) => sendAll(client, timeoutMs, commands),
     ping: async () => {
@@ -120,6 +121,7 @@ async function sendAll(
   commands: readonly (readonly [name: string, ...args: RedisArg[]])[]
 ): Promise<readonly RedisReply[]> {
   if (commands.length === 0) return []
+  if (client instanceof Cluster) return await sendEach(createSend(client, timeoutMs), commands)
   const pipeline = client.pipeline()
   for (const [name, ...args] of commands) pipeline.call(name, ...args)
   const replies = await answered(pipeline.exec(), timeoutMs).catch((error: unknown) => {
@@ -129,6 +131,21 @@ async function sendAll(
     const [error, value] = replies?.[index] ?? [new Error('no reply')]
     return error === null ? { ok: true, value } : { ok: false, error: toRedisError(error, name) }
   })
+}
+
+/** A pipeline of the client takes commands of one node alone, and cannot follow a slot that moves. */
+async function sendEach(
+  send: Redis['command'],
+  commands: readonly (readonly [name: string, ...args: RedisArg[]])[]
+): Promise<readonly RedisReply[]> {
+  const reply = async ([name, ...args]: readonly [name: string, ...args: RedisArg[]]): Promise<RedisReply> => {
+    try {
+      return { ok: true, value: await send(name, ...args) }
+    } catch (error) {
+      return { ok: false, error: toRedisError(error, name) }
+    }
+  }
+  return await Promise.all(commands.map(reply))
 }
 
 /**
@@ -141,6 +158,11 @@ function answered<T>(reply: Promise<T>, timeoutMs: number): Promise<T> {
     const timer = systemClock.timer(timeoutMs, () => setImmediate(giveUp))
     reply.then(resolve, reject).finally(() => timer[Symbol.dispose]())
   })
+}
+
+/** Behind this address is a replica by now: whoever resolves it anew finds the master. */
+function reconnectOnError(error: Error): boolean {
+  return error.message.startsWith('READONLY')
 }
 
 function createClient(target: RedisTarget, commandTimeoutMs: number): Client | Cluster {
@@ -158,13 +180,16 @@ function createClient(target: RedisTarget, commandTimeoutMs: number): Client | C
   } satisfies ClientOptions
   switch (target.kind) {
     case 'single':
-      return new Client({ ...common, host: target.host, port: target.port, db: target.db })
+      return new Client({ ...common, reconnectOnError, host: target.host, port: target.port, db: target.db })
     case 'sentinel':
       return new Client({
         ...common,
+        reconnectOnError,
         sentinels: target.hosts.map(({ host, port }) => ({ host, port })),
         name: target.master,
-        db: target.db
+        db: target.db,
+        // A master that froze keeps its connections: the sentinels have to tell of the new one.
+        failoverDetector: true
       })
     case 'cluster': {
       const nodes = target.hosts.map(({ host, port }) => ({ host, port }))
@@ -173,6 +198,9 @@ function createClient(target: RedisTarget, commandTimeoutMs: number): Client | C
         lazyConnect: true,
         enableOfflineQueue: false,
         slotsRefreshTimeout: 2_000,
+        // While a slot moves its keys are asked for again and again; whoever waits does so better in a place that knows why.
+        maxRedirections: 4,
+        retryDelayOnTryAgain: 50,
         redisOptions
       })
     }

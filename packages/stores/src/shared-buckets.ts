@@ -46,7 +46,8 @@ const maxKeysPerCall = 500
 
 /** Shared buckets in `redis`, under keys `limit:{project}:...`. */
 export function createSharedBuckets(redis: Redis): SharedBuckets {
-  const script = defineScript(redis, spendScript, (reply) => (reply as readonly unknown[]).map(Number))
+  const toWaits = (reply: unknown): readonly number[] => (reply as readonly unknown[]).map(Number)
+  const script = defineScript(redis, spendScript, toWaits, { declaresAllKeys: true })
   return {
     async spend(spendings) {
       const groups = groupByProject(spendings)
