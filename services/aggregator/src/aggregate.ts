@@ -110,7 +110,7 @@ async function readAgain(
   reason: 'gap' | 'epoch' | 'halted'
 ): Promise<Rewind> {
   applier.forget()
-  await projects.reload(live)
+  await projects.reload(live, partition)
   if (live.halted !== undefined) throw halted(live)
   metrics.rewinds.add(1, { reason })
   return rewind([{ topic, partition, offset: live.owned.get(partition)?.position ?? 0n }])

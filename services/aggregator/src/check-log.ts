@@ -4,6 +4,7 @@ import { compareLog } from '@millrace/aggregation/log-identity'
 import type { LogVerdict } from '@millrace/aggregation/log-identity'
 import type { PartitionState } from '@millrace/aggregation/state'
 import type { Admin, PartitionRange } from '@millrace/kafka'
+import { AppError } from '@millrace/kernel'
 
 export type LogAdmin = Pick<Admin, 'ranges' | 'offsetsAt'>
 
@@ -13,16 +14,13 @@ export interface CheckedPartition {
   readonly range: PartitionRange
 }
 
-/**
- * Compares stored positions with the log of `topic`, by partition. Throws PIPE_KAFKA_UNAVAILABLE and
- * PIPE_TOPIC_MISSING.
- */
+/** Compares stored positions with the log of `topic`, by partition. Throws PIPE_KAFKA_UNAVAILABLE. */
 export async function checkLog(
   admin: LogAdmin,
   topic: string,
   states: ReadonlyMap<number, PartitionState>
 ): Promise<ReadonlyMap<number, CheckedPartition>> {
-  const ranges = new Map((await admin.ranges(topic)).map((range) => [range.partition, range]))
+  const ranges = new Map((await rangesOf(admin, topic)).map((range) => [range.partition, range]))
   const times = new Set<number>()
   for (const [partition, state] of states) {
     const range = ranges.get(partition)
@@ -45,6 +43,16 @@ export async function checkLog(
     checked.set(partition, { verdict: compareLog(state, { ...range, appendedBeforeMs }), range })
   }
   return checked
+}
+
+/** A topic that is gone is an empty log. */
+async function rangesOf(admin: LogAdmin, topic: string): Promise<readonly PartitionRange[]> {
+  try {
+    return await admin.ranges(topic)
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'PIPE_TOPIC_MISSING') return []
+    throw error
+  }
 }
 
 function isComparable({ position, appendedAtMs }: PartitionState, { start, end }: PartitionRange): boolean {

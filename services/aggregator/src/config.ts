@@ -1,4 +1,7 @@
 // Settings of the aggregator.
+import type { FoldOptions } from '@millrace/aggregation/fold'
+import { builtInMetrics } from '@millrace/aggregation/metrics'
+import { liveTiming } from '@millrace/aggregation/timing'
 import {
   bytes,
   consumerFields,
@@ -14,6 +17,7 @@ import {
   redisStateFields,
   str
 } from '@millrace/config'
+import type { ConfigOf } from '@millrace/config'
 
 const day = 86_400_000
 
@@ -91,3 +95,13 @@ export const aggregatorSpec = {
 
 /** Rules across settings. */
 export const aggregatorRules = [heartbeatRule]
+
+/** What to count under these settings, without what projects define themselves. */
+export function foldOptionsOf(config: ConfigOf<typeof aggregatorSpec>): FoldOptions {
+  const { LATENESS_MS: latenessMs, SESSION_IDLE_MS: sessionIdleMs, CLOCK_MARGIN_MS: marginMs } = config
+  return {
+    timing: { ...liveTiming, latenessMs, sessionIdleMs, marginMs },
+    metrics: builtInMetrics(config.CONVERSION_TYPES),
+    conversionTypes: new Set(config.CONVERSION_TYPES)
+  }
+}

@@ -58,8 +58,11 @@ export interface LiveProjects {
   /** The project of a raw topic. Throws PIPE_LIVE_STATE when it is not held any more. */
   of(topic: string): LiveProject
   all(): readonly LiveProject[]
-  /** Reads epoch and positions again. Throws what the deps throw. */
-  reload(live: LiveProject): Promise<void>
+  /**
+   * Reads epoch and positions again; returns the partitions whose position is another now. Those with a batch on its way
+   * are passed over, except `asked`, whose own batch asks. Throws what the deps throw.
+   */
+  reload(live: LiveProject, asked?: number): Promise<readonly number[]>
   halt(live: LiveProject, reason: HaltReason, detail: string): void
 }
 
@@ -83,26 +86,45 @@ export function createLiveProjects({ inForce, checkLog, log, onHalted }: LivePro
     setHalt(live, reason)
   }
 
-  const reload = async (live: LiveProject): Promise<void> => {
+  const reload = async (live: LiveProject, asked?: number): Promise<readonly number[]> => {
+    const before = new Map([...live.owned].map(([partition, { moves }]) => [partition, moves]))
     const found = await inForce(live.project)
     const states = new Map([...live.owned.keys()].map((partition) => [partition, stateOf(found.partitions, partition)]))
+    const isSame = found.epoch === live.epoch && live.halted === undefined
+    const isMoved = (partition: number, owned: OwnedPartition): boolean =>
+      partition === asked || (!owned.busy && owned.moves === before.get(partition))
+    const moved = [...live.owned].filter(
+      ([partition, owned]) => isMoved(partition, owned) && states.get(partition)?.position !== owned.position
+    )
+    if (isSame && found.torn === undefined && moved.length === 0) return []
     const checked = await checkLog(live.topic, states)
     live.epoch = found.epoch
     live.completeFromMs = found.completeFromMs
     let other: string | undefined
+    const changed: number[] = []
     for (const [partition, { verdict, range }] of checked) {
-      const position = stateOf(found.partitions, partition).position
+      const { position } = stateOf(found.partitions, partition)
       const owned = live.owned.get(partition)
       if (owned === undefined) continue
-      owned.moves++
-      // Past the end of another log nothing can be read; it is held at its end until an operator decides.
-      owned.position = verdict.kind === 'other' && position > range.end ? range.end : position
       if (verdict.kind === 'other') other = `${live.topic}:${partition} is not the log of position ${position}`
       else tellExpired(live, partition, verdict)
+      if (!isMoved(partition, owned)) continue
+      // Past the end of another log nothing can be read; it is held at its end until an operator decides.
+      const next = verdict.kind === 'other' && position > range.end ? range.end : position
+      if (next === owned.position) continue
+      owned.moves++
+      owned.position = next
+      changed.push(partition)
     }
-    if (other !== undefined) return halt(live, 'other-log', other)
-    if (found.torn !== undefined) return halt(live, 'torn', found.torn)
-    if (live.halted !== undefined) log.info({ project: live.project, epoch: live.epoch }, 'live state goes on')
+    if (other !== undefined) halt(live, 'other-log', other)
+    else if (found.torn !== undefined) halt(live, 'torn', found.torn)
+    else goOn(live)
+    return changed
+  }
+
+  const goOn = (live: LiveProject): void => {
+    if (live.halted === undefined) return
+    log.info({ project: live.project, epoch: live.epoch }, 'live state goes on')
     setHalt(live, undefined)
   }
 
@@ -118,9 +140,9 @@ export function createLiveProjects({ inForce, checkLog, log, onHalted }: LivePro
       for (const { topic, partition } of assigned) {
         const live = made.get(topic) ?? newProject(topic)
         made.set(topic, live)
-        live.owned.set(partition, { position: 0n, moves: 0, busy: false })
+        live.owned.set(partition, { position: unknown, moves: 0, busy: false })
       }
-      await Promise.all([...made.values()].map(reload))
+      await Promise.all([...made.values()].map((live) => reload(live)))
       held = made
       tellHalted()
       const positions = new Map<string, bigint>()
@@ -140,6 +162,8 @@ export function createLiveProjects({ inForce, checkLog, log, onHalted }: LivePro
   }
 }
 
+/** No position: the first look sets it. */
+const unknown = -1n
 const neverApplied: PartitionState = { position: 0n, appendedAtMs: -1, clockMs: -1 }
 
 function stateOf(partitions: readonly PartitionState[], partition: number): PartitionState {

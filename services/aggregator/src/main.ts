@@ -1,24 +1,25 @@
 // aggregator: folds every event of the raw log into live windows and sessions in Redis. Wiring only.
 import { randomUUID } from 'node:crypto'
 import { createBatchApplier } from '@millrace/aggregation/apply-batch'
-import type { FoldOptions } from '@millrace/aggregation/fold'
-import { builtInMetrics } from '@millrace/aggregation/metrics'
 import { createRedisApply } from '@millrace/aggregation/redis-apply'
 import { createRedisEpochs } from '@millrace/aggregation/redis-epochs'
-import { liveTiming } from '@millrace/aggregation/timing'
 import { startConsumer, topicFamily } from '@millrace/consumer'
 import { createEnrich, letterTopic, rawTopicsOf } from '@millrace/contracts'
 import { adminLater, openKafka } from '@millrace/kafka'
 import { bindMetrics, startCpuCost } from '@millrace/observability'
+import { loadTopicDeclaration } from '@millrace/operations/topics'
 import { runService } from '@millrace/service'
 import { openRedis } from '@millrace/stores/redis'
 import { createAggregate } from './aggregate.ts'
+import { createChangedValues } from './changed-values.ts'
 import { checkLog } from './check-log.ts'
-import { aggregatorRules, aggregatorSpec } from './config.ts'
+import { aggregatorRules, aggregatorSpec, foldOptionsOf } from './config.ts'
 import { createFirstEpochs } from './first-epochs.ts'
 import { createLiveProjects } from './live-projects.ts'
 import { aggregatorMetrics } from './metrics.ts'
 import { countApplied } from './count-applied.ts'
+import { runTasks } from './run-tasks.ts'
+import { createTasks, taskIntervals } from './tasks.ts'
 import { createToEntry } from './to-entry.ts'
 
 await runService(
@@ -40,12 +41,7 @@ await runService(
     const kafka = stack.use(await openKafka(config, { log, clientId: 'aggregator' }))
     const admin = adminLater(kafka)
     const producer = stack.use(await kafka.producer())
-    const timing = { ...liveTiming, latenessMs: config.LATENESS_MS, sessionIdleMs: config.SESSION_IDLE_MS }
-    const options: FoldOptions = {
-      timing,
-      metrics: builtInMetrics(config.CONVERSION_TYPES),
-      conversionTypes: new Set(config.CONVERSION_TYPES)
-    }
+    const options = foldOptionsOf(config)
     const projects = createLiveProjects({
       inForce: createFirstEpochs({ epochs: createRedisEpochs(redis), admin }),
       checkLog: (topic, states) => checkLog(admin, topic, states),
@@ -59,6 +55,7 @@ await runService(
       callId: randomUUID,
       onApplied: countApplied(metrics)
     })
+    const changed = createChangedValues()
     const cost = startCpuCost({ stage: 'aggregate', registry, clock, signal })
     const consumer = stack.use(
       await startConsumer(
@@ -75,6 +72,7 @@ await runService(
           },
           startAt: (assigned) => {
             applier.forget()
+            changed.clear()
             return projects.startAt(assigned)
           },
           decode: createToEntry(createEnrich()),
@@ -99,6 +97,22 @@ await runService(
         }
       )
     )
+    const tasks = createTasks({
+      config,
+      redis,
+      admin,
+      producer: stack.use(await kafka.producer({ compression: 'gzip' })),
+      declaration: await loadTopicDeclaration(),
+      definitionOf: (_project, metric) => options.metrics.find(({ name }) => name === metric),
+      projects,
+      consumer,
+      applier,
+      changed,
+      timing: options.timing,
+      clock,
+      metrics
+    })
+    runTasks({ projects, tasks, everyMs: taskIntervals(config), clock, signal, log }).catch(failed.reject)
     return {
       ready: consumer.ready,
       live: consumer.live,

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createRedisEpochs } from '@millrace/aggregation/redis-epochs'
 import { createWindowReader } from '@millrace/aggregation/window-reader'
-import { rawTopic } from '@millrace/contracts'
+import { decodeMetric, decodeSession, metricsTopic, rawTopic, sessionsTopic } from '@millrace/contracts'
 import type { Admin, Kafka, ProduceRecord, Producer } from '@millrace/kafka'
 import { createSilentLogger } from '@millrace/observability'
 import { openRedis } from '@millrace/stores/redis'
@@ -12,7 +12,7 @@ import { eventually } from '@millrace/testkit/eventually'
 import { openOwnRedis } from '@millrace/testkit/own-redis'
 import type { OwnRedis } from '@millrace/testkit/own-redis'
 import { openTestKafka } from '@millrace/testkit/test-kafka'
-import { uniqueProject } from '@millrace/testkit/unique'
+import { unique, uniqueProject } from '@millrace/testkit/unique'
 import { createProjectTopics, startWorker } from '@millrace/testkit/worker'
 
 const stack = new AsyncDisposableStack()
@@ -149,4 +149,97 @@ describe('the aggregator', () => {
     await eventuallyCounted(project, sent)
     expect(worker.service.starts).toBe(2)
   })
+
+  it('emits what changes at once, and each closed session with its facts', async () => {
+    const project = uniqueProject('agg')
+    await createProjectTopics(admin, project)
+    await using _worker = await startWorker({
+      service: 'aggregator',
+      project,
+      env: { ...env(), LATENESS_MS: '2s', SESSION_IDLE_MS: '300' }
+    })
+    const { records, sent } = eventsOf(ids(0, 100), Date.now() - 500)
+    await produce(project, records)
+    const hour = hourOf(sent[0]?.atMs ?? 0)
+    await using watched = await watch(metricsTopic('events'), decodeMetric)
+    await using closed = await watch(sessionsTopic(project), decodeSession)
+    await eventually('the count of the hour is emitted', () =>
+      watched.messages.some(
+        ({ project: of, granularity, timestamp, dimension, value }) =>
+          of === project && granularity === '1h' && timestamp === hour && dimension === undefined && value === 100
+      )
+    )
+    await eventually('every session is closed', () => closed.messages.length >= 5)
+    const first = closed.messages.find(({ sessionId }) => sessionId === 's0')
+    expect(first).toMatchObject({
+      project,
+      firstEventAt: sent[0]?.atMs,
+      lastEventAt: sent[95]?.atMs,
+      totalEvents: 20,
+      pageViews: 13,
+      hasConversion: true,
+      isNew: true,
+      revision: [1, 41]
+    })
+    expect(new Set(closed.messages.map(({ sessionId }) => sessionId)).size).toBe(5)
+    const rate = await createWindowReader(redis).read(project, [`bounce_rate:1h:${hour}`])
+    expect(rate.windows.get(`bounce_rate:1h:${hour}`)?.values.get('')).toMatchObject({ count: 5, sum: 0n })
+  })
+
+  it('notices a rollback of Redis without new events, and reads the lost part again', async () => {
+    const project = uniqueProject('agg')
+    await createProjectTopics(admin, project)
+    await using _worker = await startWorker({ service: 'aggregator', project, env: env() })
+    const first = eventsOf(ids(0, 300), Date.now() - 60_000)
+    await produce(project, first.records)
+    await eventuallyCounted(project, first.sent)
+    await save(project)
+    const second = eventsOf(ids(200, 300), Date.now() - 60_000)
+    await produce(project, second.records)
+    await eventuallyCounted(project, [...first.sent, ...second.sent])
+    await rollBack(project)
+    await eventuallyCounted(project, [...first.sent, ...second.sent])
+  })
 })
+
+/** Reads a topic from the start in a group of its own. */
+async function watch<M>(topic: string, decode: (value: Buffer | null) => M | undefined) {
+  const messages: M[] = []
+  const options = {
+    groupId: unique('watch'),
+    topics: async () => [topic],
+    fallback: 'earliest',
+    sessionTimeoutMs: 6_000,
+    heartbeatIntervalMs: 1_000,
+    rebalanceTimeoutMs: 6_000,
+    topicRefreshMs: 1_000,
+    maxBytesPerPartition: 1_000_000,
+    maxWaitMs: 100
+  } as const
+  const member = await kafka.consumers.join(options, {
+    onAssigned: async () => new Map(),
+    onRevoking: async () => undefined,
+    onBatch: async ({ records }) => void messages.push(...records.flatMap(({ value }) => decode(value) ?? [])),
+    onOutOfRange: () => undefined,
+    onFatal: () => undefined
+  })
+  return { messages, [Symbol.asyncDispose]: () => member.stop() }
+}
+
+/** Sets the keys of `project` aside. */
+async function save(project: string): Promise<void> {
+  const copy = `for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('COPY', key, 'saved:' .. key, 'REPLACE') end`
+  await redis.command('EVAL', copy, 0, `*{${project}}*`)
+}
+
+/** Puts them back as they were, as a Redis that lost the end of its append-only file. */
+async function rollBack(project: string): Promise<void> {
+  const restore = `
+    for _, key in ipairs(redis.call('KEYS', '*' .. ARGV[1])) do
+      if string.sub(key, 1, 6) ~= 'saved:' then redis.call('DEL', key) end
+    end
+    for _, key in ipairs(redis.call('KEYS', 'saved:*' .. ARGV[1])) do
+      redis.call('RENAME', key, string.sub(key, 7))
+    end`
+  await redis.command('EVAL', restore, 0, `{${project}}*`)
+}

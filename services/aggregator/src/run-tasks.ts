@@ -1,0 +1,55 @@
+// What runs beside the records: watching Redis, moving clocks, closing, deleting and emitting. Each owner does its own
+// partitions; the owner of partition 0 does what concerns the project as a whole. All of it is safe whoever does it.
+import { AppError } from '@millrace/kernel'
+import type { Clock } from '@millrace/kernel'
+import type { Logger } from '@millrace/observability'
+import { errorFields } from '@millrace/service'
+import type { LiveProject, LiveProjects } from './live-projects.ts'
+import { repeat } from './repeat.ts'
+
+export interface Tasks {
+  readonly watch: (live: LiveProject) => Promise<void>
+  readonly clocks: (live: LiveProject) => Promise<void>
+  readonly emit: (live: LiveProject) => Promise<void>
+  /** Of all projects together. */
+  readonly gauges: () => Promise<void>
+}
+
+export interface TaskDeps {
+  readonly projects: LiveProjects
+  readonly tasks: Tasks
+  readonly everyMs: Readonly<Record<keyof Tasks, number>>
+  readonly clock: Clock
+  readonly signal: AbortSignal
+  readonly log: Logger
+}
+
+/** Runs the tasks until `signal` aborts. Rejects when one of them has a bug. */
+export async function runTasks({ projects, tasks, everyMs, clock, signal, log }: TaskDeps): Promise<void> {
+  const failing = new Set<string>()
+  /** A dependency that is down is waited for, with one line for an outage and not one each time. */
+  const guarded = async (name: string, work: () => Promise<void>): Promise<void> => {
+    try {
+      await work()
+      failing.delete(name)
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      if (!failing.has(name)) log.warn({ ...errorFields(error), task: name }, 'a task waits')
+      failing.add(name)
+    }
+  }
+  const run = (name: Exclude<keyof Tasks, 'gauges'>, pick: (live: LiveProject) => boolean): Promise<void> => {
+    const one = (live: LiveProject): Promise<void> => guarded(`${name} ${live.project}`, () => tasks[name](live))
+    const task = async (): Promise<void> => {
+      await Promise.all(projects.all().filter(pick).map(one))
+    }
+    return repeat({ everyMs: everyMs[name], clock, signal, task })
+  }
+  const isLead = (live: LiveProject): boolean => live.owned.has(0)
+  await Promise.all([
+    run('watch', () => true),
+    run('clocks', () => true),
+    run('emit', (live) => isLead(live) && live.halted === undefined),
+    repeat({ everyMs: everyMs.gauges, clock, signal, task: () => guarded('gauges', tasks.gauges) })
+  ])
+}

@@ -1,0 +1,81 @@
+// The tasks beside the records, put together. Wiring only.
+import { randomUUID } from 'node:crypto'
+import type { BatchApplier } from '@millrace/aggregation/apply-batch'
+import { kindOfMetric } from '@millrace/aggregation/metric-messages'
+import type { MetricDefinition } from '@millrace/aggregation/metrics'
+import { createRedisApply } from '@millrace/aggregation/redis-apply'
+import { createRedisClose } from '@millrace/aggregation/redis-close'
+import { createRedisEmit } from '@millrace/aggregation/redis-emit'
+import { createRedisEpochs } from '@millrace/aggregation/redis-epochs'
+import type { Timing } from '@millrace/aggregation/timing'
+import type { ConfigOf } from '@millrace/config'
+import type { Consumer } from '@millrace/consumer'
+import type { TopicDeclaration } from '@millrace/contracts'
+import type { Admin, Producer } from '@millrace/kafka'
+import type { Clock } from '@millrace/kernel'
+import type { BoundMetrics } from '@millrace/observability'
+import type { Redis } from '@millrace/stores/redis'
+import type { ChangedValues } from './changed-values.ts'
+import { createClocks } from './clocks.ts'
+import type { aggregatorSpec } from './config.ts'
+import { emitProject } from './emission.ts'
+import { createEmittedTopics } from './emitted-topics.ts'
+import { readGauges } from './gauges.ts'
+import type { LiveProjects } from './live-projects.ts'
+import type { aggregatorMetrics } from './metrics.ts'
+import type { Tasks } from './run-tasks.ts'
+import { watchProject } from './watch.ts'
+
+type Config = ConfigOf<typeof aggregatorSpec>
+
+export interface TasksDeps {
+  readonly config: Config
+  readonly redis: Redis
+  readonly admin: Pick<Admin, 'brokerCount' | 'createTopics' | 'describeTopics' | 'ranges'>
+  readonly producer: Pick<Producer, 'produce' | 'partitionCount'>
+  readonly declaration: TopicDeclaration
+  /** Undefined for the metrics that sessions make. */
+  readonly definitionOf: (project: string, metric: string) => MetricDefinition | undefined
+  readonly projects: LiveProjects
+  readonly consumer: Pick<Consumer, 'rewind'>
+  readonly applier: Pick<BatchApplier, 'forget'>
+  readonly changed: ChangedValues
+  readonly timing: Timing
+  readonly clock: Clock
+  readonly metrics: BoundMetrics<typeof aggregatorMetrics>
+}
+
+/** The tasks of one process. */
+export function createTasks(deps: TasksDeps): Tasks {
+  const { config, redis, admin, producer, declaration, projects, consumer, changed, clock, metrics } = deps
+  const epochs = createRedisEpochs(redis)
+  const topics = createEmittedTopics({ admin, producer, declaration, profile: config.TOPIC_PROFILE })
+  const emission = {
+    emit: createRedisEmit(redis),
+    topics,
+    changed,
+    kindOf: (project: string, metric: string) => kindOfMetric(deps.definitionOf(project, metric)),
+    metrics
+  }
+  return {
+    watch: (live) => watchProject({ projects, consumer, forget: deps.applier.forget, metrics }, live),
+    clocks: createClocks({
+      admin,
+      apply: createRedisApply(redis),
+      close: createRedisClose(redis, deps.timing),
+      callId: randomUUID,
+      clock,
+      metrics,
+      marginMs: config.CLOCK_MARGIN_MS,
+      replicaLagMs: config.REPLICA_LAG_MS,
+      countEveryMs: config.CHECK_EVERY_MS
+    }),
+    emit: (live) => emitProject(emission, live),
+    gauges: () => readGauges({ epochs, clock, metrics }, projects.all())
+  }
+}
+
+/** How often each of them runs, in milliseconds. */
+export function taskIntervals({ CHECK_EVERY_MS, CLOCK_EVERY_MS, EMIT_EVERY_MS }: Config): Record<keyof Tasks, number> {
+  return { watch: CHECK_EVERY_MS, clocks: CLOCK_EVERY_MS, emit: EMIT_EVERY_MS, gauges: 10_000 }
+}
