@@ -137,7 +137,7 @@ function newProducer(client: KafkaJS): KafkaJSProducer {
   })
 }
 
-function toMessage({ partition, key, value, headers }: ProduceRecord, sentAtMs: number): Message {
-  const message = { partition, key, value, timestamp: String(sentAtMs) }
+function toMessage({ partition, key, value, headers, timestampMs }: ProduceRecord, sentAtMs: number): Message {
+  const message = { partition, key, value, timestamp: String(timestampMs ?? sentAtMs) }
   return headers === undefined ? message : { ...message, headers: { ...headers } }
 }

@@ -34,6 +34,8 @@ export interface ProduceRecord {
   readonly key: Buffer | string | null
   readonly value: Buffer | null
   readonly headers?: Readonly<Record<string, Buffer | string>>
+  /** Append time to write, for topics with CreateTime: a log of the past. Ours have LogAppendTime and ignore it. */
+  readonly timestampMs?: number
 }
 
 /**
