@@ -1,10 +1,15 @@
+import fastify from 'fastify'
 import { describe, expect, it } from 'vitest'
 import { problemCatalog } from '@millrace/contracts'
 import type { ProblemCode } from '@millrace/contracts'
+import { addOpsRoutes } from '@millrace/observability'
+import type { OpsState } from '@millrace/observability'
 import { openFakeGateway } from '../../test/fake-gateway.ts'
 import { rows } from '../../test/response-table.ts'
 import { badInputs } from '../../test/bad-input.ts'
 import { intakePaths } from '../intake/intake.ts'
+import { addAdminRoutes } from '../admin-routes.ts'
+import { addDocRoutes } from './doc-routes.ts'
 import { createOpenApi, eventProblems, retryProblems } from './openapi.ts'
 
 interface Described {
@@ -28,7 +33,33 @@ function described(path: string, status: number): { types: string[]; codes: stri
   return { types: Object.keys(reply.content ?? {}), codes: properties?.code.enum ?? [] }
 }
 
+/** The addresses of the server as it is deployed, with everything switched on. */
+function served(): readonly string[] {
+  const found = new Set<string>(Object.keys(intakePaths))
+  const app = fastify()
+  app.addHook('onRoute', ({ url, method }) => void (method === 'GET' && found.add(url)))
+  addDocRoutes(app)
+  addAdminRoutes(app, { adminToken: 'a-token', hotWindows: async () => [] })
+  // None of its handlers is called.
+  addOpsRoutes(app, {} as OpsState)
+  return [...found].toSorted()
+}
+
 describe('the description of the gateway', () => {
+  it('has every address that is served, and no other', () => {
+    expect(Object.keys(api.paths).toSorted()).toEqual(served())
+  })
+
+  it('has every status and every code of the response table', () => {
+    const text = JSON.stringify(api)
+    const wanted = rows.flatMap(({ status, code, items = [] }) => [
+      `${status}`,
+      ...(code === undefined ? [] : [code]),
+      ...items.flatMap((item) => ('code' in item ? [String(item.code)] : []))
+    ])
+    expect([...new Set(wanted)].filter((each) => !new RegExp(`\\b${each}\\b`).test(text))).toEqual([])
+  })
+
   it.each(intakeRows)('has the $status of $name', ({ path = '/v1/events', status, code }) => {
     const said = described(path.split('?', 1)[0]!, status)
     if (code === undefined) expect(said?.types).toContain('application/json')

@@ -246,7 +246,9 @@ export function createOpenApi(version: string) {
       version,
       description:
         '202 and 409 mean that an event is stored on all in-sync replicas. After 429 and 503 send it again under the ' +
-        'same eventId, not before Retry-After. Any other error will be the same next time.'
+        'same eventId, not before Retry-After. Any other error will be the same next time. An address that is not here ' +
+        'answers 404 `not_found`; a method that is not here 405 `method_not_allowed`, and OPTIONS at intake 204 with what a ' +
+        'page of another origin may send. A request that never ends answers 408, and one whose headers are too large 431.'
     },
     security: [{ bearer: [] }, { apiKey: [] }],
     paths: { ...(Object.fromEntries(intake) as Record<string, object>), ...otherPaths },

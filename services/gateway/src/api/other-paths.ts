@@ -7,6 +7,14 @@ const plain = (summary: string, type: string, description: string) => ({
   }
 })
 const json = 'application/json'
+const object = { [json]: { schema: { type: 'object' } } }
+const probe = (summary: string, yes: string, no: string) => ({
+  get: {
+    summary,
+    security: [],
+    responses: { 200: { description: yes, content: object }, 503: { description: no, content: object } }
+  }
+})
 
 /** Paths that need no API key. */
 export const paths = {
@@ -15,13 +23,13 @@ export const paths = {
       summary: 'What works and what does not',
       security: [],
       responses: {
-        200: { description: 'Healthy or degraded.', content: { [json]: { schema: { type: 'object' } } } },
-        503: { description: 'Unhealthy.', content: { [json]: { schema: { type: 'object' } } } }
+        200: { description: 'Healthy or degraded.', content: object },
+        503: { description: 'Unhealthy.', content: object }
       }
     }
   },
-  '/livez': plain('Whether the process lives', json, 'It does.'),
-  '/readyz': plain('Whether it takes requests', json, 'It does; 503 while it starts and stops.'),
+  '/livez': probe('Whether the process lives', 'It does.', 'It does not.'),
+  '/readyz': probe('Whether it takes requests', 'It does.', 'It starts or stops.'),
   '/metrics': plain('Series for Prometheus', 'text/plain', 'The text format of Prometheus.'),
   '/admin/hot-keys': {
     get: {
@@ -35,7 +43,7 @@ export const paths = {
       responses: {
         200: {
           description: 'Windows of ten seconds, newest first.',
-          content: { [json]: { schema: { type: 'object' } } }
+          content: object
         },
         401: { description: 'The token is missing or wrong.' },
         404: { description: 'The endpoint is off.' }
