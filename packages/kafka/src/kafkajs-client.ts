@@ -5,7 +5,7 @@ import type { Kafka as KafkaJS, KafkaConfig, RetryOptions, SASLOptions } from 'k
 import type { ConfigOf, kafkaFields } from '@millrace/config'
 import type { Logger } from '@millrace/observability'
 import { installCodecs } from './codecs.ts'
-import { useFastEncoding } from './kafkajs-shim.ts'
+import { chooseEncoding } from './kafkajs-encoding.ts'
 import { createKafkaLog } from './kafkajs-log.ts'
 import { installMetadataBehind } from './kafkajs-metadata.ts'
 
@@ -24,7 +24,7 @@ const clientRetry: RetryOptions = { retries: 5, initialRetryTime: 100, maxRetryT
 export function createClient({ settings, clientId, log }: ClientOptions): KafkaJS {
   installCodecs()
   installMetadataBehind()
-  useFastEncoding(settings.KAFKA_FAST_ENCODING)
+  chooseEncoding(settings.KAFKA_FAST_ENCODING, log)
   const sasl = saslOf(settings)
   const config: KafkaConfig = {
     brokers: [...settings.KAFKA_BROKERS],
