@@ -1,8 +1,9 @@
 // The script of `apply` (apply.ts); keys.ts names the keys. Redis does not take back what a script wrote before it
 // failed, so everything is read first, with the type of every key, and `torn` stands while it writes. `#!lua` makes
 // Redis refuse it at its memory limit before it begins and not in the middle.
-import { askLua, tellLua } from './known-lua.ts'
-import { openLua, sessionLua } from './lua-parts.ts'
+import { tellLua } from './known-lua.ts'
+import { openLua } from './lua-parts.ts'
+import { sessionsLua, storeLua } from './sessions-lua.ts'
 
 /** KEYS[1]: the pointer. ARGV[1]: the call as JSON; then for each hour its ids and those that must not be there. */
 export const applyLua = `#!lua
@@ -87,21 +88,10 @@ for i, w in ipairs(a.w) do
   end
   windows[i] = {key = key, new = not held.n, apart = apart, capped = capped, dims = is}
 end
-local sessions, sessionKeys = {}, {}
-${sessionLua}
-for i, s in ipairs(a.s) do sessionKeys[i] = 'analytics:session:' .. base .. ':' .. s[1] end
-for first = 1, #sessionKeys, 1000 do
-  local got = call('MGET', unpack(sessionKeys, first, math.min(first + 999, #sessionKeys)))
-  for j, text in ipairs(got) do
-    local held = text and sessionOf(text)
-    if text and not held then return {'TYPE', sessionKeys[first + j - 1]} end
-    sessions[first + j - 1] = held
-  end
-end
+${sessionsLua}
 for _, name in ipairs({'hours', 'open', 'held', 'dirty', 'due', 'kept', 'dirty-sessions'}) do
   if not isZset(name) then return {'TYPE', name} end
 end
-${askLua}
 
 call('HSET', meta, 'torn', a.f .. '-' .. a.t .. ' ' .. a.id)
 for i, hour in ipairs(a.h) do
@@ -142,54 +132,8 @@ for i, w in ipairs(a.w) do
   if stage == 'live' and w[2] >= from then call('ZADD', 'dirty:' .. base, w[2], name) end
 end
 
-local function before(x, y)
-  local tx, ty = string.sub(x, 1, 15), string.sub(y, 1, 15)
-  if tx ~= ty then return tonumber(tx) < tonumber(ty) end
-  for i = 16, math.min(#x, #y) do
-    local bx, by = string.byte(x, i), string.byte(y, i)
-    if bx ~= by then return bx < by end
-  end
-  return #x < #y
-end
-local function best(made, old, wins)
-  if old == '' or (made ~= '' and wins(made, old)) then return made end
-  return old
-end
-local function after(x, y) return before(y, x) end
 ${tellLua}
-local packed = cmsgpack.pack
-local records, times, reopened = {}, {}, {}
-for i, s in ipairs(a.s) do
-  local id, first, last, events, views = s[1], s[2], s[3], s[4], s[5]
-  local converted, given, isNew, held = s[6] and 1 or 0, '', '', sessions[i]
-  local begins, entry, exit, user = s[7], s[8], s[9], s[10]
-  if held then
-    if first > held[2] then
-      begins = held[8]
-      if held[9] ~= '' then entry = held[9] end
-      if exit == '' then exit = held[10] end
-      if user == '' then user = held[11] end
-    else
-      begins, entry = best(begins, held[8], before), best(entry, held[9], before)
-      exit, user = best(exit, held[10], after), best(user, held[11], after)
-    end
-    first, last = math.min(first, held[1]), math.max(last, held[2])
-    events, views = events + held[3], views + held[4]
-    if held[5] == 1 then converted = 1 end
-    given, isNew = held[7], held[12]
-    if held[6] == 1 then reopened[#reopened + 1] = id end
-  end
-  if hints[i] then isNew = hints[i] end
-  local members = {first, last, events, views, converted, 0, given, begins, entry, exit, user, isNew}
-  records[2 * i - 1], records[2 * i] = sessionKeys[i], packed(members)
-  times[2 * i - 1], times[2 * i] = last, id
-end
-for first = 1, #records, 1000 do
-  local last = math.min(first + 999, #records)
-  call('MSET', unpack(records, first, last))
-  call('ZADD', 'due:' .. base, unpack(times, first, last))
-end
-for _, index in ipairs({'kept', 'dirty-sessions'}) do inChunks('ZREM', index .. ':' .. base, reopened) end
+${storeLua}
 for field, count in pairs({late = a.l, closed = a.x, expired = a.r}) do
   if count > 0 then call('HINCRBY', meta, field, count) end
 end

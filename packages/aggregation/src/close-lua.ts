@@ -56,7 +56,7 @@ for i, id in ipairs(ids) do
   end
   s[6] = 1
   records[#records + 1] = keys[i]
-  records[#records + 1] = cmsgpack.pack(s)
+  records[#records + 1] = cmsgpack.pack(unpack(s))
   kept[#kept + 1] = last
   kept[#kept + 1] = id
 end

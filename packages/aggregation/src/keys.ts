@@ -31,7 +31,7 @@ export interface StateKeys {
   /** HyperLogLog of one dimension of a window. */
   unique(name: string, dimension: string): string
   /**
-   * A session, one text of twelve members in MessagePack, so that a batch reads and writes all of its sessions in two
+   * A session, twelve members in MessagePack one after another, so that a batch reads and writes all of its sessions in two
    * commands: first and last event, events, page views, converted, closed, contribution (empty before the first close),
    * the claims first, entry, exit, user, and whether its visitor is new (empty: not known).
    */

@@ -2,27 +2,10 @@
 // begins, and once more when it is identified: an unknown device of a known user is a returning one.
 import { bitsPerVisitor, firstLayerVisitors, probesPerVisitor, visitorLayers } from './visitors.ts'
 
-/** Collects the visitors to ask about, before any write; needs `a`, `base`, `m`, and `sessions` as they are held. */
-export const askLua = `
-local layer, known = tonumber(m[5] or '0'), tonumber(m[6] or '0')
-local asks, hashes, steps = {}, {}, {}
-for i, s in ipairs(a.s) do
-  local v, held, last = s[11], sessions[i], 0
-  if not held or held[12] == '' then last = #v
-  elseif held[12] == '1' and held[11] == '' and s[10] ~= '' then last = 2 end
-  for j = 1, last, 2 do
-    asks[#asks + 1] = i
-    hashes[#asks], steps[#asks] = v[j], v[j + 1]
-  end
-end
-if #asks > 0 then
-  for l = 0, math.min(layer, ${visitorLayers - 1}) do
-    local head = pcall('GETRANGE', 'known:' .. base .. ':' .. l, 0, 0)
-    if type(head) == 'table' then return {'TYPE', 'known:' .. l} end
-  end
-end`
-
-/** Adds the visitors and tells of each session in \`hints\` whether it is new; among the writes, before the sessions. */
+/**
+ * Adds the visitors asked about (\`asks\`: session by number, with \`hashes\` and \`steps\`) and tells of each session in
+ * \`hints\` whether it is new; among the writes, before the sessions.
+ */
 export const tellLua = `
 local hints = {}
 local function probe(l, which, isSet)

@@ -29,8 +29,8 @@ for i = 0, partitions - 1 do clock = math.min(clock, tonumber(at['c' .. i] or '-
 /** The twelve members of a session (keys.ts); nil when the text is none. Needs `openLua`. */
 export const sessionLua = `
 local function sessionOf(text)
-  local ok, members = try(cmsgpack.unpack, text)
-  if ok and type(members) == 'table' and #members == 12 then return members end
+  local members = {try(cmsgpack.unpack, text)}
+  if members[1] and #members == 13 then return {unpack(members, 2)} end
 end`
 
 /** Fields and unique counts of a window; with `dims` of those dimensions alone. Needs `openLua`. */

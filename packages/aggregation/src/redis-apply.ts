@@ -43,7 +43,7 @@ function toArgs(call: ApplyCall, callId: string): readonly RedisArg[] {
     h: call.hours.map(({ hour }) => hour),
     o: call.leftOut.map(({ id, hours }) => [id, hours]),
     w: call.windows.map(toWindowArg),
-    s: call.sessions.map(toSessionArg)
+    s: toSessionArgs(call.sessions)
   })
   return [body, ...call.hours.flatMap(({ ids, elsewhere }) => [ids.join(''), elsewhere.join('')])]
 }
@@ -58,9 +58,27 @@ function toValueArg({ dimension, count, sum, min, max, members }: ValueDelta): r
   return [dimension, count, high, low, min ?? false, max ?? false, members ?? []]
 }
 
-function toSessionArg(merge: SessionMerge): readonly unknown[] {
-  const { sessionId, firstMs, lastMs, events, pageViews, converted, first, entry, exit, user, visitors = [] } = merge
-  return [sessionId, firstMs, lastMs, events, pageViews, converted, first, entry, exit, user, visitors]
+/** One list of all sessions, `sessionWidth` members each: Lua reads it twice as fast as a list of lists. */
+function toSessionArgs(merges: readonly SessionMerge[]): readonly (string | number)[] {
+  const flat: (string | number)[] = []
+  for (const {
+    sessionId,
+    firstMs,
+    lastMs,
+    events,
+    pageViews,
+    converted,
+    first,
+    entry,
+    exit,
+    user,
+    visitors
+  } of merges) {
+    const [hash = 0, step = 0, otherHash = 0, otherStep = 0] = visitors ?? []
+    flat.push(sessionId, firstMs, lastMs, events, pageViews, converted ? 1 : 0, first, entry, exit, user)
+    flat.push(hash, step, otherHash, otherStep)
+  }
+  return flat
 }
 
 function toReply(reply: unknown): RedisApplyReply {

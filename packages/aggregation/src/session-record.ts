@@ -1,5 +1,5 @@
-// A session as Redis keeps it: twelve members in MessagePack (keys.ts), which the scripts unpack three times as fast as
-// text. Scripts that answer sessions unpack them, so Node sees lists of numbers and texts.
+// A session as Redis keeps it: twelve members in MessagePack (keys.ts), which the scripts unpack several times as fast
+// as text. Scripts that answer sessions unpack them, so Node sees lists of numbers and texts.
 import { AppError } from '@millrace/kernel'
 import type { Contribution, SessionState } from './sessions.ts'
 

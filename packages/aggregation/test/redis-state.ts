@@ -182,8 +182,8 @@ function windowCommands(keys: StateKeys, name: string, window: WindowState): rea
   return [['HSET', key, ...Object.entries(fields).flat()], ...commands]
 }
 
-const packLua = `redis.call('SET', KEYS[1], cmsgpack.pack(cjson.decode(ARGV[1])))`
-const unpackLua = `return cjson.encode(cmsgpack.unpack(redis.call('GET', KEYS[1])))`
+const packLua = `redis.call('SET', KEYS[1], cmsgpack.pack(unpack(cjson.decode(ARGV[1]))))`
+const unpackLua = `return cjson.encode({cmsgpack.unpack(redis.call('GET', KEYS[1]))})`
 
 function sessionCommands(keys: StateKeys, id: string, session: SessionState): readonly Command[] {
   const index = session.closed ? keys.kept : keys.due

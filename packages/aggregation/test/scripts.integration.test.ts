@@ -211,7 +211,7 @@ describe('the filter of known visitors', () => {
   }
 
   const hintsOf = (project: string, ids: readonly string[]): Promise<readonly unknown[]> => {
-    const script = `return cmsgpack.unpack(redis.call('GET', KEYS[1]))[12]`
+    const script = `return select(12, cmsgpack.unpack(redis.call('GET', KEYS[1])))`
     return Promise.all(ids.map((id) => redis.command('EVAL', script, 1, stateKeys(project, 1).session(id))))
   }
 
