@@ -13,12 +13,21 @@ export interface ServiceSpec {
   readonly stopStage: number
 }
 
-export type ServiceName = 'gateway' | 'query' | 'processor' | 'loader' | 'recorder' | 'aggregator' | 'realtime'
+export type ServiceName =
+  | 'gateway'
+  | 'query'
+  | 'processor'
+  | 'loader'
+  | 'recorder'
+  | 'aggregator'
+  | 'archiver'
+  | 'realtime'
 
 export const services: readonly ServiceSpec[] = [
   { name: 'gateway', port: 4001, stopStage: 0 },
   { name: 'processor', port: 4011, group: 'process', stopStage: 1 },
   { name: 'aggregator', port: 4012, group: 'aggregate', stopStage: 1 },
+  { name: 'archiver', port: 4013, group: 'archive', stopStage: 1 },
   { name: 'loader', port: 4014, group: 'load', stopStage: 1 },
   { name: 'recorder', port: 4015, group: 'record', stopStage: 1 },
   { name: 'query', port: 4002, stopStage: 2 },

@@ -10,6 +10,7 @@ export {
   httpFields,
   kafkaFields,
   logFields,
+  objectStoreFields,
   postgresFields,
   redisCacheFields,
   redisDedupFields,

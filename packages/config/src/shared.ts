@@ -89,6 +89,19 @@ export const postgresFields = {
   DATABASE_POOL_SIZE: int({ doc: 'PostgreSQL connections of this process at most.', default: 5, min: 1, max: 100 })
 }
 
+export const objectStoreFields = {
+  OBJECT_STORE_URL: url({
+    doc: 'Where files are kept: file:///folder, or s3://bucket/prefix with keys and parameters (docs/archive.md).',
+    protocols: ['file:', 's3:']
+  }),
+  OBJECT_STORE_TIMEOUT_MS: ms({
+    doc: 'Longest wait for an answer of the object store, and for one part of a large file.',
+    default: 30_000,
+    min: 100,
+    max: 600_000
+  })
+}
+
 export const clickhouseFields = {
   CLICKHOUSE_URL: url({
     doc: 'ClickHouse over HTTP, with user, password and database.',

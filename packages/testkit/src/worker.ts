@@ -11,7 +11,7 @@ import { testEndpoints } from './endpoints.ts'
 import { unique } from './unique.ts'
 
 export interface WorkerOptions {
-  readonly service: 'aggregator' | 'loader' | 'processor' | 'recorder'
+  readonly service: 'aggregator' | 'archiver' | 'loader' | 'processor' | 'recorder'
   readonly project: string
   /** Consumer group; one of its own by default. */
   readonly group?: string

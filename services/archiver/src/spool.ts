@@ -1,0 +1,96 @@
+// A file in the making: rows collect in memory until they are a row group, groups go to a file that has no name, so that
+// nothing of it is left when the process dies. Runs in the encoding thread.
+import { createHash, randomUUID } from 'node:crypto'
+import { closeSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Enrich } from '@millrace/contracts'
+import { createArchiveFileWriter } from '@millrace/stores/archive-file'
+import type { ArchivedEvent, ArchiveRow } from '@millrace/stores/archive-rows'
+import { unpackBlock } from './block.ts'
+import type { Block } from './block.ts'
+
+/** What a file in the making occupies. */
+export interface Held {
+  readonly memoryBytes: number
+  readonly fileBytes: number
+}
+
+/** A file that is complete; its bytes are read through the descriptor. */
+export interface SpooledFile {
+  readonly fd: number
+  readonly bytes: number
+  readonly sha256: string
+}
+
+export interface SpoolOptions {
+  readonly folder: string
+  readonly topic: string
+  readonly partition: number
+  readonly groupRows: number
+  /** A group of large records is written before it has `groupRows`. */
+  readonly groupBytes: number
+  /** Gives the columns of events. */
+  readonly enrich: Enrich
+}
+
+export interface Spool {
+  /** Throws what the file system throws; the spool is void then. */
+  append(block: Block): Held
+  finish(): SpooledFile
+  /** Closes the file, which ends it. */
+  drop(): void
+}
+
+/** Begins a file in `folder`, which is made when it is missing. */
+export function openSpool(options: SpoolOptions): Spool {
+  const { folder, topic, partition, groupRows, groupBytes, enrich } = options
+  mkdirSync(folder, { recursive: true })
+  const path = join(folder, `${randomUUID()}.parquet`)
+  const fd = openSync(path, 'wx+', 0o600)
+  unlinkSync(path)
+  const hash = createHash('sha256')
+  let fileBytes = 0
+  const writer = createArchiveFileWriter((bytes) => {
+    for (let at = 0; at < bytes.byteLength;) at += writeSync(fd, bytes, at, bytes.byteLength - at, fileBytes + at)
+    hash.update(bytes)
+    fileBytes += bytes.byteLength
+  })
+  let rows: OpenRow[] = []
+  let memoryBytes = 0
+  const writeGroup = (): void => {
+    if (rows.length === 0) return
+    const group = rows
+    rows = []
+    memoryBytes = 0
+    for (const row of group) row.event = eventOf(row, enrich)
+    writer.group(group)
+  }
+  return {
+    append(block) {
+      for (const { offset, key, value, appendedAtMs, headers } of unpackBlock(block)) {
+        rows.push({ topic, partition, offset, appendedAtMs, key, value, headers, event: undefined })
+        memoryBytes += (key?.byteLength ?? 0) + (value?.byteLength ?? 0) + rowBytes
+        if (rows.length >= groupRows || memoryBytes >= groupBytes) writeGroup()
+      }
+      return { memoryBytes, fileBytes }
+    },
+    finish() {
+      writeGroup()
+      writer.finish()
+      return { fd, bytes: fileBytes, sha256: hash.digest('hex') }
+    },
+    drop: () => closeSync(fd)
+  }
+}
+
+/** A row whose event is read when its group is written. */
+type OpenRow = Omit<ArchiveRow, 'event'> & { event: ArchivedEvent | undefined }
+
+/** What a row costs beside its key and value. */
+const rowBytes = 400
+
+function eventOf({ value, ...place }: OpenRow, enrich: Enrich): ArchivedEvent | undefined {
+  const bytes = value === null ? null : Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+  const enriched = enrich({ ...place, value: bytes })
+  return enriched.ok ? enriched.row : undefined
+}

@@ -1,0 +1,80 @@
+// What the archiver does beside records: ranges that are due by age are closed, and objects that never became part of
+// the archive are removed.
+import type { Clock } from '@millrace/kernel'
+import type { Commit } from '@millrace/kafka'
+import { archivePrefix, parseArchiveKey } from '@millrace/stores/archive-key'
+import type { ArchiveManifest } from '@millrace/stores/archive-manifest'
+import type { ObjectStore } from '@millrace/stores/object-store'
+import type { Archive } from './archive.ts'
+
+export interface ClosingDeps {
+  readonly archive: Pick<Archive, 'closeDue'>
+  readonly readOn: (to: readonly Commit[]) => void
+  readonly clock: Clock
+  readonly signal: AbortSignal
+  readonly everyMs: number
+  /** Wait after a failure. */
+  readonly retryMs: number
+  readonly onFailure: (error: unknown) => void
+}
+
+/** Looks for ranges that are due until `signal` aborts; what failed is tried again. Rejects only for a bug. */
+export async function keepClosing(deps: ClosingDeps): Promise<void> {
+  const { archive, readOn, clock, signal, everyMs, retryMs, onFailure } = deps
+  while (!signal.aborted) {
+    const { readOn: positions, failure } = await archive.closeDue(signal)
+    if (positions.length > 0) readOn(positions)
+    if (failure !== undefined) onFailure(failure)
+    await clock.sleep(failure === undefined ? everyMs : retryMs, signal).catch(() => {})
+  }
+}
+
+export interface OrphanDeps {
+  readonly objects: Pick<ObjectStore, 'list' | 'remove'>
+  readonly manifest: Pick<ArchiveManifest, 'allHeads' | 'keyAt'>
+  readonly clock: Clock
+  /** Younger objects stay. */
+  readonly keptMs: number
+}
+
+/**
+ * Removes files that can never become part of the archive; resolves with how many. Such a file begins before the head of
+ * its epoch, which never goes back, and another one is in the manifest in its place. Everything else stays, also what
+ * the archiver did not write. Throws PIPE_OBJECTS_UNAVAILABLE, PIPE_POSTGRES_UNAVAILABLE.
+ */
+export async function removeOrphans({ objects, manifest, clock, keptMs }: OrphanDeps): Promise<number> {
+  const heads = new Map<string, bigint>()
+  for (const { topic, partition, epoch, position } of await manifest.allHeads({}))
+    heads.set(`${topic}:${partition}:${epoch}`, position)
+  let removed = 0
+  for await (const { key, modifiedAtMs } of objects.list(archivePrefix)) {
+    const range = parseArchiveKey(key)
+    if (range === undefined || clock.now() - modifiedAtMs < keptMs) continue
+    const position = heads.get(`${range.topic}:${range.partition}:${range.epoch}`)
+    if (position === undefined || range.first >= position) continue
+    if ((await manifest.keyAt(range, range.first)) === key) continue
+    await objects.remove(key)
+    removed++
+  }
+  return removed
+}
+
+export interface OrphanUpkeep extends OrphanDeps {
+  readonly signal: AbortSignal
+  readonly everyMs: number
+  readonly onRemoved: (count: number) => void
+  readonly onFailure: (error: unknown) => void
+}
+
+/** Removes orphans now and then until `signal` aborts. Never throws. */
+export async function keepRemoving(deps: OrphanUpkeep): Promise<void> {
+  const { clock, signal, everyMs, onRemoved, onFailure } = deps
+  while (!signal.aborted) {
+    try {
+      onRemoved(await removeOrphans(deps))
+    } catch (error) {
+      onFailure(error)
+    }
+    await clock.sleep(everyMs, signal).catch(() => {})
+  }
+}
