@@ -17,6 +17,7 @@ const order = [
   'aggregation',
   'local-stack',
   'operations',
+  'serving',
   'testkit'
 ]
 
