@@ -1,7 +1,17 @@
 // One row of the audit log, written in the transaction of the change it tells of.
 import type { Queryable } from '@millrace/stores/postgres'
 
-export type AuditAction = 'project.create' | 'project.set' | 'key.create' | 'key.revoke' | 'schema.push' | 'schema.mode'
+export type AuditAction =
+  | 'project.create'
+  | 'project.set'
+  | 'key.create'
+  | 'key.revoke'
+  | 'schema.push'
+  | 'schema.mode'
+  | 'metric.define'
+  | 'epoch.new'
+  | 'epoch.flip'
+  | 'epoch.abort'
 
 export interface AuditEntry {
   /** Who: `cli:<user>` or `api:<key id>`. */

@@ -1,0 +1,208 @@
+// The epoch in force of a project, looked at by every owner on assignment and every few seconds. Rows say what was
+// decided, Redis what is there; where they differ the keeper mends it: a first epoch, a new one for a state that is lost,
+// a decided flip that was not finished, a seal that nobody followed up.
+import { checkEpoch } from '@millrace/aggregation/epochs'
+import type { Inspection } from '@millrace/aggregation/inspection'
+import type { EpochStart, RedisEpochs } from '@millrace/aggregation/redis-epochs'
+import type { PartitionState } from '@millrace/aggregation/state'
+import type { Timing } from '@millrace/aggregation/timing'
+import { rawTopic } from '@millrace/contracts'
+import { AppError } from '@millrace/kernel'
+import type { Clock } from '@millrace/kernel'
+import type { Logger } from '@millrace/observability'
+import type { Postgres } from '@millrace/stores/postgres'
+import { writeAudit } from './audit.ts'
+import { queueRecount } from './daily-metrics.ts'
+import { startOfLost } from './epoch-start.ts'
+import type { StartAdmin } from './epoch-start.ts'
+import { insertEpoch, listEpochs, moveEpoch } from './state-epochs.ts'
+import type { EpochReason, StateEpoch } from './state-epochs.ts'
+
+/** What may be written of a project now. */
+export interface EpochInForce {
+  readonly epoch: number
+  readonly completeFromMs: number
+  readonly partitions: readonly PartitionState[]
+  /** The call that began to write and did not end; then the epoch takes nothing. */
+  readonly torn: string | undefined
+}
+
+export interface EpochKeeperDeps {
+  readonly postgres: Postgres
+  readonly epochs: Pick<RedisEpochs, 'look' | 'init' | 'seal' | 'unseal' | 'flip'>
+  readonly admin: StartAdmin
+  readonly clock: Clock
+  readonly timing: Timing
+  /** The consumer group whose commits tell how far the lost state had come. */
+  readonly group: string
+  /** For the rows and the audit log. */
+  readonly actor: string
+  readonly log: Pick<Logger, 'warn'>
+}
+
+/** A seal that no decided flip follows is lifted after this time. */
+const longestSealMs = 30_000
+/** A row that somebody has just written and not yet made true is taken up again instead of writing another one. */
+const freshRowMs = 60_000
+const dayMs = 86_400_000
+
+/**
+ * The epoch in force of a project, made when there is none. Throws PIPE_LIVE_STATE while a flip waits for its build or
+ * another process makes the epoch, PIPE_REDIS_UNAVAILABLE, PIPE_KAFKA_UNAVAILABLE, and PIPE_POSTGRES_UNAVAILABLE only
+ * when there is no live epoch: an outage of the database must not stop one that runs.
+ */
+export function createEpochKeeper(deps: EpochKeeperDeps): (project: string) => Promise<EpochInForce> {
+  const sealedSince = new Map<string, number>()
+  return async function inForce(project) {
+    const seen = await deps.epochs.look(project)
+    const rows = await readRows(deps, project, seen)
+    if (rows === undefined) return toInForce(project, seen)
+    const checked = checkEpoch(seen, new Map(rows.map((row) => [row.epoch, row])))
+    switch (checked.kind) {
+      case 'run':
+        await liftOldSeal(deps, project, seen, sealedSince)
+        await agreeRow(deps, project, seen, rows)
+        return toInForce(project, seen)
+      case 'broken':
+        return toInForce(project, seen)
+      case 'finish-flip':
+        await finishFlip(deps, project, checked.epoch)
+        return toInForce(project, await deps.epochs.look(project))
+      case 'lost':
+        await begin(deps, project, seen, rows)
+        return toInForce(project, await deps.epochs.look(project))
+    }
+  }
+}
+
+/** Undefined: they cannot be read, and a live epoch is there to go on with. */
+async function readRows(
+  { postgres, log }: EpochKeeperDeps,
+  project: string,
+  seen: Inspection
+): Promise<readonly StateEpoch[] | undefined> {
+  try {
+    return await listEpochs(postgres, project)
+  } catch (error) {
+    const isThere = seen.epochs.get(seen.pointer) !== undefined
+    if (!(error instanceof AppError) || error.code !== 'PIPE_POSTGRES_UNAVAILABLE' || !isThere) throw error
+    log.warn({ err: error, project, epoch: seen.pointer }, 'rows of epochs cannot be read; the live one goes on')
+    return undefined
+  }
+}
+
+function toInForce(project: string, { pointer, epochs }: Inspection): EpochInForce {
+  const live = epochs.get(pointer)
+  if (live === undefined) throw new AppError('PIPE_LIVE_STATE', `${project} has no live state yet`)
+  const { completeFromMs, partitions, torn } = live
+  return { epoch: pointer, completeFromMs, partitions, torn }
+}
+
+async function liftOldSeal(
+  { epochs, clock, log }: EpochKeeperDeps,
+  project: string,
+  { pointer, epochs: held }: Inspection,
+  sealedSince: Map<string, number>
+): Promise<void> {
+  const key = `${project}:${pointer}`
+  if (held.get(pointer)?.stage !== 'sealing') {
+    sealedSince.delete(key)
+    return
+  }
+  const since = sealedSince.get(key) ?? clock.now()
+  sealedSince.set(key, since)
+  if (clock.now() - since < longestSealMs) return
+  sealedSince.delete(key)
+  log.warn({ project, epoch: pointer }, 'a seal that no flip followed is lifted')
+  await epochs.unseal(project)
+}
+
+/** The row of the pointer: written for a state that is older than the rows, `live` once its flip came true. */
+async function agreeRow(
+  { postgres, actor }: EpochKeeperDeps,
+  project: string,
+  { pointer, epochs }: Inspection,
+  rows: readonly StateEpoch[]
+): Promise<void> {
+  const row = rows.find(({ epoch }) => epoch === pointer)
+  const live = epochs.get(pointer)
+  if (row?.state === 'live' || live === undefined) return
+  if (row !== undefined) {
+    await moveEpoch(postgres, row, ['building', 'flipping'], 'live')
+    return
+  }
+  const made = { projectId: project, epoch: pointer, state: 'live', reason: 'first', actor } as const
+  await insertEpoch(postgres, { ...made, startOffsets: [], completeFromMs: live.completeFromMs }).catch(ignoreConflict)
+}
+
+async function finishFlip({ epochs, postgres }: EpochKeeperDeps, project: string, epoch: number): Promise<void> {
+  const sealed = await epochs.seal(project)
+  const reply = sealed.kind === 'ok' ? await epochs.flip(project, epoch) : sealed
+  if (reply.kind === 'ok' || reply.kind === 'epoch') {
+    if (reply.kind === 'ok') await moveEpoch(postgres, { projectId: project, epoch }, ['flipping'], 'live')
+    return
+  }
+  throw new AppError(
+    'PIPE_LIVE_STATE',
+    `the flip of ${project} to epoch ${epoch} is decided and cannot be finished (${reply.kind}); ` +
+      `run \`npx millrace epoch flip --project ${project}\``
+  )
+}
+
+/** Epoch 1, or a new one for a state that is lost. Several owners may find it at once. */
+async function begin(
+  deps: EpochKeeperDeps,
+  project: string,
+  seen: Inspection,
+  rows: readonly StateEpoch[]
+): Promise<void> {
+  const { epochs, log } = deps
+  const row = freshRow(rows, seen) ?? (await writeRow(deps, project, rows))
+  const { epoch, startOffsets, completeFromMs, reason } = row
+  if (reason !== 'first') log.warn({ project, epoch, completeFromMs }, 'live state lost; a new epoch begins')
+  await epochs.init(project, epoch, { startOffsets, completeFromMs })
+}
+
+function freshRow(rows: readonly StateEpoch[], { pointer, epochs }: Inspection): StateEpoch | undefined {
+  const last = rows.at(-1)
+  const isUnused = last !== undefined && last.epoch > pointer && !epochs.has(last.epoch)
+  return isUnused && last.state === 'live' && last.ageMs < freshRowMs ? last : undefined
+}
+
+async function writeRow(
+  { postgres, admin, clock, timing, group, actor }: EpochKeeperDeps,
+  project: string,
+  rows: readonly StateEpoch[]
+): Promise<StateEpoch> {
+  const topic = rawTopic(project)
+  const reason: EpochReason = rows.length === 0 ? 'first' : 'lost'
+  const start: EpochStart =
+    reason === 'first'
+      ? { startOffsets: (await admin.ranges(topic)).map(() => 0n), completeFromMs: 0 }
+      : await startOfLost(admin, { topic, group, nowMs: clock.now(), timing })
+  const epoch = (rows.at(-1)?.epoch ?? 0) + 1
+  try {
+    return await postgres.transaction(async (tx) => {
+      // The number was counted from the rows that were looked at: who wrote one meanwhile wins.
+      const row = await insertEpoch(tx, { projectId: project, epoch, state: 'live', reason, actor, ...start })
+      const { completeFromMs, startOffsets } = row
+      if (reason === 'lost') await queueRecount(tx, project, daysAround(completeFromMs), 'lost')
+      const details = { reason, completeFromMs, startOffsets: startOffsets.map(String) }
+      await writeAudit(tx, { actor, action: 'epoch.new', projectId: project, subject: String(epoch), details })
+      return row
+    })
+  } catch (error) {
+    ignoreConflict(error)
+    throw new AppError('PIPE_LIVE_STATE', `another process begins epoch ${epoch} of ${project}`, { cause: error })
+  }
+}
+
+/** The day that is not whole and the one before, whose last hours may not have been emitted. */
+function daysAround(completeFromMs: number): readonly number[] {
+  const day = completeFromMs - (completeFromMs % dayMs)
+  return [day - dayMs, day]
+}
+
+function ignoreConflict(error: unknown): void {
+  if (!(error instanceof AppError) || error.code !== 'PIPE_CONFLICT') throw error
+}
