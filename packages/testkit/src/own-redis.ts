@@ -1,7 +1,7 @@
 // A redis-server of a test's own, for what must not be done to the shared ones: stopping, flushing, filling, clustering.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePorts } from '@millrace/local-stack/listen'
@@ -15,16 +15,24 @@ export interface OwnRedis extends AsyncDisposable {
   /** Freezes the process (SIGSTOP) and lets it go on (SIGCONT). */
   pause(): void
   resume(): void
+  /** Ends the process as a crash does (SIGKILL). */
+  kill(): void
 }
 
 const program = 'redis-server'
 
-/** Starts a redis-server on 127.0.0.1 without eviction, without files, with `args` besides. Disposing ends it. */
-export async function openOwnRedis(args: readonly string[] = []): Promise<OwnRedis> {
+/**
+ * Starts a redis-server on 127.0.0.1 without eviction, without files, with `args` besides. A sentinel needs a file that
+ * it may rewrite: `settings`, its lines. Disposing ends it.
+ */
+export async function openOwnRedis(args: readonly string[] = [], settings?: readonly string[]): Promise<OwnRedis> {
   const folder = await mkdtemp(join(tmpdir(), 'millrace-redis-'))
   const [port = 0] = await freePorts(1)
   const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--daemonize', 'no']
-  const server = spawn(program, [...place, '--maxmemory-policy', 'noeviction', ...args], { stdio: 'ignore' })
+  const file = settings === undefined ? [] : [join(folder, 'redis.conf')]
+  for (const path of file) await writeFile(path, `${settings?.join('\n')}\n`)
+  const all = [...file, ...place, '--maxmemory-policy', 'noeviction', ...args]
+  const server = spawn(program, all, { stdio: 'ignore' })
   const ended = once(server, 'exit')
   const end = async (): Promise<void> => {
     server.kill('SIGKILL')
@@ -45,6 +53,7 @@ export async function openOwnRedis(args: readonly string[] = []): Promise<OwnRed
     url: `redis://127.0.0.1:${port}/0`,
     pause: () => void server.kill('SIGSTOP'),
     resume: () => void server.kill('SIGCONT'),
+    kill: () => void server.kill('SIGKILL'),
     [Symbol.asyncDispose]: end
   }
 }
