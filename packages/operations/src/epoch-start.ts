@@ -18,6 +18,9 @@ export async function startOfLost(
 ): Promise<EpochStart> {
   const ranges = await admin.ranges(topic)
   const committed = await admin.groupOffsets(group, topic)
+  // Nobody has committed anything, and nothing of the log is gone: all of it is to be read.
+  const isUnread = committed.size === 0 && ranges.every(({ start }) => start === 0n)
+  if (isUnread) return { startOffsets: ranges.map(() => 0n), completeFromMs: 0 }
   const isCommittedBefore = async (timeMs: number): Promise<boolean> => {
     const offsets = await admin.offsetsAt(topic, timeMs)
     return ranges.every(({ partition, start }) => {
