@@ -1,4 +1,4 @@
-// Reads a whole topic, from its first record to where it ended when the scan began.
+// Reads whole topics, from their first record to where they ended when the scan began.
 import { withDeadline } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import { partitionKey } from '@millrace/kafka'
@@ -15,17 +15,25 @@ export interface ScanDeps {
 
 /** Every record of `topic` up to its present end, by partition and offset. */
 export async function scanTopic(deps: ScanDeps, topic: string): Promise<readonly KafkaRecord[]> {
+  return (await scanTopics(deps, [topic])).get(topic) ?? []
+}
+
+/** As `scanTopic` for many topics at once; an empty topic is not in the map. */
+export async function scanTopics(
+  deps: ScanDeps,
+  topics: readonly string[]
+): Promise<ReadonlyMap<string, readonly KafkaRecord[]>> {
   const open = new Map<string, bigint>()
-  for (const range of await deps.admin.ranges(topic)) {
+  for (const range of (await Promise.all(topics.map((topic) => deps.admin.ranges(topic)))).flat()) {
     if (range.end > range.start) open.set(partitionKey(range), range.end)
   }
-  if (open.size === 0) return []
+  if (open.size === 0) return new Map()
   const records: KafkaRecord[] = []
   const finished = Promise.withResolvers<void>()
   const member = await deps.client.join(
     {
       groupId: unique('scan'),
-      topics: async () => [topic],
+      topics: async () => topics,
       fallback: 'earliest',
       sessionTimeoutMs: 30_000,
       heartbeatIntervalMs: 3_000,
@@ -51,14 +59,15 @@ export async function scanTopic(deps: ScanDeps, topic: string): Promise<readonly
     }
   )
   try {
-    await withDeadline(finished.promise, deps.timeoutMs ?? 60_000, deps.clock, `reading ${topic}`)
+    await withDeadline(finished.promise, deps.timeoutMs ?? 60_000, deps.clock, `reading ${topics.join(', ')}`)
   } finally {
     await member.stop()
   }
-  return distinct(records).toSorted((a, b) => a.partition - b.partition || (a.offset < b.offset ? -1 : 1))
+  const ordered = distinct(records).toSorted((a, b) => a.partition - b.partition || (a.offset < b.offset ? -1 : 1))
+  return Map.groupBy(ordered, ({ topic }) => topic)
 }
 
 /** A rebalance makes a member read from the start again: a record seen twice is one record. */
 function distinct(records: readonly KafkaRecord[]): KafkaRecord[] {
-  return [...new Map(records.map((record) => [`${record.partition}:${record.offset}`, record])).values()]
+  return [...new Map(records.map((record) => [`${partitionKey(record)}:${record.offset}`, record])).values()]
 }

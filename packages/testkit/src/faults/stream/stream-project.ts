@@ -1,8 +1,11 @@
 // A project of a case of the stream: its raw topic, written directly and without a gateway, with append times of the
 // case's choice where it needs a past.
-import { rawTopic } from '@millrace/contracts'
+import { rawTopic, topicSettings } from '@millrace/contracts'
 import { assertAcked, partitionFor } from '@millrace/kafka'
 import type { Admin, Producer } from '@millrace/kafka'
+import { loadTopicDeclaration } from '@millrace/operations/topics'
+import type { Postgres } from '@millrace/stores/postgres'
+import { uniqueProject } from '../../unique.ts'
 import type { Copy } from './make-events.ts'
 
 export interface StreamProject {
@@ -20,16 +23,36 @@ export interface StreamTopic {
 
 const perCall = 500
 
-/** Brings the raw topic of `projectId`, which exists, into shape. */
-export async function openStreamProject(
-  { admin, producer }: { readonly admin: Admin; readonly producer: Producer },
+export interface StreamStores {
+  readonly admin: Admin
+  readonly producer: Producer
+  readonly postgres: Pick<Postgres, 'query'>
+}
+
+/** Makes projects with a raw topic each and nothing else: no keys, no other topics. */
+export async function createStreamProjects(
+  { admin, producer, postgres }: StreamStores,
+  count: number,
+  topic: StreamTopic
+): Promise<readonly StreamProject[]> {
+  const ids = Array.from({ length: count }, () => uniqueProject('stream'))
+  const settings = topicSettings(await loadTopicDeclaration(), 'local', 'raw')
+  const times: Readonly<Record<string, string>> =
+    topic.written === true ? { 'message.timestamp.type': 'CreateTime' } : {}
+  const config = { ...settings.config, ...times }
+  await admin.createTopics(
+    ids.map((id) => ({ ...settings, topic: rawTopic(id), partitions: topic.partitions, config }))
+  )
+  await postgres.query('INSERT INTO projects (id, name) SELECT id, id FROM unnest($1::text[]) AS made (id)', [ids])
+  return ids.map((id) => openStreamProject({ admin, producer }, id, topic.written === true))
+}
+
+function openStreamProject(
+  { admin, producer }: Pick<StreamStores, 'admin' | 'producer'>,
   projectId: string,
-  { partitions, written = false }: StreamTopic
-): Promise<StreamProject> {
+  written: boolean
+): StreamProject {
   const topic = rawTopic(projectId)
-  const [held] = await admin.describeTopics([topic])
-  if (held !== undefined && held.partitions < partitions) await admin.growPartitions(topic, partitions)
-  if (written) await admin.alterTopicConfig(topic, { 'message.timestamp.type': 'CreateTime' })
   return {
     projectId,
     topic,
