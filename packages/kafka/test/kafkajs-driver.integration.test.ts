@@ -1,4 +1,5 @@
-// What only a real broker can show: codecs, the largest record, sessions that expire, brokers that are not there.
+// What only a real broker can show: codecs, the largest record, sessions that expire, brokers that are not there. The tests
+// mostly wait, each on topics of its own, so they wait side by side.
 import { createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { eventually } from '@millrace/testkit/eventually'
@@ -31,7 +32,7 @@ async function newTopic(partitions: number, config: Record<string, string> = {})
 const numbers = (count: number, partition = 0): readonly ProduceRecord[] =>
   Array.from({ length: count }, (_, index) => ({ partition, key: null, value: Buffer.from(String(index)) }))
 
-test('records of every codec are read back in one topic', async () => {
+test.concurrent('records of every codec are read back in one topic', async () => {
   const topic = await newTopic(1)
   for (const compression of ['none', 'gzip', 'zstd'] as const) {
     await using producer = await kafka().producer({ compression })
@@ -48,7 +49,7 @@ test('records of every codec are read back in one topic', async () => {
   ])
 })
 
-test('five thousand records of one partition get five thousand offsets without a gap', async () => {
+test.concurrent('five thousand records of one partition get five thousand offsets without a gap', async () => {
   const topic = await newTopic(1)
   await using producer = await kafka().producer()
   const outcomes = await producer.produce(topic, numbers(5_000))
@@ -57,7 +58,7 @@ test('five thousand records of one partition get five thousand offsets without a
   )
 })
 
-test('the largest record that a dead-letter topic takes is read by a member with small fetches', async () => {
+test.concurrent('the largest record that a dead-letter topic takes is read by a member with small fetches', async () => {
   const topic = await newTopic(1, { 'max.message.bytes': '2097152' })
   await using producer = await kafka().producer()
   const value = incompressible(2_097_152 - 1_024)
@@ -78,7 +79,7 @@ test('the largest record that a dead-letter topic takes is read by a member with
   expect(reader.records[1]?.value?.toString()).toBe('s')
 })
 
-test('a broker that cannot be reached leaves a record unknown and certainly not stored', async () => {
+test.concurrent('a broker that cannot be reached leaves a record unknown and certainly not stored', async () => {
   await using dead = await openTestKafka({ KAFKA_BROKERS: '127.0.0.1:1' })
   await using producer = await dead.producer({ ackTimeoutMs: 1_000 })
   const [outcome] = await producer.produce('any', numbers(1))
@@ -86,7 +87,7 @@ test('a broker that cannot be reached leaves a record unknown and certainly not 
   await expect(dead.admin()).rejects.toMatchObject({ code: 'PIPE_KAFKA_UNAVAILABLE' })
 }, 60_000)
 
-test('a member without a broker waits, is not dead, and stops at once', async () => {
+test.concurrent('a member without a broker waits, is not dead, and stops at once', async () => {
   await using dead = await openTestKafka({ KAFKA_BROKERS: '127.0.0.1:1' })
   const reader = await openReader(dead.consumers, { groupId: 'g', topics: ['t'], topicRefreshMs })
   await new Promise((resolve) => setTimeout(resolve, 2_000))
@@ -96,7 +97,7 @@ test('a member without a broker waits, is not dead, and stops at once', async ()
   expect(performance.now() - before).toBeLessThan(15_000)
 })
 
-test('a broker that takes connections and says nothing costs the time of the ack, not more', async () => {
+test.concurrent('a broker that takes connections and says nothing costs the time of the ack, not more', async () => {
   const server = createServer(() => undefined).listen(0, '127.0.0.1')
   await new Promise((resolve) => server.once('listening', resolve))
   // The server listens on TCP, so its address is an object.
@@ -116,7 +117,7 @@ test('a broker that takes connections and says nothing costs the time of the ack
   server.close()
 })
 
-test('a member that was dropped commits nothing: its generation is over', async () => {
+test.concurrent('a member that was dropped commits nothing: its generation is over', async () => {
   const topic = await newTopic(1)
   await using producer = await kafka().producer()
   const groupId = unique('g')
@@ -135,7 +136,7 @@ test('a member that was dropped commits nothing: its generation is over', async 
   expect([a.errors, b.errors]).toEqual([[], []])
 })
 
-test('a paused member keeps its session', async () => {
+test.concurrent('a paused member keeps its session', async () => {
   const topic = await newTopic(1)
   await using producer = await kafka().producer()
   const options = { groupId: unique('g'), topics: [topic], topicRefreshMs: 60_000, sessionTimeoutMs: 6_000 }
@@ -148,7 +149,7 @@ test('a paused member keeps its session', async () => {
   expect(reader.log.filter((entry) => entry === 'assigned').length).toBe(1)
 })
 
-test.each([
+test.concurrent.each([
   ['a TypeError', new TypeError('handler bug')],
   ['any other error', new Error('handler bug')]
 ])('%s from a handler ends the member loudly and only once', async (_kind, error) => {
@@ -170,7 +171,7 @@ test.each([
   expect(await reader.member.commit([{ topic, partition: 0, offset: 1n }])).toBe('fenced')
 })
 
-test('records that retention removed under a slow reader are reported, not skipped in silence', async () => {
+test.concurrent('records that retention removed under a slow reader are reported, not skipped in silence', async () => {
   const topic = await newTopic(1)
   await using producer = await kafka().producer()
   await producer.produce(topic, numbers(5))
