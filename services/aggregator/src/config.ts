@@ -1,7 +1,4 @@
 // Settings of the aggregator.
-import type { FoldOptions } from '@millrace/aggregation/fold'
-import { builtInMetrics } from '@millrace/aggregation/metrics'
-import { liveTiming } from '@millrace/aggregation/timing'
 import {
   bytes,
   consumerFields,
@@ -96,12 +93,5 @@ export const aggregatorSpec = {
 /** Rules across settings. */
 export const aggregatorRules = [heartbeatRule]
 
-/** What to count under these settings, without what projects define themselves. */
-export function foldOptionsOf(config: ConfigOf<typeof aggregatorSpec>): FoldOptions {
-  const { LATENESS_MS: latenessMs, SESSION_IDLE_MS: sessionIdleMs, CLOCK_MARGIN_MS: marginMs } = config
-  return {
-    timing: { ...liveTiming, latenessMs, sessionIdleMs, marginMs },
-    metrics: builtInMetrics(config.CONVERSION_TYPES),
-    conversionTypes: new Set(config.CONVERSION_TYPES)
-  }
-}
+/** The settings after loading. */
+export type AggregatorConfig = ConfigOf<typeof aggregatorSpec>

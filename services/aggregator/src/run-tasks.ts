@@ -11,6 +11,7 @@ export interface Tasks {
   readonly watch: (live: LiveProject) => Promise<void>
   readonly clocks: (live: LiveProject) => Promise<void>
   readonly emit: (live: LiveProject) => Promise<void>
+  readonly days: (live: LiveProject) => Promise<void>
   /** Of all projects together. */
   readonly gauges: () => Promise<void>
 }
@@ -50,6 +51,7 @@ export async function runTasks({ projects, tasks, everyMs, clock, signal, log }:
     run('watch', () => true),
     run('clocks', () => true),
     run('emit', (live) => isLead(live) && live.halted === undefined),
+    run('days', isLead),
     repeat({ everyMs: everyMs.gauges, clock, signal, task: () => guarded('gauges', tasks.gauges) })
   ])
 }

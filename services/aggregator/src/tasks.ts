@@ -1,6 +1,7 @@
 // The tasks beside the records, put together. Wiring only.
 import { randomUUID } from 'node:crypto'
 import type { BatchApplier } from '@millrace/aggregation/apply-batch'
+import { createReadUniques } from '@millrace/aggregation/day-uniques'
 import { kindOfMetric } from '@millrace/aggregation/metric-messages'
 import type { MetricDefinition } from '@millrace/aggregation/metrics'
 import { createRedisApply } from '@millrace/aggregation/redis-apply'
@@ -8,29 +9,34 @@ import { createRedisClose } from '@millrace/aggregation/redis-close'
 import { createRedisEmit } from '@millrace/aggregation/redis-emit'
 import { createRedisEpochs } from '@millrace/aggregation/redis-epochs'
 import type { Timing } from '@millrace/aggregation/timing'
-import type { ConfigOf } from '@millrace/config'
+import { createWindowReader } from '@millrace/aggregation/window-reader'
+import type { WindowValue } from '@millrace/aggregation/window-value'
 import type { Consumer } from '@millrace/consumer'
 import type { TopicDeclaration } from '@millrace/contracts'
 import type { Admin, Producer } from '@millrace/kafka'
 import type { Clock } from '@millrace/kernel'
 import type { BoundMetrics } from '@millrace/observability'
+import type { Queryable } from '@millrace/stores/postgres'
 import type { Redis } from '@millrace/stores/redis'
 import type { ChangedValues } from './changed-values.ts'
 import { createClocks } from './clocks.ts'
-import type { aggregatorSpec } from './config.ts'
+import { createDayQueue } from './day-queue.ts'
+import { daysOf, writeWaitingDays } from './days.ts'
+import type { AggregatorConfig } from './config.ts'
 import { emitProject } from './emission.ts'
 import { createEmittedTopics } from './emitted-topics.ts'
 import { readGauges } from './gauges.ts'
-import type { LiveProjects } from './live-projects.ts'
+import type { LiveProject, LiveProjects } from './live-projects.ts'
 import type { aggregatorMetrics } from './metrics.ts'
 import type { Tasks } from './run-tasks.ts'
 import { watchProject } from './watch.ts'
 
-type Config = ConfigOf<typeof aggregatorSpec>
-
 export interface TasksDeps {
-  readonly config: Config
+  readonly planted: ReadonlySet<string>
+  readonly faults: { at(label: string): void | Promise<void> }
+  readonly config: AggregatorConfig
   readonly redis: Redis
+  readonly postgres: Queryable
   readonly admin: Pick<Admin, 'brokerCount' | 'createTopics' | 'describeTopics' | 'ranges'>
   readonly producer: Pick<Producer, 'produce' | 'partitionCount'>
   readonly declaration: TopicDeclaration
@@ -50,12 +56,20 @@ export function createTasks(deps: TasksDeps): Tasks {
   const { config, redis, admin, producer, declaration, projects, consumer, changed, clock, metrics } = deps
   const epochs = createRedisEpochs(redis)
   const topics = createEmittedTopics({ admin, producer, declaration, profile: config.TOPIC_PROFILE })
+  const days = {
+    queue: createDayQueue(redis),
+    reader: createWindowReader(redis),
+    readUniques: createReadUniques(redis),
+    definitionOf: deps.definitionOf,
+    postgres: deps.postgres
+  }
   const emission = {
-    emit: createRedisEmit(redis),
+    emit: withPlantedEmit(createRedisEmit(redis), redis, deps.planted),
     topics,
     changed,
     kindOf: (project: string, metric: string) => kindOfMetric(deps.definitionOf(project, metric)),
-    metrics
+    metrics,
+    onFinal: (live: LiveProject, windows: readonly WindowValue[]) => days.queue.add(live.project, daysOf(windows))
   }
   return {
     watch: (live) => watchProject({ projects, consumer, forget: deps.applier.forget, metrics }, live),
@@ -71,11 +85,16 @@ export function createTasks(deps: TasksDeps): Tasks {
       countEveryMs: config.CHECK_EVERY_MS
     }),
     emit: (live) => emitProject(emission, live),
+    days: (live) => writeWaitingDays(days, live),
     gauges: () => readGauges({ epochs, clock, metrics }, projects.all())
   }
 }
 
 /** How often each of them runs, in milliseconds. */
-export function taskIntervals({ CHECK_EVERY_MS, CLOCK_EVERY_MS, EMIT_EVERY_MS }: Config): Record<keyof Tasks, number> {
-  return { watch: CHECK_EVERY_MS, clocks: CLOCK_EVERY_MS, emit: EMIT_EVERY_MS, gauges: 10_000 }
+export function taskIntervals({
+  CHECK_EVERY_MS,
+  CLOCK_EVERY_MS,
+  EMIT_EVERY_MS
+}: AggregatorConfig): Record<keyof Tasks, number> {
+  return { watch: CHECK_EVERY_MS, clocks: CLOCK_EVERY_MS, emit: EMIT_EVERY_MS, days: CHECK_EVERY_MS, gauges: 10_000 }
 }
