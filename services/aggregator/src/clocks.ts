@@ -17,6 +17,7 @@ export interface ClockDeps {
   readonly callId: () => string
   readonly clock: Clock
   readonly metrics: BoundMetrics<typeof aggregatorMetrics>
+  readonly faults: { at(label: string): void | Promise<void> }
   /** What clocks may differ by, and how old an end offset of a replicated topic may be. */
   readonly marginMs: number
   readonly replicaLagMs: number
@@ -40,6 +41,7 @@ export function createClocks(deps: ClockDeps): (live: LiveProject) => Promise<vo
     const count = await countPartitions(deps, live.topic, counts)
     const askedAtMs = deps.clock.now()
     const ranges = await deps.admin.ranges(live.topic)
+    await deps.faults.at('aggregator.clock-asked')
     await Promise.all(ranges.map((range) => moveClock(deps, live, range, askedAtMs - count.marginMs)))
     if (live.owned.has(0)) await closeAndRemove(deps, live, count)
   }
@@ -97,7 +99,7 @@ function emptyCall(epoch: number, partition: number, position: bigint): ApplyCal
 }
 
 async function closeAndRemove(deps: ClockDeps, live: LiveProject, { partitions, countedAtMs }: Count): Promise<void> {
-  const { close, callId, metrics } = deps
+  const { close, callId, metrics, faults } = deps
   const topic = { epoch: live.epoch, partitions, countedAtMs, limit: maxKeys }
   const run = async (step: () => ReturnType<RedisClose['close']>, count: (changed: number) => void): Promise<void> => {
     for (let changed = maxKeys; changed >= maxKeys;) {
@@ -111,6 +113,7 @@ async function closeAndRemove(deps: ClockDeps, live: LiveProject, { partitions, 
     () => close.close(live.project, topic, callId()),
     (changed) => metrics.closed.add(changed)
   )
+  await faults.at('aggregator.after-close')
   await run(
     () => close.remove(live.project, topic),
     (changed) => metrics.deleted.add(changed)

@@ -18,6 +18,7 @@ export interface EmissionDeps {
   readonly changed: ChangedValues
   readonly kindOf: (project: string, metric: string) => MetricKind
   readonly metrics: BoundMetrics<typeof aggregatorMetrics>
+  readonly faults: { at(label: string): void | Promise<void> }
   /** Told what is in the log of final windows, before they are confirmed. */
   readonly onFinal?: (live: LiveProject, windows: readonly WindowValue[]) => Promise<void>
 }
@@ -66,7 +67,7 @@ interface Outgoing<V> {
 }
 
 async function emitWindows(deps: EmissionDeps, live: LiveProject, names: readonly string[]): Promise<number> {
-  const { emit, changed, kindOf, metrics, onFinal } = deps
+  const { emit, changed, kindOf, metrics, faults, onFinal } = deps
   const { project, epoch } = live
   const reply = await emit.windows(project, epoch, names)
   if (reply.kind !== 'values') return 0
@@ -84,6 +85,7 @@ async function emitWindows(deps: EmissionDeps, live: LiveProject, names: readonl
   }
   const final = acked.filter(({ value }) => value.closed).map(({ value }) => value)
   if (final.length > 0) await onFinal?.(live, final)
+  await faults.at('aggregator.before-confirm')
   await emit.confirmWindows(
     project,
     epoch,
@@ -93,7 +95,7 @@ async function emitWindows(deps: EmissionDeps, live: LiveProject, names: readonl
 }
 
 async function emitSessions(deps: EmissionDeps, live: LiveProject, names: readonly string[]): Promise<number> {
-  const { emit, metrics } = deps
+  const { emit, metrics, faults } = deps
   const { project, epoch } = live
   const reply = await emit.sessions(project, epoch, names)
   if (reply.kind !== 'values') return 0
@@ -107,6 +109,7 @@ async function emitSessions(deps: EmissionDeps, live: LiveProject, names: readon
   }))
   const acked = await produce(deps, outgoing)
   metrics.emitted.add(acked.length, { what: 'session' })
+  if (acked.length > 0) await faults.at('aggregator.before-confirm-sessions')
   await emit.confirmSessions(
     project,
     epoch,

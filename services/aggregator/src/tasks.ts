@@ -28,6 +28,7 @@ import { createEmittedTopics } from './emitted-topics.ts'
 import { readGauges } from './gauges.ts'
 import type { LiveProject, LiveProjects } from './live-projects.ts'
 import type { aggregatorMetrics } from './metrics.ts'
+import { withPlantedEmit, withPlantedTasks } from './planted.ts'
 import type { Tasks } from './run-tasks.ts'
 import { watchProject } from './watch.ts'
 
@@ -68,10 +69,11 @@ export function createTasks(deps: TasksDeps): Tasks {
     topics,
     changed,
     kindOf: (project: string, metric: string) => kindOfMetric(deps.definitionOf(project, metric)),
+    faults: deps.faults,
     metrics,
     onFinal: (live: LiveProject, windows: readonly WindowValue[]) => days.queue.add(live.project, daysOf(windows))
   }
-  return {
+  const tasks: Tasks = {
     watch: (live) => watchProject({ projects, consumer, forget: deps.applier.forget, metrics }, live),
     clocks: createClocks({
       admin,
@@ -80,6 +82,7 @@ export function createTasks(deps: TasksDeps): Tasks {
       callId: randomUUID,
       clock,
       metrics,
+      faults: deps.faults,
       marginMs: config.CLOCK_MARGIN_MS,
       replicaLagMs: config.REPLICA_LAG_MS,
       countEveryMs: config.CHECK_EVERY_MS
@@ -88,6 +91,7 @@ export function createTasks(deps: TasksDeps): Tasks {
     days: (live) => writeWaitingDays(days, live),
     gauges: () => readGauges({ epochs, clock, metrics }, projects.all())
   }
+  return withPlantedTasks(tasks, deps.planted)
 }
 
 /** How often each of them runs, in milliseconds. */
