@@ -37,25 +37,33 @@ export interface Peer {
 
 /** A Peer over an open connection. */
 export function createPeer({ socket, isOpen, maxBufferedBytes, terminate }: PeerOptions): Peer {
-  let frames: Buffer[] = []
+  // Most rounds have one frame for a client; a list is made for the others alone.
+  let first: Buffer | undefined
+  let others: Buffer[] = []
   return {
     queue(frame) {
-      frames.push(frame)
-      return frames.length === 1
+      if (first !== undefined) {
+        others.push(frame)
+        return false
+      }
+      first = frame
+      return true
     },
     flush() {
-      const round = frames
-      frames = []
-      if (!isOpen()) return true
+      const frame = first
+      first = undefined
+      const more = others
+      if (more.length > 0) others = []
+      if (frame === undefined || !isOpen()) return true
       if (socket.writableLength > maxBufferedBytes) return false
-      const [only] = round
-      if (round.length === 1 && only !== undefined) {
-        socket.write(only)
+      if (more.length === 0) {
+        socket.write(frame)
         return true
       }
       // Corked frames leave in one system call.
       socket.cork()
-      for (const frame of round) socket.write(frame)
+      socket.write(frame)
+      for (const each of more) socket.write(each)
       socket.uncork()
       return true
     },
