@@ -51,6 +51,6 @@ if #asks > 0 then
   end
   for n, i in ipairs(asks) do
     if isKnown[n] then hints[i] = '0'
-    elseif not hints[i] then hints[i] = layer < ${visitorLayers} and '1' or '' end
+    elseif not hints[i] and isNew[i] ~= '0' then hints[i] = layer < ${visitorLayers} and '1' or '' end
   end
 end`

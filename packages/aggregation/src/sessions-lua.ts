@@ -45,7 +45,7 @@ local function merge(i, text)
     if known == '' then
       ask(i, s[at + 11], s[at + 12])
       ask(i, s[at + 13], s[at + 14])
-    elseif known == '1' and u == '' and user ~= '' then
+    elseif u == '' and user ~= '' then
       ask(i, s[at + 11], s[at + 12])
     end
     if first > l then

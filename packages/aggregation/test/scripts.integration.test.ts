@@ -227,13 +227,16 @@ describe('the filter of known visitors', () => {
       at('5', { sessionId: 'identified-later', anonymousId: 'a3' }),
       at('6', { sessionId: 'new-user-later', anonymousId: 'a4' }),
       at('7', { sessionId: 'same-batch-1', anonymousId: 'a5' }),
-      at('8', { sessionId: 'same-batch-2', anonymousId: 'a5' })
+      at('8', { sessionId: 'same-batch-2', anonymousId: 'a5' }),
+      at('12', { sessionId: 'known-device', anonymousId: 'a1' })
     ])
     await take(project, [
       at('9', { sessionId: 'first', anonymousId: 'a1', userId: 'u1' }),
       at('10', { sessionId: 'identified-later', anonymousId: 'a3', userId: 'u1' }),
-      at('11', { sessionId: 'new-user-later', anonymousId: 'a4', userId: 'u2' })
+      at('11', { sessionId: 'new-user-later', anonymousId: 'a4', userId: 'u2' }),
+      at('13', { sessionId: 'known-device', anonymousId: 'a1', userId: 'u3' })
     ])
+    await take(project, [at('14', { sessionId: 'user-of-a-known-device', anonymousId: 'a6', userId: 'u3' })])
     const told = await isNew(project, [
       'first',
       'again',
@@ -242,9 +245,11 @@ describe('the filter of known visitors', () => {
       'identified-later',
       'new-user-later',
       'same-batch-1',
-      'same-batch-2'
+      'same-batch-2',
+      'known-device',
+      'user-of-a-known-device'
     ])
-    expect(told).toEqual([true, false, false, undefined, false, true, true, false])
+    expect(told).toEqual([true, false, false, undefined, false, true, true, false, false, false])
   })
 
   it('adds a layer when one is full, remembers the layers before, and tells nothing when all are', async () => {
