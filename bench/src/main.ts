@@ -10,16 +10,19 @@ import { gBatch } from './suites/g-batch.ts'
 import { gDesign } from './suites/g-design.ts'
 import { gLoad } from './suites/g-load.ts'
 import { gSingle } from './suites/g-single.ts'
+import { pEnrich } from './suites/p-enrich.ts'
 import { pSend } from './suites/p-send.ts'
 import type { BenchSettings, Suite } from './suites/suite.ts'
+import { wFan } from './suites/w-fan.ts'
 
-const suites: readonly Suite[] = [gSingle, gBatch, gDesign, gLoad, pSend, dDedup]
+const gateway: readonly Suite[] = [gSingle, gBatch, gDesign, gLoad, pSend, dDedup]
+const suites: readonly Suite[] = [...gateway, pEnrich, wFan]
 /** Names that stand for several benchmarks, run one after the other. */
-const groups: Readonly<Record<string, readonly Suite[]>> = { gateway: suites }
+const groups: Readonly<Record<string, readonly Suite[]>> = { gateway }
 
 const usage = `usage: npm run bench -- <name> [options]
 
-  ${'gateway'.padEnd(12)} all of the following, and one table of what they found
+  ${'gateway'.padEnd(12)} ${gateway.map(({ name }) => name).join(', ')}, and one table of what they found
 ${suites.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}
 
   --only <a,b>        of a group, these alone
