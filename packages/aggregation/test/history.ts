@@ -1,5 +1,6 @@
 // Random histories over all scripts at once: what a step does to the reducers it does to Redis, and both must answer and
 // leave the same. Consumers of the live epoch and of a build, stale ranges, the clock, emission, epochs, whole rollbacks.
+import { isDeepStrictEqual } from 'node:util'
 import { expect } from 'vitest'
 import type { EventRow } from '@millrace/contracts'
 import type { Redis } from '@millrace/stores/redis'
@@ -185,7 +186,7 @@ export async function runHistory({ redis, project, random, turns, seen }: Histor
         for (const [name, window] of epoch.windows) {
           const value = read.windows.get(name) ?? expect.fail(name)
           expectWindow(value, { kind: 'value', revision: value.revision, value: window })
-          expect(total.windows.get(name)?.values).toEqual(new Map([['', value.values.get('')]]))
+          expectEqual(total.windows.get(name)?.values, new Map([['', value.values.get('')]]))
         }
         note('read')
       }
@@ -341,10 +342,17 @@ export async function runHistory({ redis, project, random, turns, seen }: Histor
     // In the last part the clock leaps, so that what is kept for a day is deleted too.
     leapMs = turn > turns * 0.8 ? 40 * hourMs : 0
     const name = random.pick(bag)
+    const before = state
     await steps[name]?.run()
+    if (state === before && turn % 10 > 0) continue
     const [held, should] = [await readPlain(redis, project), await toPlain(redis, project, state)]
-    expect({ turn, name, ...normal(held, state.pointer) }).toEqual({ turn, name, ...normal(should, state.pointer) })
+    expectEqual({ turn, name, ...normal(held, state.pointer) }, { turn, name, ...normal(should, state.pointer) })
   }
+}
+
+/** The comparison of the test runner explains a difference well and takes its time; most are equal. */
+function expectEqual(held: unknown, should: unknown): void {
+  if (!isDeepStrictEqual(held, should)) expect(held).toEqual(should)
 }
 
 const empty: EpochRow = { state: 'live', startOffsets: [], completeFromMs: 0 }
@@ -371,7 +379,8 @@ function expectWindow(value: WindowValue, reply: ReturnType<typeof readWindow>):
   if (reply.kind !== 'value') return expect.fail(`${value.name}: ${reply.kind}`)
   const { startMs, events, closed, capped, values } = reply.value
   const { name, revision } = value
-  expect(value).toEqual({ name, startMs, events, closed, capped, revision: reply.revision, values: sharesOf(values) })
+  const wantedValue = { name, startMs, events, closed, capped, revision: reply.revision, values: sharesOf(values) }
+  expectEqual(value, wantedValue)
   expect(revision).toBe(reply.revision)
 }
 
