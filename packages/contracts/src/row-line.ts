@@ -1,6 +1,9 @@
 // A row as one line of JSON: what the loader inserts (JSONEachRow) and the processor publishes. Members in the order of
 // the columns, which is the order in which the server looks for them.
 import type { EventRow } from './columns.ts'
+import { createTimeText } from './time-text.ts'
+
+const timeText = createTimeText()
 
 /** `row` as JSON without a line end. Times are ISO 8601 in UTC; `version` is a text, since it exceeds 2^53. */
 export function toRowLine(row: EventRow): string {
@@ -32,5 +35,5 @@ function text(value: string): string {
 }
 
 function time(ms: number): string {
-  return `"${new Date(ms).toISOString()}"`
+  return `"${timeText(ms)}"`
 }

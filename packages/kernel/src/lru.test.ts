@@ -1,19 +1,27 @@
 import { expect, it } from 'vitest'
 import { createLru } from './lru.ts'
 
-it('keeps the keys that were used last, up to its limit', () => {
-  const lru = createLru<string, number>(2)
-  lru.set('a', 1)
-  lru.set('b', 2)
-  expect(lru.get('a')).toBe(1)
-  lru.set('c', 3)
-  expect([lru.get('a'), lru.get('b'), lru.get('c'), lru.size()]).toEqual([1, undefined, 3, 2])
+it('drops what was not used for long, and keeps what was', () => {
+  const lru = createLru<string, number>(4)
+  lru.set('used', 1)
+  for (let round = 0; round < 10; round++) {
+    lru.set(`once ${round}`, round)
+    expect(lru.get('used')).toBe(1)
+  }
+  expect(lru.get('once 0')).toBeUndefined()
+  expect(lru.get('once 9')).toBe(9)
 })
 
-it('replaces the value of a key it has without dropping another', () => {
-  const lru = createLru<string, number>(2)
-  lru.set('a', 1)
-  lru.set('b', 2)
-  lru.set('a', 3)
-  expect([lru.get('a'), lru.get('b'), lru.size()]).toEqual([3, 2, 2])
+it.each([2, 3, 8, 9])('holds at most %i keys, and the half that was used last', (limit) => {
+  const lru = createLru<number, string>(limit)
+  const used: number[] = []
+  for (let step = 0; step < 2_000; step++) {
+    const key = (step * step * 7 + step) % 23
+    const found = lru.get(key)
+    if (used.slice(-(limit >> 1)).includes(key)) expect(found).toBe(String(key))
+    if (found === undefined) lru.set(key, String(key))
+    if (used.includes(key)) used.splice(used.indexOf(key), 1)
+    used.push(key)
+    expect(lru.size()).toBeLessThanOrEqual(limit)
+  }
 })

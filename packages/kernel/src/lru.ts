@@ -1,32 +1,40 @@
-// A bounded memory of values that can be made again. A Map keeps its keys in the order in which they were set, so the
-// key that was used longest ago comes first.
+// A bounded memory of values that can be made again, in two generations: what was used since the last turn is in the
+// younger one, and the older one is dropped as a whole when that is full. A use costs one look-up, no bookkeeping.
 
 export interface Lru<K, V> {
   /** The value of `key`, which counts as a use. */
   get(key: K): V | undefined
-  /** Keeps `value`; beyond the limit the key that was used longest ago goes. */
+  /** Keeps `value` of a key that is not kept. */
   set(key: K, value: V): void
   size(): number
 }
 
-/** An empty memory of at most `limit` keys (at least 1). Values are never undefined. */
+/**
+ * An empty memory of at most `limit` keys (at least 2). A key is kept at least until half as many others were used or
+ * set after it. Values are never undefined.
+ */
 export function createLru<K, V extends NonNullable<unknown>>(limit: number): Lru<K, V> {
-  const values = new Map<K, V>()
+  const half = Math.max(1, limit >> 1)
+  let young = new Map<K, V>()
+  let old = new Map<K, V>()
+  const keep = (key: K, value: V): void => {
+    if (young.size >= half) {
+      old = young
+      young = new Map()
+    }
+    young.set(key, value)
+  }
   return {
     get(key) {
-      const value = values.get(key)
-      if (value === undefined) return undefined
-      values.delete(key)
-      values.set(key, value)
-      return value
+      const value = young.get(key)
+      if (value !== undefined) return value
+      const older = old.get(key)
+      if (older === undefined) return undefined
+      old.delete(key)
+      keep(key, older)
+      return older
     },
-    set(key, value) {
-      values.delete(key)
-      values.set(key, value)
-      if (values.size <= limit) return
-      const { value: oldest, done } = values.keys().next()
-      if (done !== true) values.delete(oldest)
-    },
-    size: () => values.size
+    set: keep,
+    size: () => young.size + old.size
   }
 }
