@@ -47,6 +47,10 @@ export const errorCatalog = {
     class: 'transient',
     doc: 'The object store did not answer or refused, or holds something else under the name of a file.'
   },
+  PIPE_ARCHIVE_BROKEN: {
+    class: 'fatal',
+    doc: 'The archive is not what it promises; `millrace archive verify` names the files.'
+  },
   PIPE_SPOOL_UNAVAILABLE: {
     class: 'transient',
     doc: 'The disk on which files are made before they are stored is full or broken.'

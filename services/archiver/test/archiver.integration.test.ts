@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -7,6 +7,9 @@ import { rawTopic } from '@millrace/contracts'
 import type { Admin, Kafka, ProduceRecord, Producer } from '@millrace/kafka'
 import { systemClock } from '@millrace/kernel'
 import { createSilentLogger } from '@millrace/observability'
+import { catRange } from '@millrace/operations/archive-rows'
+import { verifyArchive } from '@millrace/operations/archive-verify'
+import type { ArchiveReport } from '@millrace/operations/archive-verify'
 import { migrate } from '@millrace/operations/migrate'
 import { readArchiveFile } from '@millrace/stores/archive-file'
 import { createArchiveManifest } from '@millrace/stores/archive-manifest'
@@ -21,6 +24,7 @@ import { openTestDatabases } from '@millrace/testkit/test-databases'
 import { openTestKafka } from '@millrace/testkit/test-kafka'
 import { uniqueProject } from '@millrace/testkit/unique'
 import { createProjectTopics, startWorker } from '@millrace/testkit/worker'
+import { removeOrphans } from '../src/upkeep.ts'
 
 const stack = new AsyncDisposableStack()
 const log = createSilentLogger()
@@ -96,6 +100,11 @@ async function archivedRows(project: string): Promise<ArchiveRow[]> {
   return all
 }
 
+async function verify(project: string): Promise<ArchiveReport> {
+  const log = { admin, client: kafka.consumers, clock: systemClock }
+  return await verifyArchive({ manifest, objects, log }, { topic: rawTopic(project) })
+}
+
 const place = ({ partition, offset }: { partition: number; offset: bigint }): string => `${partition}:${offset}`
 
 describe('archiver', () => {
@@ -133,5 +142,57 @@ describe('archiver', () => {
       [Buffer.from('k'), Buffer.from('[1]'), '{}']
     ])
     expect(await readdir(join(folder, 'spool'))).toEqual([])
+
+    const clean = await verify(project)
+    expect(clean).toMatchObject({
+      partitions: 4,
+      rows: 2_004,
+      holes: 0,
+      comparedRows: 2_004,
+      orphans: [],
+      problems: []
+    })
+    const lines = await Array.fromAsync(
+      catRange({ manifest, objects }, { topic: rawTopic(project), partition: 3, from: 1n, to: 1n })
+    )
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
+      expect.objectContaining({ partition: 3, offset: 1, key: 'e-7', eventId: 'e-7', headers: {} })
+    ])
+  })
+
+  it('says which file is missing, cut, changed or foreign, and which object is an orphan', async () => {
+    const project = uniqueProject('archive')
+    await createProjectTopics(admin, project)
+    await produce(
+      project,
+      Array.from({ length: 400 }, (_, index) => event(index))
+    )
+    await using _archiver = await startWorker({ service: 'archiver', project, env })
+    await eventuallyArchived(project)
+    const [missing, cut, changed, kept] = (await manifest.files({ topic: rawTopic(project) })).map(({ key }) => key)
+    const at = (key = ''): string => join(folder, 'objects', key)
+    await rm(at(missing))
+    await truncate(at(cut), 100)
+    const bytes = await readFile(at(changed))
+    bytes[50] = (bytes[50] ?? 0) ^ 1
+    await writeFile(at(changed), bytes)
+    const orphan = kept?.replace(/[0-9a-f]{64}/, 'a'.repeat(64)) ?? ''
+    await writeFile(at(orphan), 'x')
+    const foreign = `archive/${project}/notes.txt`
+    await writeFile(at(foreign), 'x')
+    const report = await verify(project)
+    expect(report.problems.map(({ kind, where }) => [kind, where])).toEqual([
+      ['foreign', foreign],
+      ['missing', missing],
+      ['truncated', cut],
+      ['changed', changed]
+    ])
+    expect(report.orphans).toEqual([orphan])
+    const keptMs = 3_600_000
+    expect(await removeOrphans({ objects, manifest, clock: systemClock, keptMs })).toBe(0)
+    const later = { now: () => Date.now() + keptMs + 1_000 }
+    expect(await removeOrphans({ objects, manifest, clock: { ...systemClock, ...later }, keptMs })).toBe(1)
+    expect((await verify(project)).orphans).toEqual([])
+    await rm(at(foreign))
   })
 })

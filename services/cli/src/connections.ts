@@ -1,14 +1,17 @@
 // Connections of a command to the running pipeline. The client libraries log nothing here: a command tells by its
 // result and its one error line.
-import { clickhouseFields, kafkaFields, oneOf, postgresFields } from '@millrace/config'
+import { clickhouseFields, kafkaFields, objectStoreFields, oneOf, postgresFields } from '@millrace/config'
 import { topicProfiles } from '@millrace/contracts'
 import type { TopicDeclaration, TopicProfile } from '@millrace/contracts'
+import { systemClock } from '@millrace/kernel'
 import { openKafka } from '@millrace/kafka'
-import type { Admin } from '@millrace/kafka'
+import type { Admin, ConsumerClient } from '@millrace/kafka'
 import { createSilentLogger } from '@millrace/observability'
 import { declarationFor, loadTopicDeclaration } from '@millrace/operations/topics'
 import { openClickhouse } from '@millrace/stores/clickhouse'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
+import { openObjectStore } from '@millrace/stores/object-store'
+import type { ObjectStore } from '@millrace/stores/object-store'
 import { openPostgres } from '@millrace/stores/postgres'
 import type { Postgres } from '@millrace/stores/postgres'
 import { settings } from './context.ts'
@@ -44,6 +47,22 @@ export async function openWarehouse(
   const { CLICKHOUSE_URL } = settings(context, dataDir, clickhouseFields)
   const options = { url: CLICKHOUSE_URL, applicationName: 'millrace-cli', log: createSilentLogger() }
   return stack.use(await openClickhouse(options))
+}
+
+/** The pipeline's log, to be read; it lives as long as `stack`. */
+export async function openLog(
+  context: CliContext,
+  dataDir: string,
+  stack: AsyncDisposableStack
+): Promise<{ readonly admin: Admin; readonly client: ConsumerClient }> {
+  const kafka = stack.use(await openKafka(settings(context, dataDir, kafkaFields), { log: createSilentLogger() }))
+  return { admin: await kafka.admin(), client: kafka.consumers }
+}
+
+/** The pipeline's object store; it lives as long as `stack`. */
+export function openObjects(context: CliContext, dataDir: string, stack: AsyncDisposableStack): ObjectStore {
+  const { OBJECT_STORE_URL: url, OBJECT_STORE_TIMEOUT_MS: timeoutMs } = settings(context, dataDir, objectStoreFields)
+  return stack.use(openObjectStore({ url, timeoutMs, clock: systemClock }))
 }
 
 /** The declared topics as this cluster can hold them: more brokers, more copies. */

@@ -1,5 +1,6 @@
 // The commands of the tool and what they share. Every command has --json, --data-dir and --help with examples.
 import { Command } from 'commander'
+import { addArchiveCommands } from './commands/archive.ts'
 import { addKeysCommands } from './commands/keys.ts'
 import { addProjectsCommands } from './commands/projects.ts'
 import { addStackCommands } from './commands/stack.ts'
@@ -29,6 +30,7 @@ export function createProgram(context: CliContext): Command {
   addSchemasCommands(program, context)
   addProjectsCommands(program, context)
   addKeysCommands(program, context)
+  addArchiveCommands(program, context)
   return program
 }
 
