@@ -2,6 +2,7 @@
 import {
   bytes,
   consumerFields,
+  enrichFields,
   heartbeatRule,
   httpFields,
   int,
@@ -25,6 +26,7 @@ export const aggregatorSpec = {
   ...consumerFields,
   ...postgresFields,
   ...redisStateFields,
+  ...enrichFields,
   CONSUMER_GROUP: str({
     doc: 'Consumer group; two deployments on one cluster need different ones, and a live state of their own.',
     default: 'aggregate'

@@ -17,7 +17,7 @@ export interface DaysDeps {
   readonly queue: DayQueue
   readonly reader: WindowReader
   readonly readUniques: ReadUniques
-  readonly definitionOf: (project: string, metric: string) => MetricDefinition | undefined
+  readonly definitionOf: (project: string, metric: string, startMs: number) => MetricDefinition | undefined
   readonly postgres: Queryable
 }
 
@@ -55,7 +55,7 @@ export async function writeWaitingDays(deps: DaysDeps, live: LiveProject): Promi
 async function writeOne(deps: DaysDeps, live: LiveProject, { metric, dayMs }: DirtyDay): Promise<boolean> {
   const { reader, readUniques, definitionOf, postgres } = deps
   const { project } = live
-  const definition = definitionOf(project, metric)
+  const definition = definitionOf(project, metric, dayMs)
   const kind = kindOfMetric(definition)
   const names = windowNames(metric, '1h', { fromMs: dayMs, toMs: dayMs + dayLengthMs })
   const { windows, epoch } = await reader.read(project, names)

@@ -16,7 +16,8 @@ export interface EmissionDeps {
   readonly emit: RedisEmit
   readonly topics: EmittedTopics
   readonly changed: ChangedValues
-  readonly kindOf: (project: string, metric: string) => MetricKind
+  /** Undefined: not known yet; its windows wait. */
+  readonly kindOf: (project: string, metric: string, startMs: number) => MetricKind | undefined
   readonly metrics: BoundMetrics<typeof aggregatorMetrics>
   readonly faults: { at(label: string): void | Promise<void> }
   /** Told what is in the log of final windows, before they are confirmed. */
@@ -71,12 +72,14 @@ async function emitWindows(deps: EmissionDeps, live: LiveProject, names: readonl
   const { project, epoch } = live
   const reply = await emit.windows(project, epoch, names)
   if (reply.kind !== 'values') return 0
-  const outgoing = reply.values.map((value): Outgoing<WindowValue> => {
+  const outgoing = reply.values.flatMap((value): readonly Outgoing<WindowValue>[] => {
     const metric = value.name.slice(0, value.name.indexOf(':'))
-    const all = toMetricMessages(value, { project, epoch, kind: kindOf(project, metric) })
+    const kind = kindOf(project, metric, value.startMs)
+    if (kind === undefined) return []
+    const all = toMetricMessages(value, { project, epoch, kind })
     const messages = changed.changedOf(keyOf(project, value.name), all)
     const emitted = { name: value.name, revision: value.revision }
-    return { value, emitted, topic: metricsTopic(metric), records: messages.map(encodeMetric), messages }
+    return [{ value, emitted, topic: metricsTopic(metric), records: messages.map(encodeMetric), messages }]
   })
   const acked = await produce(deps, outgoing)
   for (const { value, messages } of acked) {

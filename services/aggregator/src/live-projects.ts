@@ -98,6 +98,8 @@ export function createLiveProjects({ inForce, checkLog, log, onHalted }: LivePro
     )
     if (isSame && found.torn === undefined && moved.length === 0) return []
     const checked = await checkLog(live.topic, states)
+    // No look at epoch and positions shows a key of a wrong type; another epoch has keys of its own.
+    const isWrong = live.halted === 'wrong-type' && found.epoch === live.epoch
     live.epoch = found.epoch
     live.completeFromMs = found.completeFromMs
     let other: string | undefined
@@ -118,7 +120,7 @@ export function createLiveProjects({ inForce, checkLog, log, onHalted }: LivePro
     }
     if (other !== undefined) halt(live, 'other-log', other)
     else if (found.torn !== undefined) halt(live, 'torn', found.torn)
-    else goOn(live)
+    else if (!isWrong) goOn(live)
     return changed
   }
 

@@ -1,28 +1,20 @@
 // aggregator: folds every event of the raw log into live windows and sessions in Redis. Wiring only.
-import { randomUUID } from 'node:crypto'
-import { createBatchApplier } from '@millrace/aggregation/apply-batch'
-import type { FoldOptions } from '@millrace/aggregation/fold'
-import { createRedisApply } from '@millrace/aggregation/redis-apply'
-import { createRedisEpochs } from '@millrace/aggregation/redis-epochs'
 import { startConsumer, topicFamily } from '@millrace/consumer'
-import { createEnrich, letterTopic, rawTopicsOf } from '@millrace/contracts'
+import { letterTopic, rawTopicsOf } from '@millrace/contracts'
 import { adminLater, openKafka } from '@millrace/kafka'
 import { bindMetrics, startCpuCost } from '@millrace/observability'
-import { createEpochKeeper } from '@millrace/operations/epoch-keeper'
+import { startDefinitionCache } from '@millrace/operations/definition-cache'
 import { loadTopicDeclaration } from '@millrace/operations/topics'
 import { runService } from '@millrace/service'
+import { openEnrich } from '@millrace/stores/country-database'
 import { openPostgres } from '@millrace/stores/postgres'
 import { openRedis } from '@millrace/stores/redis'
 import { createAggregate } from './aggregate.ts'
 import { createChangedValues } from './changed-values.ts'
-import { checkLog } from './check-log.ts'
 import { aggregatorRules, aggregatorSpec } from './config.ts'
-import { consumerSettingsOf, flushPolicyOf, foldOptionsOf } from './settings.ts'
-import { createDayQueue } from './day-queue.ts'
-import { createLiveProjects } from './live-projects.ts'
+import { consumerSettingsOf, flushPolicyOf, foldOptions, timingOf } from './settings.ts'
 import { aggregatorMetrics } from './metrics.ts'
-import { countApplied, showHalted } from './count-applied.ts'
-import { withPlantedApply } from './planted.ts'
+import { openLive } from './open-live.ts'
 import { runTasks } from './run-tasks.ts'
 import { createTasks, taskIntervals } from './tasks.ts'
 import { createToEntry } from './to-entry.ts'
@@ -47,35 +39,16 @@ await runService(
     )
     const kafka = stack.use(await openKafka(config, { log, clientId: 'aggregator' }))
     const admin = adminLater(kafka)
-    const options = foldOptionsOf(config)
-    const optionsOf = (): FoldOptions => options
-    const projects = createLiveProjects({
-      inForce: createEpochKeeper({
-        postgres,
-        epochs: createRedisEpochs(redis),
-        admin,
-        clock,
-        timing: options.timing,
-        group: config.CONSUMER_GROUP,
-        actor: 'aggregator',
-        log
-      }),
-      checkLog: (topic, states) => checkLog(admin, topic, states),
-      log,
-      onHalted: showHalted(metrics)
-    })
-    const applier = createBatchApplier({
-      apply: withPlantedApply(createRedisApply(redis), redis, planted),
-      callId: randomUUID,
-      onApplied: countApplied(metrics),
-      queueDays: createDayQueue(redis).addRecounts
-    })
+    const { CONSUMER_GROUP: group, CONVERSION_TYPES: conversionTypes } = config
+    const timing = timingOf(config)
+    const definitions = startDefinitionCache({ postgres, clock, log, signal, conversionTypes })
+    const { projects, applier } = openLive({ redis, postgres, admin, group, timing, clock, log, metrics, planted })
     const changed = createChangedValues()
     const consumer = stack.use(
       await startConsumer(
         {
           name: 'aggregator',
-          group: config.CONSUMER_GROUP,
+          group,
           topics: topicFamily({ admin, belongs: rawTopicsOf(config.PROJECTS) }),
           policy: flushPolicyOf(config),
           startAt: (assigned) => {
@@ -83,9 +56,15 @@ await runService(
             changed.clear()
             return projects.startAt(assigned)
           },
-          decode: createToEntry(createEnrich()),
+          decode: createToEntry(await openEnrich(config)),
           handle: startCpuCost({ stage: 'aggregate', registry, clock, signal }).counting(
-            createAggregate({ projects, applier, optionsOf, metrics, faults })
+            createAggregate({
+              projects,
+              applier,
+              optionsOf: foldOptions(timing, conversionTypes, definitions),
+              metrics,
+              faults
+            })
           ),
           settings: consumerSettingsOf(config)
         },
@@ -109,12 +88,12 @@ await runService(
       admin,
       producer: stack.use(await kafka.producer({ compression: 'gzip' })),
       declaration: await loadTopicDeclaration(),
-      definitionOf: (_project, metric) => options.metrics.find(({ name }) => name === metric),
+      definitionOf: definitions.at,
       projects,
       consumer,
       applier,
       changed,
-      timing: options.timing,
+      timing,
       clock,
       metrics
     })

@@ -73,23 +73,37 @@ function withTrustedPosition(apply: RedisApply): RedisApply {
 function withOverwrittenSessions(apply: RedisApply, redis: Redis): RedisApply {
   return async (project, call, callId) => {
     const reply = await apply(project, { ...call, sessions: [] }, callId)
-    if (reply.kind === 'ok') await Promise.all(call.sessions.map((merge) => overwrite(redis, project, call, merge)))
+    if (reply.kind === 'ok' && call.sessions.length > 0) await overwrite(redis, project, call)
     return reply
   }
 }
 
-async function overwrite(redis: Redis, project: string, { epoch }: ApplyCall, merge: SessionMerge): Promise<void> {
-  const { sessionId, visitors: _visitors, ...facts } = merge
+async function overwrite(redis: Redis, project: string, { epoch, sessions }: ApplyCall): Promise<void> {
   const keys = stateKeys(project, epoch)
-  const copy = `naive:${keys.session(sessionId)}`
-  const held = await redis.command('GET', copy)
-  // oxlint-disable-next-line no-restricted-properties -- written three lines below
-  const merged = typeof held === 'string' ? mergeFacts(JSON.parse(held) as SessionFacts, facts) : facts
-  await redis.command('SETEX', copy, 3_600, JSON.stringify(merged))
-  const { firstMs, lastMs, events, pageViews, converted, first, entry, exit, user } = merged
-  const record = [firstMs, lastMs, events, pageViews, Number(converted), 0, '', first, entry, exit, user, '']
-  const names = [keys.session(sessionId), keys.due, keys.kept]
-  await redis.command('EVAL', writeLua, names.length, ...names, JSON.stringify(record), sessionId)
+  const copyOf = ({ sessionId }: SessionMerge): string => `naive:${keys.session(sessionId)}`
+  const held = await redis.pipeline(sessions.map((merge) => ['GET', copyOf(merge)]))
+  const changed = sessions.map((merge, index) => {
+    const reply = held[index]
+    const { sessionId: _id, visitors: _visitors, ...facts } = merge
+    if (reply?.ok !== true || typeof reply.value !== 'string') return facts
+    // oxlint-disable-next-line no-restricted-properties -- written four lines below
+    return mergeFacts(JSON.parse(reply.value) as SessionFacts, facts)
+  })
+  await redis.pipeline(
+    sessions.map((merge, index) => ['SETEX', copyOf(merge), 3_600, JSON.stringify(changed[index])] as const)
+  )
+  await redis.pipeline(
+    sessions.map(({ sessionId }, index) => {
+      const record = JSON.stringify(toRecord(changed[index]))
+      return ['EVAL', writeLua, 3, keys.session(sessionId), keys.due, keys.kept, record, sessionId] as const
+    })
+  )
+}
+
+function toRecord(facts: SessionFacts | undefined): readonly unknown[] {
+  if (facts === undefined) return []
+  const { firstMs, lastMs, events, pageViews, converted, first, entry, exit, user } = facts
+  return [firstMs, lastMs, events, pageViews, Number(converted), 0, '', first, entry, exit, user, '']
 }
 
 /** The record as the scripts keep it, so that it is closed and told like any other. */

@@ -1,18 +1,27 @@
 // What the parts take of the settings.
 import type { FoldOptions } from '@millrace/aggregation/fold'
-import { builtInMetrics } from '@millrace/aggregation/metrics'
 import { liveTiming } from '@millrace/aggregation/timing'
+import type { Timing } from '@millrace/aggregation/timing'
 import type { ConsumerSettings, FlushPolicy } from '@millrace/consumer'
+import type { DefinitionCache } from '@millrace/operations/definition-cache'
 import type { AggregatorConfig } from './config.ts'
 
-/** What to count under these settings, without what projects define themselves. */
-export function foldOptionsOf(config: AggregatorConfig): FoldOptions {
+/** The lengths of time of the protocol under these settings. */
+export function timingOf(
+  config: Pick<AggregatorConfig, 'LATENESS_MS' | 'SESSION_IDLE_MS' | 'CLOCK_MARGIN_MS'>
+): Timing {
   const { LATENESS_MS: latenessMs, SESSION_IDLE_MS: sessionIdleMs, CLOCK_MARGIN_MS: marginMs } = config
-  return {
-    timing: { ...liveTiming, latenessMs, sessionIdleMs, marginMs },
-    metrics: builtInMetrics(config.CONVERSION_TYPES),
-    conversionTypes: new Set(config.CONVERSION_TYPES)
-  }
+  return { ...liveTiming, latenessMs, sessionIdleMs, marginMs }
+}
+
+/** What to count of each project: the fold keeps what it makes of a list of definitions, so a list is kept too. */
+export function foldOptions(
+  timing: Timing,
+  conversionTypes: readonly string[],
+  definitions: Pick<DefinitionCache, 'of'>
+): (project: string) => FoldOptions {
+  const conversions = new Set(conversionTypes)
+  return (project) => ({ timing, metrics: definitions.of(project), conversionTypes: conversions })
 }
 
 /** When the events of a partition are folded: soon when there are few, many at once when it is behind. */

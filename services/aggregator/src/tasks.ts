@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { BatchApplier } from '@millrace/aggregation/apply-batch'
 import { createReadUniques } from '@millrace/aggregation/day-uniques'
-import { kindOfMetric } from '@millrace/aggregation/metric-messages'
+import { kindOfMetric, sessionMetrics } from '@millrace/aggregation/metric-messages'
 import type { MetricDefinition } from '@millrace/aggregation/metrics'
 import { createRedisApply } from '@millrace/aggregation/redis-apply'
 import { createRedisClose } from '@millrace/aggregation/redis-close'
@@ -42,7 +42,7 @@ export interface TasksDeps {
   readonly producer: Pick<Producer, 'produce' | 'partitionCount'>
   readonly declaration: TopicDeclaration
   /** Undefined for the metrics that sessions make. */
-  readonly definitionOf: (project: string, metric: string) => MetricDefinition | undefined
+  readonly definitionOf: (project: string, metric: string, startMs: number) => MetricDefinition | undefined
   readonly projects: LiveProjects
   readonly consumer: Pick<Consumer, 'rewind'>
   readonly applier: Pick<BatchApplier, 'forget'>
@@ -68,7 +68,10 @@ export function createTasks(deps: TasksDeps): Tasks {
     emit: withPlantedEmit(createRedisEmit(redis), redis, deps.planted),
     topics,
     changed,
-    kindOf: (project: string, metric: string) => kindOfMetric(deps.definitionOf(project, metric)),
+    kindOf: (project: string, metric: string, startMs: number) => {
+      const definition = deps.definitionOf(project, metric, startMs)
+      return definition === undefined && !sessionMetrics.includes(metric) ? undefined : kindOfMetric(definition)
+    },
     faults: deps.faults,
     metrics,
     onFinal: (live: LiveProject, windows: readonly WindowValue[]) => days.queue.add(live.project, daysOf(windows))
