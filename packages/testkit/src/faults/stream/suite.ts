@@ -1,9 +1,20 @@
 // What live windows and sessions promise under faults: they equal a recount of the log.
 import type { FaultSuite } from '../fault-case.ts'
+import { behind } from './behind.ts'
+import { members } from './members.ts'
+import { redisFlushed } from './redis-flushed.ts'
+import { redisHurt } from './redis-hurt.ts'
 import { shuffled } from './shuffled.ts'
+import { tellingKilled } from './telling-killed.ts'
+import { zombie } from './zombie.ts'
 
 export const streamSuite: FaultSuite = {
   name: 'stream',
-  cases: [shuffled],
-  bugs: []
+  cases: [shuffled, behind, redisHurt, redisFlushed, zombie, tellingKilled, members],
+  bugs: [
+    { bug: 'aggregator-get-set-sessions', case: shuffled.name },
+    { bug: 'aggregator-seen-expires', case: shuffled.name },
+    { bug: 'aggregator-trusts-commit', case: redisHurt.name },
+    { bug: 'aggregator-confirms-blindly', case: tellingKilled.name }
+  ]
 }
