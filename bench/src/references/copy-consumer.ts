@@ -2,6 +2,7 @@
 // batch, and commits after the acks. Nothing is parsed. FROM and TO name the topics.
 import { promisify } from 'node:util'
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
+// oxlint-disable-next-line no-restricted-imports -- a reference stands on the clients themselves
 import kafkajs from 'kafkajs'
 
 const { CompressionCodecs, CompressionTypes, Kafka, Partitioners } = kafkajs
