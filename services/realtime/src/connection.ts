@@ -19,11 +19,9 @@ export interface ConnectionLimits {
 export interface ConnectionDeps {
   readonly hub: Hub
   /** Whether the project has a metric of that name; also true when that cannot be known now. */
-  readonly isKnown: (project: string, metric: string) => Promise<boolean>
+  readonly isKnown: (project: string, metric: string) => boolean
   readonly toFeedRequest: (grant: LiveGrant, subscription: LiveSubscription) => FeedRequest
   readonly limits: ConnectionLimits
-  /** Told of a bug; the connection goes on. */
-  readonly onError: (error: unknown) => void
   readonly clock: Clock
   readonly metrics: BoundMetrics<typeof realtimeMetrics>
 }
@@ -44,12 +42,10 @@ const rateWindowMs = 10_000
 /** The client behind `peer`, who came with `grant`. */
 export function createConnection(peer: Peer, grant: LiveGrant, deps: ConnectionDeps): Connection {
   const { hub, limits, clock, metrics } = deps
-  /** Keys of channels, or of requests under way, by the client's own ids. */
+  /** Keys of channels by the client's own ids. */
   const subscriptions = new Map<string, string>()
   let windowEndMs = 0
   let inWindow = 0
-  let over = false
-  let asked = 0
 
   const say = (message: object): void => peer.answer(textFrame(JSON.stringify(message)))
   const refuse = (id: string | undefined, problem: Problem): void => {
@@ -65,18 +61,9 @@ export function createConnection(peer: Peer, grant: LiveGrant, deps: ConnectionD
     return ++inWindow <= limits.messagesPer10s
   }
 
-  const subscribe = async (id: string, subscription: LiveSubscription): Promise<void> => {
+  const subscribe = (id: string, subscription: LiveSubscription): void => {
     const problem = problemOf(id, subscription)
     if (problem !== undefined) return refuse(id, problem)
-    // The id is taken while the metric is looked up, by this request alone.
-    const pending = `?${++asked}`
-    subscriptions.set(id, pending)
-    const known = subscription.to !== 'metrics' || (await deps.isKnown(grant.projectId, subscription.metric))
-    // Unsubscribed or gone meanwhile.
-    if (over || subscriptions.get(id) !== pending) return
-    subscriptions.delete(id)
-    if (!known)
-      return refuse(id, toProblem('not_found', { pointer: '/metric', detail: 'the project has no such metric' }))
     const request = deps.toFeedRequest(grant, subscription)
     if (!hub.has(request.key) && hub.channelsOf(grant.projectId) >= limits.channelsPerProject) {
       return refuse(id, toProblem('rate_limited', { detail: 'the project watches too many different things already' }))
@@ -90,10 +77,15 @@ export function createConnection(peer: Peer, grant: LiveGrant, deps: ConnectionD
       refuse(id, toProblem('unavailable', { detail: 'this instance watches too many topics already' }))
     }
   }
-  const problemOf = (id: string, { to }: LiveSubscription): Problem | undefined => {
+  const problemOf = (id: string, subscription: LiveSubscription): Problem | undefined => {
+    const { to } = subscription
     if (subscriptions.has(id)) return toProblem('conflict', { pointer: '/id', detail: 'a subscription has this id' })
-    if (!grant.allow.includes(to))
+    if (!grant.allow.includes(to)) {
       return toProblem('forbidden', { pointer: '/to', detail: 'the ticket does not allow it' })
+    }
+    if (to === 'metrics' && !deps.isKnown(grant.projectId, subscription.metric)) {
+      return toProblem('not_found', { pointer: '/metric', detail: 'the project has no such metric' })
+    }
     if (subscriptions.size < limits.subscriptions) return undefined
     return toProblem('rate_limited', { detail: `a connection has at most ${limits.subscriptions} subscriptions` })
   }
@@ -109,7 +101,7 @@ export function createConnection(peer: Peer, grant: LiveGrant, deps: ConnectionD
   const handle = (request: LiveRequest): void => {
     switch (request.type) {
       case 'subscribe':
-        return void subscribe(request.id, request.subscription).catch(deps.onError)
+        return subscribe(request.id, request.subscription)
       case 'unsubscribe':
         return unsubscribe(request.id)
       case 'ping':
@@ -127,9 +119,6 @@ export function createConnection(peer: Peer, grant: LiveGrant, deps: ConnectionD
       else refuse(parsed.id, parsed.problem)
       return true
     },
-    close() {
-      over = true
-      hub.leave(peer)
-    }
+    close: () => hub.leave(peer)
   }
 }

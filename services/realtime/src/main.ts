@@ -2,6 +2,7 @@
 import { createWindowReader } from '@millrace/aggregation/window-reader'
 import { adminLater, openKafka } from '@millrace/kafka'
 import { bindMetrics } from '@millrace/observability'
+import { startDefinitionCache } from '@millrace/operations/definition-cache'
 import { runService } from '@millrace/service'
 import { createKeyStore } from '@millrace/stores/api-keys'
 import { openPostgres } from '@millrace/stores/postgres'
@@ -15,7 +16,7 @@ import { openSources } from './open-sources.ts'
 import { serveSockets } from './sockets.ts'
 import { createTickets } from './tickets.ts'
 import { watchKafka } from './watch-kafka.ts'
-import { createDefinitions, createIsKnown, createReadWindows } from './windows.ts'
+import { createIsKnown, createReadWindows } from './windows.ts'
 
 await runService({ name: 'realtime', spec: realtimeSpec, rules: realtimeRules }, async (context) => {
   const { config, log, registry, clock, stack, signal } = context
@@ -33,7 +34,7 @@ await runService({ name: 'realtime', spec: realtimeSpec, rules: realtimeRules },
   const admin = adminLater(kafka)
 
   const hub = stack.use(createHub({ clock, tickMs: config.TICK_MS, metrics }))
-  const definitions = createDefinitions()
+  const definitions = startDefinitionCache({ postgres, clock, log, signal, conversionTypes: [] })
   const readWindows = createReadWindows(createWindowReader(state), definitions)
   const sources = stack.use(
     openSources({ ...context, consumers: kafka.consumers, admin, readWindows, metrics, onFatal: failed.reject })
@@ -56,7 +57,6 @@ await runService({ name: 'realtime', spec: realtimeSpec, rules: realtimeRules },
       hub,
       toFeedRequest: (grant, subscription) => toFeedRequest(grant, subscription, sources),
       isKnown: createIsKnown(definitions),
-      onError: (error) => log.error({ err: error }, 'a subscription failed'),
       limits: connectionLimits(config),
       clock,
       metrics
