@@ -217,6 +217,8 @@ function readEvent(value: Buffer | null, appendedAtMs: number): Counted | undefi
 
 /** The time of an event: what its client says, put right by the client's own clock, and never after its receipt. */
 function timeOf({ timestamp, sentAt, receivedAt }: Fields, appendedAtMs: number): number | undefined {
+  // The schema of events has times as texts.
+  if ([timestamp, sentAt, receivedAt].some((time) => time !== undefined && typeof time !== 'string')) return undefined
   const received = receivedAt === undefined ? appendedAtMs : Date.parse(String(receivedAt))
   const sent = sentAt === undefined ? received : Date.parse(String(sentAt))
   const said = timestamp === undefined ? received : Date.parse(String(timestamp))

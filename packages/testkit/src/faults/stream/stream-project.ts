@@ -5,6 +5,7 @@ import { assertAcked, partitionFor } from '@millrace/kafka'
 import type { Admin, Producer } from '@millrace/kafka'
 import { loadTopicDeclaration } from '@millrace/operations/topics'
 import type { Postgres } from '@millrace/stores/postgres'
+import { eventually } from '../../eventually.ts'
 import { uniqueProject } from '../../unique.ts'
 import type { Copy } from './make-events.ts'
 
@@ -43,6 +44,8 @@ export async function createStreamProjects(
   await admin.createTopics(
     ids.map((id) => ({ ...settings, topic: rawTopic(id), partitions: topic.partitions, config }))
   )
+  const served = (id: string) => admin.ranges(rawTopic(id)).then(() => true)
+  await Promise.all(ids.map((id) => eventually(`${rawTopic(id)} is served`, () => served(id))))
   await postgres.query('INSERT INTO projects (id, name) SELECT id, id FROM unnest($1::text[]) AS made (id)', [ids])
   return ids.map((id) => openStreamProject({ admin, producer }, id, topic.written === true))
 }

@@ -6,11 +6,12 @@ import { redisFlushed } from './redis-flushed.ts'
 import { redisHurt } from './redis-hurt.ts'
 import { shuffled } from './shuffled.ts'
 import { tellingKilled } from './telling-killed.ts'
+import { wildClients } from './wild-clients.ts'
 import { zombie } from './zombie.ts'
 
 export const streamSuite: FaultSuite = {
   name: 'stream',
-  cases: [shuffled, behind, redisHurt, redisFlushed, zombie, tellingKilled, members],
+  cases: [shuffled, behind, redisHurt, redisFlushed, zombie, tellingKilled, members, wildClients],
   bugs: [
     { bug: 'aggregator-get-set-sessions', case: shuffled.name },
     { bug: 'aggregator-seen-expires', case: shuffled.name },

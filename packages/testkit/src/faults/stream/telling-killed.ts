@@ -6,11 +6,12 @@ import { untilLogged } from './progress.ts'
 import { openStreamRig } from './rig.ts'
 
 /** One fault for each life; telling is slow, so that windows change and close while they are told. */
+const slow = 'aggregator.before-apply:delay:150'
 const lives = [
-  'aggregator.after-close:kill:6',
-  'aggregator.before-confirm:kill:4',
-  'aggregator.before-confirm-sessions:kill:2',
-  'aggregator.before-confirm:delay:300,aggregator.before-apply:delay:40'
+  `${slow},aggregator.after-close:kill:6`,
+  `${slow},aggregator.before-confirm:kill:4`,
+  `${slow},aggregator.before-confirm-sessions:kill:1`,
+  `${slow},aggregator.before-confirm:delay:300`
 ]
 
 export const tellingKilled: FaultCase = {
@@ -25,7 +26,7 @@ export const tellingKilled: FaultCase = {
     await project.write(backlog.copies)
     const [service] = await rig.start([project], {
       count: 1,
-      env: { BATCH_SIZE: '40' },
+      env: { BATCH_SIZE: '30' },
       startEnv: (_index, start) => ({ MILLRACE_FAULTS: lives[start - 1] ?? '' })
     })
     if (service === undefined) throw new Error('no aggregator')
