@@ -62,7 +62,8 @@ export function windowNames(
   return Array.from({ length: count }, (_, index) => `${metric}:${granularity}:${first + index * lengthMs}`)
 }
 
-const readLua = `#!lua flags=allow-oom
+/** Without flags: PFCOUNT may write, so a script that declares itself would be refused by a replica, or when memory is full. */
+const readLua = `
 local call = redis.call
 local a = cjson.decode(ARGV[1])
 local epoch = call('GET', KEYS[1]) or '0'

@@ -17,6 +17,7 @@ import type { RedisApplyReply } from '../src/redis-apply.ts'
 import { createRedisEpochs } from '../src/redis-epochs.ts'
 import { emptyProject } from '../src/state.ts'
 import type { ProjectState } from '../src/state.ts'
+import { createWindowReader, windowNames } from '../src/window-reader.ts'
 import { callOf, handAfter, startMs } from './random-log.ts'
 import type { Hand } from './random-log.ts'
 import { normal, readPlain, toPlain } from './redis-state.ts'
@@ -27,11 +28,14 @@ const project = 'failed-over'
 const first = { startOffsets: [0n, 0n], completeFromMs: startMs, state: 'live' } as const
 let sentinel: OwnSentinel
 let redis: Redis
+let reading: Redis
 
 beforeAll(async () => {
   sentinel = stack.use(await openOwnSentinel(['--appendonly', 'yes']))
   const options = { url: sentinel.url, role: 'state', log: createSilentLogger(), commandTimeoutMs: 300 } as const
   redis = stack.use(await openRedis({ ...options, requirePolicy: 'now' }))
+  const url = `${sentinel.url}?replicas=true`
+  reading = stack.use(await openRedis({ ...options, url, requirePolicy: 'now' }))
 }, 60_000)
 afterAll(() => stack.disposeAsync())
 
@@ -98,6 +102,11 @@ describe('the live state behind a sentinel', () => {
     const reached = (position: number) => () => hands.every(({ from }) => from >= position)
     await work(reached(100))
     await redis.command('WAIT', 1, 2_000)
+    expect(await reading.command('CONFIG', 'GET', 'port')).toContain(String(sentinel.replica.port))
+    const names = windowNames('events', '1m', { fromMs: startMs, toMs: startMs + 600_000 })
+    const atMaster = await createWindowReader(redis).read(project, names)
+    expect([...atMaster.windows.values()].reduce((sum, { events }) => sum + events, 0)).toBeGreaterThan(100)
+    expect(await createWindowReader(reading).read(project, names)).toEqual(atMaster)
     // What a frozen replica had been sent would wait for it in its socket.
     sentinel.replica.pause()
     await redis.command('CLIENT', 'KILL', 'TYPE', 'replica')

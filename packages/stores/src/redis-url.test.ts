@@ -27,7 +27,7 @@ describe('parseRedisUrl', () => {
       }
     ],
     [
-      'redis+sentinel://a,b:2/main?db=4',
+      'redis+sentinel://a,b:2/main?db=4&replicas=true',
       {
         kind: 'sentinel',
         hosts: [
@@ -35,6 +35,7 @@ describe('parseRedisUrl', () => {
           { host: 'b', port: 2 }
         ],
         master: 'main',
+        replicas: true,
         db: 4,
         tls: false
       }

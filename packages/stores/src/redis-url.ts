@@ -25,6 +25,8 @@ export type RedisTarget = Credentials &
         readonly kind: 'sentinel'
         readonly hosts: readonly RedisHost[]
         readonly master: string
+        /** Connect to a replica, for whoever only reads and bears values that are late. */
+        readonly replicas: boolean
         readonly db: number
         readonly tls: boolean
       }
@@ -35,7 +37,7 @@ const shape =
 
 /**
  * The target of `url`: `redis://user:pass@host:6379/0`, `rediss://...`, `redis+cluster://h1:p,h2:p?tls=true`,
- * `redis+sentinel://h1:p,h2:p/master?db=0&tls=true`. Throws PIPE_CONFIG_INVALID, which never quotes the URL.
+ * `redis+sentinel://h1:p,h2:p/master?db=0&tls=true&replicas=true`. Throws PIPE_CONFIG_INVALID, which never quotes the URL.
  */
 export function parseRedisUrl(url: string): RedisTarget {
   const match = shape.exec(url)
@@ -51,7 +53,15 @@ export function parseRedisUrl(url: string): RedisTarget {
       return { kind: 'cluster', hosts, tls, ...credentials }
     case 'redis+sentinel':
       if (path === '') throw invalid('names no master: redis+sentinel://host:26379/master')
-      return { kind: 'sentinel', hosts, master: decode(path), db: parseDb(query.get('db') ?? '0'), tls, ...credentials }
+      return {
+        kind: 'sentinel',
+        hosts,
+        master: decode(path),
+        replicas: query.get('replicas') === 'true',
+        db: parseDb(query.get('db') ?? '0'),
+        tls,
+        ...credentials
+      }
     default: {
       const [first, ...rest] = hosts
       if (first === undefined || rest.length > 0)

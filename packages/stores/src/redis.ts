@@ -187,6 +187,7 @@ function createClient(target: RedisTarget, commandTimeoutMs: number): Client | C
         reconnectOnError,
         sentinels: target.hosts.map(({ host, port }) => ({ host, port })),
         name: target.master,
+        role: target.replicas ? 'slave' : 'master',
         db: target.db,
         // A master that froze keeps its connections: the sentinels have to tell of the new one.
         failoverDetector: true
