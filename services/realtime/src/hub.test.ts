@@ -27,6 +27,8 @@ function createSocket() {
   return {
     socket,
     all,
+    /** Tasks that wait for `drain`. */
+    waiters: () => drained.length,
     /** Texts written so far. */
     texts: () => all.map((frame) => frame.subarray(frame.indexOf('{')).toString()),
     read() {
@@ -229,6 +231,21 @@ describe('the hub', () => {
     expect(hub.channelsOf('shop')).toBe(0)
     await clock.advance(100)
     expect([...first.texts(), ...second.texts()]).toEqual([])
+  })
+
+  it('waits once for a slow client that subscribes to more meanwhile', async () => {
+    const { clock, hub, peer, feed } = createWorld()
+    const feeds = ['a', 'b', 'c'].map((name) => feed(`shop/${name}`))
+    const slow = peer({ maxBufferedBytes: 10 })
+    for (const { request } of feeds) {
+      hub.subscribe(slow.peer, request)
+      await clock.advance(100)
+    }
+    expect(slow.texts()).toEqual([snapshot([])])
+    expect(slow.waiters()).toBe(1)
+    slow.read()
+    await clock.advance(100)
+    expect(slow.texts().slice(1)).toEqual(['c1', 'c2', 'c3'].map((id) => snapshot([], false, id)))
   })
 
   it('forgets a slow client that left before it had caught up', async () => {

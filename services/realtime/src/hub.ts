@@ -37,6 +37,7 @@ export function createHub({ clock, tickMs, metrics }: HubOptions): Hub {
   const channels = new Map<string, Channel>()
   const channelsOfPeer = new Map<Peer, Set<Channel>>()
   const dirty = new Set<Channel>()
+  const away = new WeakSet<Peer>()
   let timer: Disposable | undefined
   let lastRoundMs = Number.NEGATIVE_INFINITY
   let made = 0
@@ -65,8 +66,12 @@ export function createHub({ clock, tickMs, metrics }: HubOptions): Hub {
   /** The peer gets nothing until it has read what waits, and then a snapshot of everything. */
   const putAway = (peer: Peer): void => {
     for (const channel of channelsOfPeer.get(peer) ?? []) channel.putAway(peer)
+    // One that is away already has subscribed to something else meanwhile.
+    if (away.has(peer)) return
+    away.add(peer)
     metrics.behind.add(1)
     peer.onDrained(() => {
+      away.delete(peer)
       metrics.resynced.add(1)
       for (const channel of channelsOfPeer.get(peer) ?? []) channel.add(peer)
     })

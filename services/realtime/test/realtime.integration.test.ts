@@ -292,6 +292,9 @@ describe('a hostile client', () => {
     expect(await raw(upgrade('/else'))).toMatch(/^HTTP\/1\.1 404 /)
     expect(await raw(upgrade('//'))).toMatch(/^HTTP\/1\.1 404 /)
     expect(await raw(upgrade('/realtime'))).toMatch(/^HTTP\/1\.1 401 /)
+    expect(await raw('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: h2c\r\n\r\n')).toMatch(
+      /^HTTP\/1\.1 200 /
+    )
     const ticket = await ticketFor(service.url, shop.secretKey)
     expect(await raw(upgrade(`/realtime?ticket=${ticket}`))).toMatch(/^HTTP\/1\.1 400 /)
   })

@@ -28,7 +28,7 @@ export function openEventFeed(
       for (const event of found) {
         if (wanted !== undefined && !wanted.has(event.eventType)) continue
         if (sample < 1 && hashOf(event.eventId) >= below) continue
-        feed.add(JSON.stringify(personal ? event : withoutPerson(event)))
+        feed.add(() => JSON.stringify(personal ? event : withoutPerson(event)))
       }
     }
   })

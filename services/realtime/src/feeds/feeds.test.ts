@@ -196,7 +196,7 @@ describe('the feed of events', () => {
     const { topics, listener } = createTopics<ProcessedEvent>()
     const { sample = 1, eventTypes = [], personal = false, keep = 3 } = more
     const skipped: number[] = []
-    const options = { keep, maxPending: 2, onSkipped: (count: number) => void skipped.push(count) }
+    const options = { keep, maxPending: keep - 1, onSkipped: (count: number) => void skipped.push(count) }
     const deps = { topics, recent: options }
     const feed = openEventFeed(
       { project: 'shop', personal },
@@ -228,7 +228,7 @@ describe('the feed of events', () => {
   it('samples by the id: always the same ones, about as many as asked for, and a smaller share within a larger', () => {
     const ids = Array.from({ length: 10_000 }, (_, index) => `order-${index}`)
     const shownBy = (sample: number) => {
-      const { feed, listener } = open({ sample, keep: 10_000 })
+      const { feed, listener } = open({ sample, keep: 20_000 })
       listener?.onValues(ids.map((id) => event(id)))
       return idsOf(feed.snapshot())
     }

@@ -97,7 +97,24 @@ describe('the cells of a metric', () => {
     of('b', start)
     of('c', start)
     of('d', start)
+    of('e', start - minuteMs)
+    expect(of('c', start - 2 * minuteMs)).toBe('kept')
     const left = JSON.parse(shown.all(now)) as { dimension: string }[]
     expect(left.map(({ dimension }) => dimension)).toEqual(['["b"]', '["c"]'])
+    expect(shown.apply(message(2, { dimension: '["b"]' }), now)).toBe('changed')
+  })
+
+  it('take in a window of many dimensions without looking at each of them each time', () => {
+    const shown = cells({ dimension: '*', maxCells: 5_000, windows: 120 })
+    const many = Array.from({ length: 24_000 }, (_, index) =>
+      message(1, { dimension: `["${index % 200}"]`, timestamp: start - Math.floor(index / 200) * minuteMs })
+    )
+    const startedAt = performance.now()
+    shown.load(1, many, now)
+    shown.load(1, many.toReversed(), now)
+    expect(performance.now() - startedAt).toBeLessThan(2_000)
+    const left = JSON.parse(shown.all(now)) as { timestamp: number }[]
+    expect(left).toHaveLength(5_000)
+    expect(Math.min(...left.map(({ timestamp }) => timestamp))).toBe(start - 24 * minuteMs)
   })
 })

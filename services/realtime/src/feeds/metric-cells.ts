@@ -27,7 +27,6 @@ export interface MetricCells {
 }
 
 interface Cell {
-  readonly startMs: number
   readonly revision: Revision
   readonly json: string
 }
@@ -37,8 +36,10 @@ const everyDimension = '*'
 /** Empty cells. */
 export function createMetricCells(options: CellsOptions): MetricCells {
   const { lengthMs, windows, dimension: wanted, maxCells } = options
-  const cells = new Map<string, Cell>()
-  const changed = new Set<string>()
+  /** By start of the window, by dimension. */
+  const held = new Map<number, Map<string, Cell>>()
+  let size = 0
+  let changed = new Set<Cell>()
   let epoch = 0
 
   const oldestMs = (nowMs: number): number => nowMs - (nowMs % lengthMs) - (windows - 1) * lengthMs
@@ -47,29 +48,52 @@ export function createMetricCells(options: CellsOptions): MetricCells {
     if (dimension !== wanted && (wanted !== everyDimension || dimension === '')) return false
     // A window of the future comes of a client's clock; it is shown when its time has come.
     if (startMs < oldestMs(nowMs) || startMs > nowMs) return false
-    const key = `${startMs}${dimension}`
-    const held = cells.get(key)
-    if (held !== undefined && compareRevisions(revision, held.revision) <= 0) return false
-    cells.set(key, { startMs, revision, json: toJson(message) })
-    changed.add(key)
-    if (cells.size > maxCells) dropOldest(key)
+    const window = held.get(startMs) ?? new Map<string, Cell>()
+    const before = window.get(dimension)
+    if (before !== undefined && compareRevisions(revision, before.revision) <= 0) return false
+    if (before === undefined && !makeRoom(startMs)) return false
+    if (before === undefined) size++
+    else changed.delete(before)
+    const cell = { revision, json: toJson(message) }
+    held.set(startMs, window.set(dimension, cell))
+    changed.add(cell)
     return true
   }
-  const dropOldest = (added: string): void => {
-    let oldest: readonly [string, Cell] | undefined
-    for (const entry of cells) if (oldest === undefined || entry[1].startMs < oldest[1].startMs) oldest = entry
-    // Within one window the newcomer goes: what is shown already does not disappear.
-    const addedCell = cells.get(added)
-    drop(oldest === undefined || oldest[1].startMs === addedCell?.startMs ? added : oldest[0])
+  /** Drops the oldest window when there is no room for one more value of `startMs`; false when that is the oldest. */
+  const makeRoom = (startMs: number): boolean => {
+    if (size < maxCells) return true
+    const oldest = Math.min(...held.keys())
+    // What is shown already does not disappear for a newcomer of its own window.
+    if (oldest >= startMs) return false
+    dropWindow(oldest)
+    return true
   }
-  const drop = (key: string): void => {
-    cells.delete(key)
-    changed.delete(key)
+  const dropWindow = (startMs: number): void => {
+    const window = held.get(startMs)
+    held.delete(startMs)
+    for (const cell of window?.values() ?? []) {
+      size--
+      changed.delete(cell)
+    }
   }
   const evict = (nowMs: number): void => {
     const from = oldestMs(nowMs)
-    for (const [key, { startMs }] of cells) if (startMs < from) drop(key)
+    for (const startMs of held.keys()) if (startMs < from) dropWindow(startMs)
   }
+  /** Drops values of epochs before `newEpoch`; true when there were some. */
+  const dropEpochsBefore = (newEpoch: number): boolean => {
+    const before = size
+    for (const window of held.values()) {
+      for (const [dimension, cell] of window) {
+        if (cell.revision[0] >= newEpoch) continue
+        window.delete(dimension)
+        changed.delete(cell)
+        size--
+      }
+    }
+    return size < before
+  }
+  const texts = (cells: Iterable<Cell>): string => `[${Array.from(cells, ({ json }) => json).join(',')}]`
 
   return {
     oldestMs,
@@ -82,29 +106,20 @@ export function createMetricCells(options: CellsOptions): MetricCells {
     load(newEpoch, messages, nowMs) {
       // Redis that lost its state answers an older epoch: what is held came from the log and stays.
       if (newEpoch < epoch) return false
-      let dropped = false
       epoch = newEpoch
-      for (const [key, { revision }] of cells) {
-        if (revision[0] >= newEpoch) continue
-        drop(key)
-        dropped = true
-      }
+      const dropped = dropEpochsBefore(newEpoch)
       for (const message of messages) put(message, nowMs)
       return dropped
     },
     all(nowMs) {
       evict(nowMs)
-      return `[${[...cells.values()].map(({ json }) => json).join(',')}]`
+      return texts([...held.values()].flatMap((window) => [...window.values()]))
     },
     takeChanges() {
       if (changed.size === 0) return undefined
-      const texts: string[] = []
-      for (const key of changed) {
-        const cell = cells.get(key)
-        if (cell !== undefined) texts.push(cell.json)
-      }
-      changed.clear()
-      return `[${texts.join(',')}]`
+      const taken = changed
+      changed = new Set()
+      return texts(taken)
     }
   }
 }

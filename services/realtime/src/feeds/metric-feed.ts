@@ -112,8 +112,8 @@ export function openMetricFeed(
       if (changed) events.changed()
     }
   })
-  // What the live state has can be shown before the topic is read; `onLive` reads it once more.
-  start()
+  // What the live state has can be shown before the topic is read; `onLive` reads it then once more.
+  if (!loading) start()
 
   return {
     snapshot: () => (loaded ? cells.all(clock.now()) : undefined),

@@ -11,8 +11,11 @@ export interface RecentOptions {
 }
 
 export interface RecentFeed extends Feed {
-  /** Adds one thing as JSON text; with a key it takes the place of an earlier one of that key. */
-  add(json: string, key?: string): void
+  /**
+   * Adds one thing, made JSON text by `render` when there is room for it in this tick; with a key it takes the place of
+   * an earlier one of that key.
+   */
+  add(render: () => string, key?: string): void
 }
 
 /** An empty RecentFeed; `close` ends what fills it. */
@@ -26,7 +29,13 @@ export function createRecentFeed(
   let pending: string[] = []
   let skipped = 0
   return {
-    add(json, key) {
+    add(render, key) {
+      if (pending.length >= maxPending) {
+        skipped++
+        onSkipped(1)
+        return
+      }
+      const json = render()
       const place = key ?? Symbol('event')
       recent.delete(place)
       recent.set(place, json)
@@ -34,11 +43,7 @@ export function createRecentFeed(
         if (recent.size <= keep) break
         recent.delete(oldest)
       }
-      if (pending.length < maxPending) pending.push(json)
-      else {
-        skipped++
-        onSkipped(1)
-      }
+      pending.push(json)
       events.changed()
     },
     snapshot: () => `[${[...recent.values()].join(',')}]`,

@@ -36,7 +36,7 @@ export function openSessionFeed({ project, personal }: Audience, deps: SessionFe
           if (newest.size <= maxRemembered) break
           newest.delete(oldest)
         }
-        feed.add(toJson(session, personal, deps.alias), key)
+        feed.add(() => toJson(session, personal, deps.alias), key)
       }
     }
   })
