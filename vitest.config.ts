@@ -26,7 +26,8 @@ export default defineConfig({
           globalSetup: ['packages/testkit/src/require-stack.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          fileParallelism: false
+          // Files have projects, databases and, where they hurt one, servers of their own, and mostly wait.
+          maxWorkers: 2
         }
       },
       {
