@@ -1,4 +1,5 @@
-// Three processes of one group on the real broker, under load, while processes die and freeze and topics change.
+// Three processes of one group on the real broker, under load, while processes die and freeze and topics change. The groups
+// mostly wait for their sessions, so they do it side by side.
 import { describe, expect, it } from 'vitest'
 import type { Admin, ConsumerClient, KafkaRecord, Producer } from '@millrace/kafka'
 import { systemClock } from '@millrace/kernel'
@@ -10,7 +11,7 @@ import { openGroup } from './group.ts'
 
 const config = { 'message.timestamp.type': 'LogAppendTime' }
 
-describe.each(['lane', 'process'] as const)('a group of three processes, scope %s', (scope) => {
+describe.concurrent.each(['lane', 'process'] as const)('a group of three processes, scope %s', (scope) => {
   it('handles every record and never commits past an unhandled one', { timeout: 90_000 }, async () => {
     await using kafka = await openTestKafka()
     await using admin = await kafka.admin()
@@ -59,7 +60,7 @@ describe.each(['lane', 'process'] as const)('a group of three processes, scope %
   })
 })
 
-describe('a process of a group', () => {
+describe.concurrent('a process of a group', () => {
   it('writes letters with the bytes unchanged, up to the largest record, and stops in order', async () => {
     await using kafka = await openTestKafka()
     await using admin = await kafka.admin()
