@@ -16,6 +16,8 @@ export interface LiveWorld {
 }
 
 const minuteMs = 60_000
+/** What the judgement leaves to closing and telling. */
+const graceMs = 4_000
 const eventsMs = 5_000
 const marginMs = 200
 
@@ -30,6 +32,6 @@ export function openLiveWorld(spanMs: number, sessionIdleMs = 1_000): LiveWorld 
     toMs,
     writeUntilMs: now + spanMs - eventsMs - 500,
     lateMs: toMs - spanMs - 1_000,
-    closedAtMs: now + spanMs + marginMs + sessionIdleMs
+    closedAtMs: now + spanMs + marginMs + sessionIdleMs + graceMs
   }
 }

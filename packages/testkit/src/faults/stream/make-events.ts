@@ -49,6 +49,12 @@ const phone =
 const desktop =
   'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36'
 
+const plainSender: Sender = {
+  members: {},
+  context: {},
+  expect: { deviceType: '', country: '', trafficSource: 'direct' }
+}
+
 const senders: readonly Sender[] = [
   {
     members: { userAgent: phone, country: 'DE' },
@@ -60,7 +66,7 @@ const senders: readonly Sender[] = [
     context: { campaign: { source: 'words', medium: 'cpc' } },
     expect: { deviceType: 'desktop', country: 'JP', trafficSource: 'paid' }
   },
-  { members: {}, context: {}, expect: { deviceType: '', country: '', trafficSource: 'direct' } }
+  plainSender
 ]
 
 /** Sessions of events, in no order. */
@@ -108,9 +114,10 @@ export interface EventParts {
 }
 
 /** An event as the gateway stores it, received when it happened unless a member says otherwise. */
-export function makeEvent({ atMs, path = '', properties = {}, sender, ...members }: EventParts): StreamEvent {
+export function makeEvent(parts: EventParts): StreamEvent {
+  const { atMs, path = '', properties = {}, sender = plainSender, ...members } = parts
   const iso = new Date(atMs).toISOString()
-  const { expect = {}, context = {}, members: sent = {} } = sender ?? {}
+  const { expect, context, members: sent } = sender
   const page = path === '' ? {} : { page: { path } }
   const event = {
     timestamp: iso,

@@ -9,6 +9,7 @@ import type { RunningService, RunningServices } from '@millrace/local-stack/supe
 import { startServices } from '@millrace/local-stack/supervisor'
 import { createSilentLogger } from '@millrace/observability'
 import { openPostgres } from '@millrace/stores/postgres'
+import type { Postgres } from '@millrace/stores/postgres'
 import { openRedis } from '@millrace/stores/redis'
 import type { Redis } from '@millrace/stores/redis'
 import { eventually } from '../../eventually.ts'
@@ -47,6 +48,7 @@ export interface StreamRig extends AsyncDisposable {
   readonly admin: Admin
   readonly producer: Producer
   readonly redis: Redis
+  readonly postgres: Postgres
   readonly random: Random
   readonly timing: StreamTiming
   project(topic: StreamTopic): Promise<StreamProject>
@@ -82,17 +84,20 @@ const quick = {
   REDIS_TIMEOUT_MS: '1s'
 }
 
-/** Opens the rig; nothing runs yet. */
-export async function openStreamRig(context: CaseContext, timing: StreamTiming): Promise<StreamRig> {
+/** Opens the rig on the state Redis of the stack or on another one; nothing runs yet. */
+export async function openStreamRig(
+  context: CaseContext,
+  timing: StreamTiming,
+  stateUrl: string = context.stack.endpoints.REDIS_STATE_URL
+): Promise<StreamRig> {
   const { stack, folder, planted, seed, say } = context
   await using opening = new AsyncDisposableStack()
   const pipeline = opening.use(await openPipeline({ endpoints: stack.endpoints, folder, only: [], say }))
   const { admin } = pipeline
   const producer = opening.use(await pipeline.kafka.producer())
   const log = createSilentLogger()
-  const url = stack.endpoints.REDIS_STATE_URL
   const redis = opening.use(
-    await openRedis({ url, role: 'state', log, requirePolicy: 'when-reachable', commandTimeoutMs: 5_000 })
+    await openRedis({ url: stateUrl, role: 'state', log, requirePolicy: 'when-reachable', commandTimeoutMs: 5_000 })
   )
   const { DATABASE_URL } = stack.endpoints
   const postgres = opening.use(await openPostgres({ url: DATABASE_URL, poolSize: 2, log, name: 'test' }))
@@ -104,6 +109,7 @@ export async function openStreamRig(context: CaseContext, timing: StreamTiming):
   }
   const settings = {
     ...quick,
+    REDIS_STATE_URL: stateUrl,
     LATENESS_MS: String(timing.latenessMs),
     CLOCK_MARGIN_MS: String(timing.marginMs),
     SESSION_IDLE_MS: String(timing.sessionIdleMs)
@@ -115,6 +121,7 @@ export async function openStreamRig(context: CaseContext, timing: StreamTiming):
     admin,
     producer,
     redis,
+    postgres,
     timing,
     live,
     random: createRandom(`stream-${seed}`),
