@@ -11,6 +11,7 @@ import { ensurePrograms } from '@millrace/local-stack/ensure-programs'
 import { startStack } from '@millrace/local-stack/stack'
 import { stackWipe } from '@millrace/local-stack/stack-control'
 import type { CaseResult, FaultSuite } from '@millrace/testkit/faults/fault-case'
+import { archiveSuite } from '@millrace/testkit/faults/archive/suite'
 import { gatewaySuite } from '@millrace/testkit/faults/gateway/suite'
 import { groundSuite } from '@millrace/testkit/faults/ground/suite'
 import { isAsAsked, reportLines } from '@millrace/testkit/faults/report'
@@ -18,7 +19,7 @@ import { planSuite, runSuite } from '@millrace/testkit/faults/run-suite'
 import { streamSuite } from '@millrace/testkit/faults/stream/suite'
 import { stopSignal } from './stop-signal.ts'
 
-const suites: readonly FaultSuite[] = [groundSuite, gatewaySuite, streamSuite]
+const suites: readonly FaultSuite[] = [groundSuite, gatewaySuite, streamSuite, archiveSuite]
 const folder = join(fileURLToPath(new URL('..', import.meta.url)), '.millrace', 'faults')
 const json = process.argv.includes('--json')
 /** Progress; beside the results when those are read by a program. */
