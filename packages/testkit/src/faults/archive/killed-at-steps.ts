@@ -28,14 +28,18 @@ export const killedAtSteps: FaultCase = {
     await using rig = await openArchiveRig(context)
     const archiver = await rig.startArchiver({
       startEnv(start) {
-        const step = steps[(start - 1) % steps.length] ?? steps[0]
+        // The first life is ended from outside: one that dies while it starts would look like one that cannot.
+        const fault = start - 2
+        const step = steps[fault % steps.length] ?? steps[0]
         // The head is read once per life.
-        const hit = step === 'archiver.after-head' ? 1 : (hits[start - 1] ?? 1)
-        return start > hits.length ? {} : { MILLRACE_FAULTS: `${step}:kill:${hit}` }
+        const hit = step === 'archiver.after-head' ? 1 : (hits[fault] ?? 1)
+        return fault < 0 || fault >= hits.length ? {} : { MILLRACE_FAULTS: `${step}:kill:${hit}` }
       }
     })
-    const lives = (): boolean => archiver.starts > hits.length
-    await eventually(`life ${hits.length + 1} of the archiver`, lives, { timeoutMs: 600_000, intervalMs: 500 })
+    await rig.moves(100)
+    archiver.kill('SIGKILL')
+    const lives = (): boolean => archiver.starts === hits.length + 2
+    await eventually(`life ${hits.length + 2} of the archiver`, lives, { timeoutMs: 600_000, intervalMs: 500 })
     const lines = readFileSync(archiver.logFile, 'utf8').split('\n')
     for (const step of steps)
       counters.count(`killed at ${step}`, lines.filter((line) => line.startsWith(`fault: kill at ${step},`)).length)
