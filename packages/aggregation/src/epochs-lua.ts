@@ -100,8 +100,8 @@ return {'OK'}`
 
 /**
  * ARGV[1]: limit. Deletes keys of epochs that are over, found through the indexes: hours, windows by \`held\` with their
- * HyperLogLogs, sessions by \`due\` and \`kept\`, layers of the filter. The indexes and the meta key go last, and with them the epoch
- * from the list. An index of another type is deleted as it is: a torn epoch must not stop it.
+ * HyperLogLogs, sessions by \`due\` and \`kept\`, layers of the filter. The meta key goes last, and with it the epoch from
+ * the list. An index of another type is deleted as it is: a torn epoch must not stop it.
  */
 export const sweepLua = `#!lua flags=allow-oom
 ${beginLua}

@@ -1,11 +1,11 @@
 // `apply` on Redis: one call and one reply per batch.
-import { AppError } from '@millrace/kernel'
 import { defineScript } from '@millrace/stores/redis-script'
 import type { Redis, RedisArg } from '@millrace/stores/redis'
 import type { ApplyCall, ApplyReply } from './apply.ts'
 import { applyLua } from './apply-lua.ts'
 import { digestLength } from './fold.ts'
 import { pointerKey } from './keys.ts'
+import { unknownReply } from './script-replies.ts'
 import type { SessionMerge } from './sessions.ts'
 import type { ValueDelta, WindowDelta } from './windows.ts'
 
@@ -103,7 +103,7 @@ function toReply(reply: unknown): RedisApplyReply {
     case 'DUP':
       return { kind: 'duplicate', ids: digestsIn(second ?? ''), deletedThrough: Number(first) }
     default:
-      throw new AppError('PIPE_REDIS_REFUSED', 'the apply script answered what it never answers')
+      throw unknownReply(String(kind))
   }
 }
 

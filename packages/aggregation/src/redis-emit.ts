@@ -3,7 +3,7 @@ import { defineScript } from '@millrace/stores/redis-script'
 import type { Redis } from '@millrace/stores/redis'
 import { confirmSessionsLua, confirmWindowsLua, dirtyLua, dirtySessionsLua, dirtyWindowsLua } from './emit-lua.ts'
 import { pointerKey } from './keys.ts'
-import { partsOf, toRefused } from './script-replies.ts'
+import { partsOf, toRefused, unknownReply } from './script-replies.ts'
 import type { Refused } from './script-replies.ts'
 import { toHeldSession } from './session-record.ts'
 import type { HeldSession } from './session-record.ts'
@@ -99,10 +99,7 @@ function toSession([id, record]: readonly unknown[]): SessionValue {
 
 function toConfirmed(reply: unknown): ConfirmReply {
   const { kind } = partsOf(reply)
-  return kind === 'OK' ? { kind: 'ok' } : toConfirmRefused(kind)
-}
-
-function toConfirmRefused(kind: string): WrongEpoch {
-  const refused = toRefused(kind, '')
-  return refused.kind === 'epoch' ? refused : { kind: 'epoch' }
+  if (kind === 'OK') return { kind: 'ok' }
+  if (kind === 'EPOCH') return { kind: 'epoch' }
+  throw unknownReply(kind)
 }

@@ -1,5 +1,4 @@
 // Epochs on Redis: their making, sealing, flipping and giving up, what is there, and the sweeping of what is over.
-import { AppError } from '@millrace/kernel'
 import { defineScript } from '@millrace/stores/redis-script'
 import type { Redis, RedisArg } from '@millrace/stores/redis'
 import type { AbortReply, EpochRow, FlipReply, InitReply, SealReply } from './epochs.ts'
@@ -18,7 +17,7 @@ import { toInspection } from './inspection.ts'
 import type { Inspection } from './inspection.ts'
 import { pointerKey } from './keys.ts'
 import { maxKeys } from './redis-close.ts'
-import { partsOf, toRefused } from './script-replies.ts'
+import { partsOf, toRefused, unknownReply } from './script-replies.ts'
 import type { WrongType } from './script-replies.ts'
 
 /** Where an epoch begins. */
@@ -123,8 +122,4 @@ function toAborted(reply: unknown): AbortReply {
 function toSwept(reply: unknown): SweepReply {
   const { rest } = partsOf(reply)
   return { deletedKeys: Number(rest[0]), remaining: Number(rest[1]) === 1 }
-}
-
-function unknownReply(kind: string): AppError {
-  return new AppError('PIPE_REDIS_REFUSED', 'a script of epochs answered what it never answers', { details: { kind } })
 }

@@ -22,5 +22,12 @@ export function toRefused(kind: string, detail: unknown): Refused {
   if (kind === 'EPOCH') return { kind: 'epoch' }
   if (kind === 'BROKEN') return { kind: 'broken', torn: String(detail) }
   if (kind === 'TYPE') return { kind: 'wrong-type', key: String(detail) }
-  throw new AppError('PIPE_REDIS_REFUSED', 'a script of the live state answered what it never answers')
+  throw unknownReply(kind)
+}
+
+/** PIPE_REDIS_REFUSED for what a script never answers. */
+export function unknownReply(kind: string): AppError {
+  return new AppError('PIPE_REDIS_REFUSED', 'a script of the live state answered what it never answers', {
+    details: { kind }
+  })
 }

@@ -1,25 +1,18 @@
-// The script against the reducer: random histories of several consumers with stale ranges, rollbacks, closings, seals
-// and deleted hours; every reply and every key must be equal.
+// The apply script where histories do not reach: failing in the middle, keys of a wrong type, and the largest call.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSilentLogger } from '@millrace/observability'
 import { openRedis } from '@millrace/stores/redis'
 import type { Redis } from '@millrace/stores/redis'
 import { testEndpoints } from '@millrace/testkit/endpoints'
-import { createRandom } from '@millrace/testkit/random'
-import type { Random } from '@millrace/testkit/random'
 import { uniqueProject } from '@millrace/testkit/unique'
 import { apply } from '../src/apply.ts'
-import { close, remove } from '../src/close.ts'
-import { initEpoch, seal, unseal } from '../src/epochs.ts'
+import { initEpoch } from '../src/epochs.ts'
 import { digestOf, noRefusals } from '../src/fold.ts'
 import { stateKeys } from '../src/keys.ts'
 import { createRedisApply } from '../src/redis-apply.ts'
 import type { RedisApply } from '../src/redis-apply.ts'
-import { emptyProject, partitionOf } from '../src/state.ts'
-import type { ProjectState } from '../src/state.ts'
-import { liveTiming } from '../src/timing.ts'
-import { callOf, handAfter, makeLog, startMs } from './random-log.ts'
-import type { Hand } from './random-log.ts'
+import { emptyProject } from '../src/state.ts'
+import { callOf, startMs } from './random-log.ts'
 import { clear, normal, readPlain, toPlain, writePlain } from './redis-state.ts'
 import { rowOf } from './rows.ts'
 
@@ -46,88 +39,7 @@ afterAll(async () => {
   await stack.disposeAsync()
 })
 
-const sortedIds = (reply: object): object =>
-  'ids' in reply ? { ...reply, ids: [...(reply.ids as string[])].sort() } : reply
-
 describe('the apply script', () => {
-  it('answers and leaves what the reducer does, over random histories', async () => {
-    const seen = new Map<string, number>()
-    for (let seed = 1; seed <= 10; seed++) await runHistory(seed, seen)
-    for (const kind of ['ok', 'gap', 'done', 'duplicate', 'refold', 'sealed', 'epoch', 'broken']) {
-      expect({ kind, count: seen.get(kind) ?? 0 }).toEqual({
-        kind,
-        count: expect.toSatisfy((count: number) => count > 0)
-      })
-    }
-  })
-
-  async function runHistory(seed: number, seen: Map<string, number>): Promise<void> {
-    const random = createRandom(`apply ${seed}`)
-    const project = newProject('apply')
-    const logs = makeLog(random, 3, 200)
-    const row = { state: 'live', startOffsets: [], completeFromMs: startMs } as const
-    let state = initEpoch(emptyProject, 1, row).project
-    let snapshot = state
-    const hands = Array.from({ length: 9 }, (): Hand => ({ from: 0, to: 0, refusals: noRefusals }))
-    await writePlain(redis, project, state)
-    const check = async (turn: number): Promise<void> => {
-      const [held, wanted] = [await readPlain(redis, project), await toPlain(redis, project, state)]
-      expect({ seed, turn, ...normal(held, 1) }).toEqual({ seed, turn, ...normal(wanted, 1) })
-    }
-    for (let turn = 0; turn < 160; turn++) {
-      const index = random.below(hands.length)
-      const partition = index % 3
-      let hand = hands[index] ?? expect.fail('no hand')
-      const end = logs[partition]?.length ?? 0
-      if (hand.to === hand.from) {
-        // Nothing in hand and nothing left: it looks where the position is.
-        const epoch = state.epochs.get(1) ?? expect.fail('no epoch')
-        if (hand.from >= end) hand = handAfter(hand, { kind: 'gap', position: partitionOf(epoch, partition).position })
-        hand = { ...hand, to: Math.min(end, hand.from + 1 + random.below(20)) }
-        if (random.chance(0.3)) {
-          hands[index] = hand
-          continue
-        }
-      }
-      const made = callOf(logs, partition, hand)
-      const call = random.chance(0.03) ? { ...made, epoch: 2 } : made
-      const step = apply(state, call)
-      const reply = await applyOn(project, call, `c${turn}`)
-      expect({ seed, turn, reply: sortedIds(reply) }).toEqual({ seed, turn, reply: sortedIds(step.reply) })
-      seen.set(reply.kind, (seen.get(reply.kind) ?? 0) + 1)
-      state = step.project
-      hands[index] = handAfter(hand, step.reply)
-      if (turn % 20 === 0) await check(turn)
-      const forgets = reply.kind === 'duplicate' && random.chance(0.2)
-      const changed = forgets ? withoutSeen(state) : disturb(random, state, snapshot)
-      if (changed === undefined) continue
-      if (changed === 'snapshot') snapshot = state
-      else {
-        state = changed
-        await writePlain(redis, project, state)
-      }
-    }
-    await check(-1)
-    await clear(redis, project)
-  }
-
-  /** Another script or a fault between two calls; the state that it leaves. */
-  function disturb(random: Random, state: ProjectState, snapshot: ProjectState): ProjectState | 'snapshot' | undefined {
-    const epoch = state.epochs.get(1)
-    if (epoch === undefined) return undefined
-    // A seal and a torn marker do not stay: the history goes on.
-    if (epoch.torn !== undefined) return { ...state, epochs: new Map([[1, { ...epoch, torn: undefined }]]) }
-    if (epoch.stage === 'sealing') return unseal(state)
-    const topic = { epoch: 1, partitions: 3, countedAtMs: Infinity, limit: Infinity }
-    if (random.chance(0.03)) return 'snapshot'
-    if (random.chance(0.03)) return snapshot
-    if (random.chance(0.02)) return seal(state).project
-    if (random.chance(0.02)) return { ...state, epochs: new Map([[1, { ...epoch, torn: '0-9 c0' }]]) }
-    if (random.chance(0.05)) return close(state, topic, liveTiming).project
-    if (random.chance(0.03)) return remove(state, topic, liveTiming).project
-    return undefined
-  }
-
   it('leaves the marker when it fails in the middle, and takes nothing more', async () => {
     const project = newProject('torn')
     const state = initEpoch(emptyProject, 1, { state: 'live', startOffsets: [], completeFromMs: 0 }).project
@@ -193,9 +105,3 @@ describe('the apply script', () => {
     expect(again.kind === 'duplicate' ? new Set(again.ids).size : again).toBe(5_000)
   })
 })
-
-/** As after a rollback of the partition that the ids came from. */
-function withoutSeen(state: ProjectState): ProjectState {
-  const epochs = [...state.epochs].map(([number, epoch]) => [number, { ...epoch, seen: new Map() }] as const)
-  return { ...state, epochs: new Map(epochs) }
-}

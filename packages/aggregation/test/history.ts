@@ -6,7 +6,7 @@ import type { EventRow } from '@millrace/contracts'
 import type { Redis } from '@millrace/stores/redis'
 import type { Random } from '@millrace/testkit/random'
 import { apply } from '../src/apply.ts'
-import { close, remove } from '../src/close.ts'
+import { close, projectClock, remove } from '../src/close.ts'
 import type { TopicCount } from '../src/close.ts'
 import { confirmSession, confirmWindow, readSession, readWindow } from '../src/emit.ts'
 import { abortEpoch, beginRebuild, flip, initEpoch, replaceEpoch, seal, unseal } from '../src/epochs.ts'
@@ -32,15 +32,19 @@ export interface HistoryOptions {
   readonly project: string
   readonly random: Random
   readonly turns: number
+  /** Epochs move seldom, so that one grows old enough to close and delete much. */
+  readonly isCalm: boolean
   /** Steps and their replies, counted; a step that never answered some kind tests nothing of it. */
   readonly seen: Map<string, number>
 }
 
 const hourMs = 3_600_000
+/** Before all events, or so that some windows and sessions are not whole. */
+const completeFrom = [startMs - hourMs, startMs - hourMs, startMs, startMs + hourMs]
 const partitions = 3
 
 /** Runs one history; throws an assertion error at the first difference. */
-export async function runHistory({ redis, project, random, turns, seen }: HistoryOptions): Promise<void> {
+export async function runHistory({ redis, project, random, turns, isCalm, seen }: HistoryOptions): Promise<void> {
   const applyOn = createRedisApply(redis)
   const clock = createRedisClose(redis, liveTiming)
   const emit = createRedisEmit(redis)
@@ -49,7 +53,7 @@ export async function runHistory({ redis, project, random, turns, seen }: Histor
   const logs: EventRow[][] = makeLog(random, partitions, turns)
   const endMs = Math.max(...logs.map((rows) => rows.at(-1)?.appendedAt ?? 0))
   let lastNumber = 1
-  let state = initEpoch(emptyProject, 1, rowFrom(startMs)).project
+  let state = initEpoch(emptyProject, 1, rowFrom(random.pick(completeFrom))).project
   let snapshot = state
   let turn = 0
   let leapMs = 0
@@ -64,7 +68,7 @@ export async function runHistory({ redis, project, random, turns, seen }: Histor
     epoch,
     partitions: random.pick([1, 3, 3, 3, 4]),
     countedAtMs: random.chance(0.2) ? startMs + random.below(endMs - startMs) : endMs + leapMs,
-    limit: random.pick([1, 3, 20, 500])
+    limit: random.pick([1, 20, 500, 500])
   })
   const took = async (name: string, step: Step<object>, made: Promise<object>): Promise<void> => {
     const reply = await made
@@ -102,28 +106,36 @@ export async function runHistory({ redis, project, random, turns, seen }: Histor
     tell: {
       weight: 6,
       async run() {
-        const partition = random.below(partitions + 1)
-        const epoch = random.chance(0.8) ? state.pointer : anyNumber()
-        const held = state.epochs.get(epoch)
-        const stored = held === undefined ? 0n : partitionOf(held, partition).position
-        const at = random.chance(0.1) ? stored + 1n : stored
-        const clockMs = random.chance(0.1) ? endMs + leapMs : startMs + random.below(endMs - startMs)
-        const call = { ...callOf([], partition, handAt(at), epoch), clockMs }
-        await took('tell', apply(state, call), applyOn(project, call, 't'))
+        // All partitions at once, so that the project's clock moves; or one, with a position that may be wrong.
+        const one = random.below(partitions + 1)
+        const all = random.chance(0.5)
+        const epoch = random.chance(0.7) ? state.pointer : random.chance(0.7) ? building() : anyNumber()
+        const clockMs = random.chance(leapMs > 0 ? 0.6 : 0.3) ? endMs + leapMs : startMs + random.below(endMs - startMs)
+        for (const partition of all ? [0, 1, 2, 3] : [one]) {
+          const held = state.epochs.get(epoch)
+          const stored = held === undefined ? 0n : partitionOf(held, partition).position
+          const at = !all && random.chance(0.2) ? stored + 1n : stored
+          const call = { ...callOf([], partition, handAt(at), epoch), clockMs }
+          await took('tell', apply(state, call), applyOn(project, call, 't'))
+        }
       }
     },
     close: {
       weight: 8,
       async run() {
         const counted = topic(random.chance(0.8) ? state.pointer : anyNumber())
+        const before = state.epochs.get(counted.epoch)
         await took('close', close(state, counted, liveTiming), clock.close(project, counted, `x${turn}`))
+        for (const what of closings(before, state.epochs.get(counted.epoch))) note(what)
       }
     },
     remove: {
       weight: 6,
       async run() {
-        const counted = topic(random.chance(0.8) ? state.pointer : anyNumber())
+        const counted = topic(random.chance(0.7) ? state.pointer : random.chance(0.7) ? building() : anyNumber())
+        const before = state.epochs.get(counted.epoch)
         await took('remove', remove(state, counted, liveTiming), clock.remove(project, counted))
+        for (const what of removals(before, state.epochs.get(counted.epoch), counted)) note(what)
       }
     },
     emit: {
@@ -203,7 +215,7 @@ export async function runHistory({ redis, project, random, turns, seen }: Histor
       weight: 2,
       run() {
         const number = random.chance(0.6) ? nextNumber() : anyNumber()
-        const row = rowFrom(startMs + hourMs * random.below(2))
+        const row = rowFrom(random.pick(completeFrom))
         return took('begin', beginRebuild(state, number, row), epochs.beginRebuild(project, number, row))
       }
     },
@@ -218,8 +230,9 @@ export async function runHistory({ redis, project, random, turns, seen }: Histor
         for (let partition = 0; partition < far; partition++) {
           await catchUp(number, partition, partitionOf(live, partition).position)
         }
+        if (random.chance(0.4)) return
         await took('seal', seal(state), epochs.seal(project))
-        if (random.chance(0.1)) await tear(number)
+        if (random.chance(0.25)) await tear(number)
         await took('flip', flip(state, number), epochs.flip(project, number))
       }
     },
@@ -336,11 +349,14 @@ export async function runHistory({ redis, project, random, turns, seen }: Histor
     }
   }
 
-  const bag = Object.entries(steps).flatMap(([name, { weight }]) => Array.from({ length: weight }, () => name))
+  const bag = Object.entries(steps).flatMap(([name, { weight }]) => {
+    const times = isCalm && movesEpochs.has(name) ? 1 : 10
+    return Array.from({ length: weight * times }, () => name)
+  })
   await writePlain(redis, project, state)
   for (turn = 0; turn < turns; turn++) {
     // In the last part the clock leaps, so that what is kept for a day is deleted too.
-    leapMs = turn > turns * 0.8 ? 40 * hourMs : 0
+    leapMs = turn > turns * 0.7 ? 40 * hourMs : 0
     const name = random.pick(bag)
     const before = state
     await steps[name]?.run()
@@ -354,6 +370,19 @@ export async function runHistory({ redis, project, random, turns, seen }: Histor
 function expectEqual(held: unknown, should: unknown): void {
   if (!isDeepStrictEqual(held, should)) expect(held).toEqual(should)
 }
+
+const movesEpochs = new Set([
+  'seal',
+  'begin',
+  'build',
+  'flip',
+  'abort',
+  'replace',
+  'init',
+  'tear',
+  'forget',
+  'rollback'
+])
 
 const empty: EpochRow = { state: 'live', startOffsets: [], completeFromMs: 0 }
 
@@ -391,6 +420,38 @@ function sharesOf(values: WindowState['values']): WindowValue['values'] {
       { count, sum, min, max, unique: members.size === 0 ? undefined : members.size }
     ])
   )
+}
+
+/** What a closing did, by the cases that its script tells apart. */
+function closings(before: EpochState | undefined, after: EpochState | undefined): readonly string[] {
+  const sessions = [...(after?.sessions ?? [])].filter(
+    ([id, { closed }]) => closed && !before?.sessions.get(id)?.closed
+  )
+  return sessions.map(([id, { firstMs }]) => {
+    if (firstMs < (after?.completeFromMs ?? 0)) return 'closed a session that is not whole'
+    return before?.sessions.get(id)?.contributed === undefined ? 'closed a session' : 'closed a session again'
+  })
+}
+
+/** What a deletion did, and what it left although the clock would have it. */
+function removals(before: EpochState | undefined, after: EpochState | undefined, topic: TopicCount): readonly string[] {
+  if (before === undefined || after === undefined || after.torn !== undefined) return []
+  const { latenessMs, seenKeepMs, sessionKeepMs } = liveTiming
+  const clockMs = projectClock(after, topic)
+  const isDue = (hour: number): boolean => (hour + 1) * hourMs + latenessMs + seenKeepMs <= clockMs
+  const isUnique = (name: string): boolean => (before.windows.get(name)?.values.get('')?.members.size ?? 0) > 0
+  const names = [...before.windows.keys()].filter((name) => !after.windows.has(name))
+  const unsaid = [...after.dirtySessions].map((id) => after.sessions.get(id)?.lastMs ?? Infinity)
+  const kept = [...after.windows].filter(([, { deleteAtMs }]) => deleteAtMs <= clockMs)
+  return [
+    ...names.map((name) => (isUnique(name) ? 'removed a window of members' : 'removed a window')),
+    ...(before.seen.size > after.seen.size ? ['removed an hour'] : []),
+    ...(before.sessions.size > after.sessions.size ? ['removed a session'] : []),
+    ...([...after.seen.keys()].some(isDue) ? ['left an hour for another call'] : []),
+    ...(unsaid.some((lastMs) => lastMs + sessionKeepMs <= clockMs) ? ['kept a session to emit'] : []),
+    ...(kept.some(([name, { closed }]) => closed && after.dirty.has(name)) ? ['kept a window to emit'] : []),
+    ...(after.stage === 'building' && kept.length > 0 ? ['kept a window of a build'] : [])
+  ]
 }
 
 function sizesOf(epoch: EpochState): object {

@@ -57,9 +57,9 @@ async function take(project: string, rows: readonly EventRow[], epoch = 1): Prom
 }
 
 /** Tells partition 0 that nothing was appended up to `clockMs`. */
-async function tell(project: string, clockMs: number): Promise<void> {
-  const position = (await epochs.look(project)).epochs.get(1)?.partitions[0]?.position ?? 0n
-  const call = callOf([], 0, { from: Number(position), to: Number(position), refusals: noRefusals })
+async function tell(project: string, clockMs: number, epoch = 1): Promise<void> {
+  const position = (await epochs.look(project)).epochs.get(epoch)?.partitions[0]?.position ?? 0n
+  const call = callOf([], 0, { from: Number(position), to: Number(position), refusals: noRefusals }, epoch)
   expect(await apply(project, { ...call, clockMs }, 'tell')).toEqual({ kind: 'ok' })
 }
 
@@ -80,6 +80,49 @@ describe('close', () => {
     const call = callOf([[first]], 0, { from: 0, to: 1, refusals: noRefusals })
     expect(await apply(project, call, 'c')).toEqual(broken)
     expect((await epochs.look(project)).epochs.get(1)).toMatchObject({ torn: 'close call-1', stage: 'live' })
+  })
+})
+
+describe('remove', () => {
+  const hourOf = (index: number): number => startMs / hourMs + index
+
+  it('deletes no more hours than its limit, and refuses ids of those that are gone alone', async () => {
+    const project = await newProject()
+    const at = (index: number): EventRow => rowOf({ eventId: `e${index}`, timestamp: startMs + index * hourMs })
+    await take(project, [at(0), at(2), at(3), at(6)])
+    await tell(project, dayLater.countedAtMs)
+    expect(await clock.remove(project, { ...dayLater, limit: 2 })).toEqual({ kind: 'ok', changed: 2 })
+    const inspection = (await epochs.inspect(project)).epochs.get(1)
+    expect(inspection).toMatchObject({ deletedThrough: hourOf(2), sizes: { seenHours: 2, seenIds: 2 } })
+    const again = callOf([[first, first, first, first, at(0), at(3)]], 0, { from: 4, to: 6, refusals: noRefusals })
+    const reply = await apply(project, again, 'c')
+    expect(reply).toMatchObject({ kind: 'duplicate', deletedThrough: hourOf(2) })
+    expect(reply.kind === 'duplicate' && reply.ids.length).toBe(2)
+  })
+
+  it('deletes seen hours alone of a build, which has emitted nothing', async () => {
+    const project = await newProject()
+    expect(await epochs.beginRebuild(project, 2, start)).toEqual({ kind: 'ok' })
+    await take(project, [first], 2)
+    await tell(project, dayLater.countedAtMs, 2)
+    const sizes = { windows: 8, openSessions: 1, dirtyWindows: 0 }
+    expect((await epochs.inspect(project)).epochs.get(2)).toMatchObject({ sizes: { ...sizes, seenHours: 1 } })
+    expect(await clock.close(project, { ...dayLater, epoch: 2 }, 'c')).toEqual({ kind: 'epoch' })
+    expect(await clock.remove(project, { ...dayLater, epoch: 2 })).toEqual({ kind: 'ok', changed: 1 })
+    expect((await epochs.inspect(project)).epochs.get(2)).toMatchObject({ sizes: { ...sizes, seenHours: 0 } })
+  })
+})
+
+describe('flip', () => {
+  it('refuses a build that is torn, and leaves the pointer where it is', async () => {
+    const project = await newProject()
+    await epochs.beginRebuild(project, 2, start)
+    await redis.command('HSET', stateKeys(project, 2).meta, 'torn', '0-1 call-1')
+    expect(await epochs.seal(project)).toEqual({ kind: 'ok', positions: [0n] })
+    expect(await epochs.flip(project, 2)).toEqual({ kind: 'broken', torn: '0-1 call-1' })
+    expect(await epochs.abort(project, 2)).toEqual({ kind: 'ok' })
+    const { pointer, epochs: held } = await epochs.look(project)
+    expect([pointer, held.get(1)?.stage, held.get(2)?.stage]).toEqual([1, 'live', 'over'])
   })
 })
 
