@@ -65,6 +65,8 @@ async function applyRange(
   switch (reply.kind) {
     case 'ok':
       owned.position = range.to
+      owned.appendedAtMs = entries.at(-1)?.appendedAtMs ?? owned.appendedAtMs
+      live.applied++
       return entries.map(({ item }) => (item === undefined ? skip('invalid') : done))
     case 'gap':
       return await readAgain(deps, live, range, 'gap')

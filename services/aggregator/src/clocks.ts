@@ -7,6 +7,7 @@ import { maxKeys } from '@millrace/aggregation/redis-close'
 import type { Admin, PartitionRange } from '@millrace/kafka'
 import type { Clock } from '@millrace/kernel'
 import type { BoundMetrics } from '@millrace/observability'
+import type { IsDue } from './due.ts'
 import type { LiveProject } from './live-projects.ts'
 import type { aggregatorMetrics } from './metrics.ts'
 
@@ -14,6 +15,7 @@ export interface ClockDeps {
   readonly admin: Pick<Admin, 'ranges' | 'describeTopics'>
   readonly apply: RedisApply
   readonly close: RedisClose
+  readonly isDue: IsDue
   readonly callId: () => string
   readonly clock: Clock
   readonly metrics: BoundMetrics<typeof aggregatorMetrics>
@@ -24,6 +26,9 @@ export interface ClockDeps {
   /** A partition count is asked for again after this time. */
   readonly countEveryMs: number
 }
+
+/** Readers see the age of a clock, so that it moves now and then though nothing waits for it. */
+const longestRestMs = 10_000
 
 /** The size of a topic: `countedAtMs` is a local time before the request, taken back by the margin. */
 interface Count {
@@ -36,8 +41,13 @@ interface Count {
 /** Moves clocks, and lets the owner of partition 0 close and delete what is due. One per process. */
 export function createClocks(deps: ClockDeps): (live: LiveProject) => Promise<void> {
   const counts = new Map<string, Count>()
+  const movedAtMs = new WeakMap<LiveProject, number>()
   return async function tick(live) {
     if (live.halted !== undefined) return
+    const nowMs = deps.clock.now()
+    const restedMs = Math.abs(nowMs - (movedAtMs.get(live) ?? Number.NEGATIVE_INFINITY))
+    if (restedMs < longestRestMs && !(await deps.isDue(live.project, live.epoch, nowMs))) return
+    movedAtMs.set(live, nowMs)
     const count = await countPartitions(deps, live.topic, counts)
     const askedAtMs = deps.clock.now()
     const ranges = await deps.admin.ranges(live.topic)

@@ -30,32 +30,34 @@ const pageNames = 200
 const maxPages = 20
 
 /**
- * Emits what waits of one project. Throws PIPE_REDIS_UNAVAILABLE and PIPE_KAFKA_UNAVAILABLE; what was not acknowledged
+ * Emits what waits of one project; resolves with whether anything did. Throws PIPE_REDIS_UNAVAILABLE and PIPE_KAFKA_UNAVAILABLE; what was not acknowledged
  * waits on.
  */
-export async function emitProject(deps: EmissionDeps, live: LiveProject): Promise<void> {
-  await eachPage(
+export async function emitProject(deps: EmissionDeps, live: LiveProject): Promise<boolean> {
+  const windows = await eachPage(
     (offset) => deps.emit.dirty(live.project, live.epoch, pageNames, offset),
     (names) => emitWindows(deps, live, names)
   )
-  await eachPage(
+  const sessions = await eachPage(
     (offset) => deps.emit.dirtySessions(live.project, live.epoch, pageNames, offset),
     (names) => emitSessions(deps, live, names)
   )
+  return windows || sessions
 }
 
-/** `emitPage` answers how many of the names wait no more. */
+/** `emitPage` answers how many of the names wait no more. Resolves with whether there was any. */
 async function eachPage(
   list: (offset: number) => ReturnType<RedisEmit['dirty']>,
   emitPage: (names: readonly string[]) => Promise<number>
-): Promise<void> {
+): Promise<boolean> {
   let offset = 0
   for (let page = 0; page < maxPages; page++) {
     const reply = await list(offset)
-    if (reply.kind !== 'names' || reply.names.length === 0) return
+    if (reply.kind !== 'names' || reply.names.length === 0) return page > 0
     offset += reply.names.length - (await emitPage(reply.names))
-    if (reply.names.length < pageNames) return
+    if (reply.names.length < pageNames) return true
   }
+  return true
 }
 
 /** One window or session with its messages; `done` once all of them are in the log. */

@@ -8,6 +8,7 @@ import type { TopicPartition } from '@millrace/kafka'
 import { AppError } from '@millrace/kernel'
 import type { Logger } from '@millrace/observability'
 import type { CheckedPartition } from './check-log.ts'
+import { eachBounded } from './each-bounded.ts'
 
 /** What may be written of a project now. */
 export interface InForce {
@@ -25,6 +26,8 @@ export type HaltReason = (typeof haltReasons)[number]
 export interface OwnedPartition {
   /** Where this process stands. */
   position: bigint
+  /** Append time of the record before it: log and position are known to be of one another. */
+  appendedAtMs: number
   /** Rises whenever the position moves or a batch begins or ends, so that a slow look can tell that it is old. */
   moves: number
   /** A batch is on its way. */
@@ -37,6 +40,8 @@ export interface LiveProject {
   epoch: number
   completeFromMs: number
   halted: HaltReason | undefined
+  /** Batches that this process applied. */
+  applied: number
   readonly owned: Map<number, OwnedPartition>
 }
 
@@ -90,6 +95,11 @@ export function createLiveProjects({ inForce, checkLog, log, onHalted }: LivePro
     const before = new Map([...live.owned].map(([partition, { moves }]) => [partition, moves]))
     const found = await inForce(live.project)
     const states = new Map([...live.owned.keys()].map((partition) => [partition, stateOf(found.partitions, partition)]))
+    const isKnown = (partition: number): boolean => {
+      const state = states.get(partition)
+      const owned = live.owned.get(partition)
+      return state?.position === owned?.position && state?.appendedAtMs === owned?.appendedAtMs
+    }
     const isSame = found.epoch === live.epoch && live.halted === undefined
     const isMoved = (partition: number, owned: OwnedPartition): boolean =>
       partition === asked || (!owned.busy && owned.moves === before.get(partition))
@@ -97,7 +107,10 @@ export function createLiveProjects({ inForce, checkLog, log, onHalted }: LivePro
       ([partition, owned]) => isMoved(partition, owned) && states.get(partition)?.position !== owned.position
     )
     if (isSame && found.torn === undefined && moved.length === 0) return []
-    const checked = await checkLog(live.topic, states)
+    // What this process has compared or applied itself is not compared again: a rebalance of thousands of partitions
+    // would ask the brokers for the times of all of them.
+    const asks = live.halted === undefined ? [...states].filter(([partition]) => !isKnown(partition)) : [...states]
+    const checked = await checkLog(live.topic, new Map(asks))
     // No look at epoch and positions shows a key of a wrong type; another epoch has keys of its own.
     const isWrong = live.halted === 'wrong-type' && found.epoch === live.epoch
     live.epoch = found.epoch
@@ -105,7 +118,7 @@ export function createLiveProjects({ inForce, checkLog, log, onHalted }: LivePro
     let other: string | undefined
     const changed: number[] = []
     for (const [partition, { verdict, range }] of checked) {
-      const { position } = stateOf(found.partitions, partition)
+      const { position, appendedAtMs } = stateOf(found.partitions, partition)
       const owned = live.owned.get(partition)
       if (owned === undefined) continue
       if (verdict.kind === 'other') other = `${live.topic}:${partition} is not the log of position ${position}`
@@ -113,6 +126,7 @@ export function createLiveProjects({ inForce, checkLog, log, onHalted }: LivePro
       if (!isMoved(partition, owned)) continue
       // Past the end of another log nothing can be read; it is held at its end until an operator decides.
       const next = verdict.kind === 'other' && position > range.end ? range.end : position
+      owned.appendedAtMs = verdict.kind === 'other' ? unknownTime : appendedAtMs
       if (next === owned.position) continue
       owned.moves++
       owned.position = next
@@ -142,9 +156,11 @@ export function createLiveProjects({ inForce, checkLog, log, onHalted }: LivePro
       for (const { topic, partition } of assigned) {
         const live = made.get(topic) ?? newProject(topic)
         made.set(topic, live)
-        live.owned.set(partition, { position: unknown, moves: 0, busy: false })
+        const before = held.get(topic)?.owned.get(partition)
+        const { position, appendedAtMs } = before ?? { position: unknown, appendedAtMs: unknownTime }
+        live.owned.set(partition, { position, appendedAtMs, moves: 0, busy: false })
       }
-      await Promise.all([...made.values()].map((live) => reload(live)))
+      await eachBounded([...made.values()], projectsAtOnce, (live) => reload(live))
       held = made
       tellHalted()
       const positions = new Map<string, bigint>()
@@ -166,6 +182,10 @@ export function createLiveProjects({ inForce, checkLog, log, onHalted }: LivePro
 
 /** No position: the first look sets it. */
 const unknown = -1n
+/** No record has this time, and no state: it is compared. */
+const unknownTime = -2
+/** Projects whose state is read at once on an assignment. */
+const projectsAtOnce = 16
 const neverApplied: PartitionState = { position: 0n, appendedAtMs: -1, clockMs: -1 }
 
 function stateOf(partitions: readonly PartitionState[], partition: number): PartitionState {
@@ -175,5 +195,5 @@ function stateOf(partitions: readonly PartitionState[], partition: number): Part
 function newProject(topic: string): LiveProject {
   const project = projectOfTopic(topic)
   if (project === undefined || rawTopic(project) !== topic) throw new Error(`${topic} is not a raw topic`)
-  return { project, topic, epoch: 0, completeFromMs: 0, halted: undefined, owned: new Map() }
+  return { project, topic, epoch: 0, completeFromMs: 0, halted: undefined, applied: 0, owned: new Map() }
 }

@@ -4,6 +4,7 @@ import { AppError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { Logger } from '@millrace/observability'
 import { errorFields } from '@millrace/service'
+import { eachBounded } from './each-bounded.ts'
 import type { LiveProject, LiveProjects } from './live-projects.ts'
 import { repeat } from './repeat.ts'
 
@@ -25,6 +26,9 @@ export interface TaskDeps {
   readonly log: Logger
 }
 
+/** Projects that a task looks after at once. */
+const projectsAtOnce = 4
+
 /** Runs the tasks until `signal` aborts. Rejects when one of them has a bug. */
 export async function runTasks({ projects, tasks, everyMs, clock, signal, log }: TaskDeps): Promise<void> {
   const failing = new Set<string>()
@@ -42,7 +46,7 @@ export async function runTasks({ projects, tasks, everyMs, clock, signal, log }:
   const run = (name: Exclude<keyof Tasks, 'gauges'>, pick: (live: LiveProject) => boolean): Promise<void> => {
     const one = (live: LiveProject): Promise<void> => guarded(`${name} ${live.project}`, () => tasks[name](live))
     const task = async (): Promise<void> => {
-      await Promise.all(projects.all().filter(pick).map(one))
+      await eachBounded(projects.all().filter(pick), projectsAtOnce, one)
     }
     return repeat({ everyMs: everyMs[name], clock, signal, task })
   }

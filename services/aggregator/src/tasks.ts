@@ -23,11 +23,13 @@ import { createClocks } from './clocks.ts'
 import { createDayQueue } from './day-queue.ts'
 import { daysOf, writeWaitingDays } from './days.ts'
 import type { AggregatorConfig } from './config.ts'
+import { createIsDue } from './due.ts'
 import { emitProject } from './emission.ts'
 import { createEmittedTopics } from './emitted-topics.ts'
 import { readGauges } from './gauges.ts'
 import type { LiveProject, LiveProjects } from './live-projects.ts'
 import type { aggregatorMetrics } from './metrics.ts'
+import { createPaced } from './pace.ts'
 import { withPlantedEmit, withPlantedTasks } from './planted.ts'
 import type { Tasks } from './run-tasks.ts'
 import { watchProject } from './watch.ts'
@@ -82,6 +84,7 @@ export function createTasks(deps: TasksDeps): Tasks {
       admin,
       apply: createRedisApply(redis),
       close: createRedisClose(redis, deps.timing),
+      isDue: createIsDue(redis, deps.timing),
       callId: randomUUID,
       clock,
       metrics,
@@ -90,7 +93,12 @@ export function createTasks(deps: TasksDeps): Tasks {
       replicaLagMs: config.REPLICA_LAG_MS,
       countEveryMs: config.CHECK_EVERY_MS
     }),
-    emit: (live) => emitProject(emission, live),
+    emit: createPaced({
+      clock,
+      everyMs: config.EMIT_EVERY_MS,
+      longestMs: config.EMIT_EVERY_MS * 4,
+      work: (live) => emitProject(emission, live)
+    }),
     days: (live) => writeWaitingDays(days, live),
     gauges: () => readGauges({ epochs, clock, metrics }, projects.all())
   }
