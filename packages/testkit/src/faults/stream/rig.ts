@@ -84,9 +84,14 @@ const quick = {
   REDIS_TIMEOUT_MS: '1s'
 }
 
+/** What of a case the rig needs. */
+export interface RigContext extends Pick<CaseContext, 'folder' | 'planted' | 'seed' | 'say'> {
+  readonly stack: Pick<CaseContext['stack'], 'endpoints'>
+}
+
 /** Opens the rig on the state Redis of the stack or on another one; nothing runs yet. */
 export async function openStreamRig(
-  context: CaseContext,
+  context: RigContext,
   timing: StreamTiming,
   stateUrl: string = context.stack.endpoints.REDIS_STATE_URL
 ): Promise<StreamRig> {

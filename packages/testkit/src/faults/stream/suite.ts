@@ -1,17 +1,32 @@
 // What live windows and sessions promise under faults: they equal a recount of the log.
 import type { FaultSuite } from '../fault-case.ts'
 import { behind } from './behind.ts'
+import { failedOver } from './failed-over.ts'
 import { members } from './members.ts'
+import { rebuilt } from './rebuilt.ts'
 import { redisFlushed } from './redis-flushed.ts'
 import { redisHurt } from './redis-hurt.ts'
 import { shuffled } from './shuffled.ts'
 import { tellingKilled } from './telling-killed.ts'
+import { torn } from './torn.ts'
 import { wildClients } from './wild-clients.ts'
 import { zombie } from './zombie.ts'
 
 export const streamSuite: FaultSuite = {
   name: 'stream',
-  cases: [shuffled, behind, redisHurt, redisFlushed, zombie, tellingKilled, members, wildClients],
+  cases: [
+    shuffled,
+    behind,
+    redisHurt,
+    redisFlushed,
+    zombie,
+    tellingKilled,
+    members,
+    wildClients,
+    rebuilt,
+    torn,
+    failedOver
+  ],
   bugs: [
     { bug: 'aggregator-get-set-sessions', case: shuffled.name },
     { bug: 'aggregator-seen-expires', case: shuffled.name },

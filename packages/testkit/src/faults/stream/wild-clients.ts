@@ -60,7 +60,7 @@ export const wildClients: FaultCase = {
     const odd = Array.from({ length: 1_400 }, (_, index): Copy => {
       const atMs = lastMs - random.below(hourMs / 2)
       const { properties, ...members } = oddities[index % oddities.length]?.(atMs, random) ?? {}
-      const eventId = `odd-${String(index).padStart(6, '0')}${'x'.repeat(200)}`
+      const eventId = `odd-${String(index).padStart(6, '0')}${'x'.repeat(100)}`
       const parts = { eventId, eventType: 'page_view', atMs, sessionId: `odd-${index % 90}`, path: '/odd', ...members }
       const { value } = makeEvent({ ...parts, properties: (properties ?? {}) as Members })
       return { eventId, value, appendedAtMs: atMs + random.below(5_000) }
