@@ -18,6 +18,8 @@ export interface Link {
 
 export type PeerMessage =
   | { readonly millrace: 'stop' }
+  /** Worker to primary: it takes connections at this port. */
+  | { readonly millrace: 'listening'; readonly port: number }
   /** Worker to primary: values of all, please. Primary to worker: yours, please. */
   | { readonly millrace: 'ask'; readonly id: number; readonly topic: string }
   | { readonly millrace: 'answer'; readonly id: number; readonly values: readonly unknown[] }

@@ -1,5 +1,5 @@
-// A service on several cores: one process that others see, and workers that share its port. The primary accepts
-// connections and deals them out in turn, starts a dead worker again, passes a stop on, and ends when all have ended.
+// A service on several cores: one process that others see, and workers that share its port. The primary starts them, starts
+// a dead one again, passes a stop on, and ends when all have ended; connections come to the workers by themselves.
 // States: starting (a worker that fails ends everything) -> up (a dead worker is replaced) -> stopping -> exit.
 import cluster from 'node:cluster'
 import type { Worker } from 'node:cluster'
@@ -8,11 +8,15 @@ import type { Clock } from '@millrace/kernel'
 import { bindMetrics, createRegistry, exportMetrics } from '@millrace/observability'
 import type { Logger } from '@millrace/observability'
 import { primaryMetrics } from './metrics.ts'
-import { createHub } from './peers.ts'
+import { createHub, isPeerMessage } from './peers.ts'
 import type { Link } from './peers.ts'
+import { claimPort, sharesPort } from './port-sharing.ts'
 
 export interface PrimaryOptions {
   readonly workers: number
+  /** Where the workers listen; 0 is a free port, the same for all. */
+  readonly port: number
+  readonly host: string
   readonly log: Logger
   readonly clock: Clock
   /** Longest graceful stop of a worker. */
@@ -39,8 +43,7 @@ interface Slot {
 /** Runs workers until a stop is asked for or they cannot start. Resolves with the exit code: 0 when all ended well. */
 export async function runPrimary(options: PrimaryOptions): Promise<0 | 1> {
   const { log, clock, stopAsked } = options
-  // In turn, by the primary: where workers accept by themselves, one of them gets most of a burst of connections. The
-  // price: a connection that is handed to a worker in the moment it is killed stays open without an answer.
+  // Where the kernel does not spread connections, the primary deals them out in turn.
   cluster.schedulingPolicy = cluster.SCHED_RR
   const registry = createRegistry()
   const { restarts } = bindMetrics(primaryMetrics, registry)
@@ -53,17 +56,22 @@ export async function runPrimary(options: PrimaryOptions): Promise<0 | 1> {
     deaths: 0,
     failedStarts: 0
   }))
-  const state = { up: false, stopping: false }
+  const state = { up: false, stopping: false, port: options.port }
 
   const start = (slot: Slot): void => {
     if (state.stopping) return
-    const worker = cluster.fork()
+    const worker = cluster.fork({ PORT: String(state.port) })
     slot.worker = worker
     slot.listeningSinceMs = undefined
     const forget = hub.add(toLink(worker))
-    worker.once('listening', () => {
+    worker.on('message', (message: unknown) => {
+      if (!isPeerMessage(message) || message.millrace !== 'listening') return
       slot.listeningSinceMs = clock.monotonic()
       slot.failedStarts = 0
+      if (sharesPort && state.port === 0) {
+        state.port = message.port
+        for (const other of slots) if (other !== slot) start(other)
+      }
       if (slots.every(({ listeningSinceMs }) => listeningSinceMs !== undefined)) state.up = true
     })
     worker.once('exit', (code, signal) => {
@@ -87,7 +95,9 @@ export async function runPrimary(options: PrimaryOptions): Promise<0 | 1> {
     void clock.sleep(waitMs).then(() => start(slot))
   }
 
-  for (const slot of slots) start(slot)
+  await claimPort(options)
+  // Sockets of their own would find a free port each: the first worker finds the one for all.
+  for (const slot of sharesPort && options.port === 0 ? slots.slice(0, 1) : slots) start(slot)
   const asked = stopAsked.then((reason) => ({ reason, code: 0 as const }))
   const { reason, code } = await Promise.race([asked, failed.promise])
   state.stopping = true

@@ -24,6 +24,7 @@ import { tuneEngine } from './engine.ts'
 import { createPeers } from './peers.ts'
 import type { Link, Peers } from './peers.ts'
 import { killWorkers, runPrimary } from './primary.ts'
+import { listenAs } from './port-sharing.ts'
 import { onStopSignal } from './signals.ts'
 import { errorFields } from './log-error.ts'
 
@@ -100,7 +101,8 @@ export async function runService<S extends ServiceSpec>(
       killWorkers()
       exit(1)
     })
-    return exit(await runPrimary({ workers, log, clock, stopTimeoutMs: DRAIN_DELAY_MS + STOP_TIMEOUT_MS, stopAsked }))
+    const stopTimeoutMs = DRAIN_DELAY_MS + STOP_TIMEOUT_MS
+    return exit(await runPrimary({ workers, port: PORT, host: HOST, log, clock, stopTimeoutMs, stopAsked }))
   }
   const link = cluster.isWorker ? primaryLink() : undefined
   const stopAsked = onStopSignal(() => exit(1), link)
@@ -128,8 +130,9 @@ export async function runService<S extends ServiceSpec>(
     if (running.app !== undefined) addOpsRoutes(app, ops)
     let ended = Promise.resolve()
     app.addHook('preClose', () => partConnections(ended, clock))
-    const address = await app.listen({ port: PORT, host: HOST })
+    const address = await app.listen(listenAs({ port: PORT, host: HOST }, link !== undefined))
     log.info({ address, version }, 'started')
+    link?.send({ millrace: 'listening', port: Number(new URL(address).port) })
 
     const early = running.done === undefined ? never : running.done.then(() => endedEarly(name))
     const reason = await Promise.race([stopAsked, early])
