@@ -12,7 +12,7 @@ export const failedOver: FaultCase = {
   counters: ['failed over', 'window closed', 'session closed'],
   async run(context) {
     const { counters, say } = context
-    await using sentinel = await openOwnSentinel()
+    await using sentinel = await openOwnSentinel(['--appendonly', 'yes'])
     await using rig = await openStreamRig(context, backlogTiming, sentinel.url)
     const project = await rig.project({ partitions: 4, written: true })
     const backlog = makeBacklog(rig.random, { run: 's', sessions: 1_500, sinceMs: 3_600_000 })

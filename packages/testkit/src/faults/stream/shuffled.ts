@@ -9,7 +9,7 @@ import type { Copy, StreamEvent } from './make-events.ts'
 import { openStreamRig, sleepUntil } from './rig.ts'
 
 const logs = 100
-const spanMs = 60_000
+const spanMs = 70_000
 /** Longer than what a set of counted ids lives that expires by the wall clock after a second. */
 const pauseMs = 2_000
 
