@@ -5,7 +5,7 @@ import { eventually } from '@millrace/testkit/eventually'
 import { openE2e } from './open-e2e.ts'
 
 describe('an event', () => {
-  it('is counted in SQL within 5 s of its 202, and a second sending gets 409 and changes nothing', async () => {
+  it('is counted in SQL and live within 5 s of its 202, and a second sending gets 409 and changes nothing', async () => {
     const pipeline = await openE2e()
     const project = await pipeline.createProject('first')
     const factory = createEventFactory('first', { run: project.projectId })
@@ -33,6 +33,10 @@ describe('an event', () => {
     const purchases = await pipeline.query(project, "SELECT COUNT(*) FROM events WHERE eventType='purchase'")
     expect(Number(purchases.rows[0]?.[0])).toBeGreaterThanOrEqual(1)
 
+    const live = (): Promise<number> => pipeline.liveEvents(project.projectId)
+    await eventually('both in the live window', async () => (await live()) === 2, { timeoutMs: 5_000 })
+    expect(await pipeline.liveEvents(project.projectId, 'purchase')).toBeGreaterThanOrEqual(1)
+
     const again = await pipeline.send(project, event)
     expect({ status: again.status, body: await again.json() }).toMatchObject({
       status: 409,
@@ -41,6 +45,7 @@ describe('an event', () => {
     const last = factory.event()
     expect((await pipeline.send(project, last)).status).toBe(202)
     await eventually('the third event in SQL', async () => Number(await count()) === 3, { timeoutMs: 5_000 })
+    await eventually('the third event in the live window', async () => (await live()) === 3, { timeoutMs: 5_000 })
     expect((await pipeline.visibleIds(project.projectId)).size).toBe(3)
   })
 })

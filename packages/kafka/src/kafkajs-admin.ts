@@ -38,7 +38,7 @@ export async function openAdmin(createClient: () => KafkaJS, clock: Clock): Prom
     ranges: (topic) => run(`reading the offsets of ${topic}`, (admin) => ranges(admin, topic)),
     offsetsAt: (topic, timeMs) =>
       run(`searching ${topic} by time`, async (admin) => {
-        const found = await admin.fetchTopicOffsetsByTimestamp(topic, timeMs)
+        const found = await guardNull(admin.fetchTopicOffsetsByTimestamp(topic, timeMs))
         return new Map(found.map(({ partition, offset }) => [partition, BigInt(offset)]))
       }),
     groupOffsets: (groupId, topic) =>
@@ -168,7 +168,7 @@ async function alter(admin: KafkaJSAdmin, topic: string, config: Readonly<Record
 }
 
 async function ranges(admin: KafkaJSAdmin, topic: string): Promise<readonly PartitionRange[]> {
-  const offsets = await admin.fetchTopicOffsets(topic)
+  const offsets = await guardNull(admin.fetchTopicOffsets(topic))
   return offsets
     .map(({ partition, low, high }) => ({ topic, partition, start: BigInt(low), end: BigInt(high) }))
     .sort((a, b) => a.partition - b.partition)

@@ -93,12 +93,15 @@ async function fetchLeaders(admin: LeaderSource, topic: string): Promise<Leaders
   return new Map(partitions.map(({ partitionId, leader }) => [partitionId, leader]))
 }
 
-/** The library answers null inside when no broker could be asked, and then trips over it with a TypeError. */
+/**
+ * The library answers null inside when no broker could be asked, or when metadata were renewed in the middle of a request
+ * for offsets, and then trips over it with a TypeError.
+ */
 export async function guardNull<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer
   } catch (error) {
     if (!(error instanceof TypeError)) throw error
-    throw new AppError('PIPE_KAFKA_UNAVAILABLE', 'no broker answered a metadata request', { cause: error })
+    throw new AppError('PIPE_KAFKA_UNAVAILABLE', 'no broker answered, or metadata changed in between', { cause: error })
   }
 }

@@ -2,6 +2,9 @@
 // is disposed; projects have names of their own, so pipelines on one stack do not meet.
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { createWindowReader, windowNames } from '@millrace/aggregation/window-reader'
+import type { WindowReader } from '@millrace/aggregation/window-reader'
+import { totalDimension } from '@millrace/aggregation/windows'
 import type { Admin, Kafka } from '@millrace/kafka'
 import { createSilentLogger } from '@millrace/observability'
 import { migrate } from '@millrace/operations/migrate'
@@ -13,6 +16,7 @@ import { openClickhouse } from '@millrace/stores/clickhouse'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
 import { openPostgres } from '@millrace/stores/postgres'
 import { brokersOf } from '@millrace/local-stack/endpoints'
+import { openRedis } from '@millrace/stores/redis'
 import { startServices } from '@millrace/local-stack/supervisor'
 import type { RunningServices } from '@millrace/local-stack/supervisor'
 import type { ServiceName } from '@millrace/local-stack/services'
@@ -63,6 +67,8 @@ export interface Pipeline extends AsyncDisposable {
   send(project: TestProject, body: unknown): Promise<Response>
   /** Asks the query service with the project's secret key; throws on any answer but 200. */
   query(project: TestProject, sql: string): Promise<QueryAnswer>
+  /** Events of a project that the live state counts in this hour and the one before; of one type when it is named. */
+  liveEvents(projectId: string, eventType?: string): Promise<number>
   /** How often each event id of a project is visible through the view. */
   visibleIds(projectId: string): Promise<ReadonlyMap<string, number>>
 }
@@ -91,6 +97,9 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
   await ensureTopicsOf([])
   const postgres = opening.use(await openPostgres({ url: DATABASE_URL, poolSize: 2, log, name: 'test' }))
   const clickhouse = opening.use(await openClickhouse({ url: CLICKHOUSE_URL, log, applicationName: 'test' }))
+  const { REDIS_STATE_URL } = endpoints
+  const state = await openRedis({ url: REDIS_STATE_URL, role: 'state', log, requirePolicy: 'when-reachable' })
+  const live = createWindowReader(opening.use(state))
   const services = opening.use(
     await startServices({
       endpoints,
@@ -129,6 +138,7 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
     },
     send: (project, body) => send(services, project, body),
     query: (project, sql) => query(services, project, sql),
+    liveEvents: (projectId, eventType) => liveEvents(live, projectId, eventType),
     visibleIds: (projectId) => visibleIds(clickhouse, projectId),
     [Symbol.asyncDispose]: () => opened.disposeAsync()
   }
@@ -155,6 +165,14 @@ async function query(services: RunningServices, project: TestProject, sql: strin
   if (response.status !== 200) throw new Error(`query answered ${response.status}: ${text}`)
   // The shape is the promise of the query API.
   return JSON.parse(text) as QueryAnswer
+}
+
+async function liveEvents(live: WindowReader, projectId: string, eventType?: string): Promise<number> {
+  const nowMs = Date.now()
+  const names = windowNames('events', '1h', { fromMs: nowMs - 2 * 3_600_000, toMs: nowMs })
+  const dimension = eventType === undefined ? totalDimension : JSON.stringify([eventType])
+  const { windows } = await live.read(projectId, names, [dimension])
+  return [...windows.values()].reduce((sum, { values }) => sum + (values.get(dimension)?.count ?? 0), 0)
 }
 
 async function visibleIds(clickhouse: Clickhouse, projectId: string): Promise<ReadonlyMap<string, number>> {

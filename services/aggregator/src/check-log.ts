@@ -21,28 +21,19 @@ export async function checkLog(
   states: ReadonlyMap<number, PartitionState>
 ): Promise<ReadonlyMap<number, CheckedPartition>> {
   const ranges = new Map((await rangesOf(admin, topic)).map((range) => [range.partition, range]))
-  const times = new Set<number>()
-  for (const [partition, state] of states) {
-    const range = ranges.get(partition)
-    if (range !== undefined && isComparable(state, range)) times.add(state.appendedAtMs).add(state.appendedAtMs + 1)
+  const asked = new Map<number, Promise<ReadonlyMap<number, bigint>>>()
+  const first = async (partition: number, timeMs: number): Promise<bigint | undefined> => {
+    const asking = asked.get(timeMs) ?? admin.offsetsAt(topic, timeMs)
+    asked.set(timeMs, asking)
+    return (await asking).get(partition)
   }
-  const found = new Map(
-    await Promise.all(
-      [...times].map(async (timeMs): Promise<[number, ReadonlyMap<number, bigint>]> => [
-        timeMs,
-        await admin.offsetsAt(topic, timeMs)
-      ])
-    )
-  )
-  const checked = new Map<number, CheckedPartition>()
-  for (const [partition, state] of states) {
+  const check = async ([partition, state]: readonly [number, PartitionState]): Promise<[number, CheckedPartition]> => {
     const range = ranges.get(partition) ?? { topic, partition, start: 0n, end: 0n }
-    const since = found.get(state.appendedAtMs)?.get(partition)
-    const after = found.get(state.appendedAtMs + 1)?.get(partition)
-    const appendedBeforeMs = isComparable(state, range) ? appendedBefore(state, range, since, after) : undefined
-    checked.set(partition, { verdict: compareLog(state, { ...range, appendedBeforeMs }), range })
+    const ask = (timeMs: number): Promise<bigint | undefined> => first(partition, timeMs)
+    const appendedBeforeMs = isComparable(state, range) ? await appendedBefore(state, range, ask) : undefined
+    return [partition, { verdict: compareLog(state, { ...range, appendedBeforeMs }), range }]
   }
-  return checked
+  return new Map(await Promise.all([...states].map(check)))
 }
 
 /** A topic that is gone is an empty log. */
@@ -66,12 +57,15 @@ const another = -1
  * The first record at or after the stored time lies before the position, unless the log is another one: then either
  * none does, or all records of the log are younger. Clocks of brokers that went back in between say nothing.
  */
-function appendedBefore(
+async function appendedBefore(
   { position, appendedAtMs }: PartitionState,
   { start }: PartitionRange,
-  since: bigint | undefined,
-  after: bigint | undefined
-): number | undefined {
-  if (since === undefined || after === undefined) return undefined
-  return since >= position || after <= start ? another : appendedAtMs
+  firstSince: (timeMs: number) => Promise<bigint | undefined>
+): Promise<number | undefined> {
+  const since = await firstSince(appendedAtMs)
+  if (since === undefined) return undefined
+  if (since >= position) return another
+  if (since > start) return appendedAtMs
+  const after = await firstSince(appendedAtMs + 1)
+  return after !== undefined && after <= start ? another : appendedAtMs
 }
