@@ -9,6 +9,7 @@ export {
   heartbeatRule,
   httpFields,
   kafkaFields,
+  liveStateFields,
   logFields,
   objectStoreFields,
   postgresFields,

@@ -77,6 +77,22 @@ export const redisDedupFields = {
 export const redisStateFields = {
   REDIS_STATE_URL: url({ doc: 'Redis of the state role (noeviction, AOF).', protocols: redisProtocols })
 }
+/** What decides what the live state counts: the same for every process that writes it. */
+export const liveStateFields = {
+  CONVERSION_TYPES: list({ doc: 'Event types that count as a conversion.', default: ['purchase'] }),
+  LATENESS_MS: ms({
+    doc: 'An event appended later than this after its own time counts in no live value; a change takes a new epoch.',
+    default: 600_000,
+    min: 0,
+    max: 86_400_000
+  }),
+  SESSION_IDLE_MS: ms({
+    doc: 'A session without events for this long is over; a change takes a new epoch.',
+    default: 1_800_000,
+    min: 100,
+    max: 86_400_000
+  })
+}
 export const redisCacheFields = {
   REDIS_CACHE_URL: url({ doc: 'Redis of the cache role (allkeys-lru).', protocols: redisProtocols })
 }

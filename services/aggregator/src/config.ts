@@ -8,6 +8,7 @@ import {
   int,
   kafkaFields,
   list,
+  liveStateFields,
   logFields,
   ms,
   oneOf,
@@ -37,19 +38,7 @@ export const aggregatorSpec = {
     default: 'local',
     values: ['local', 'production']
   }),
-  CONVERSION_TYPES: list({ doc: 'Event types that count as a conversion.', default: ['purchase'] }),
-  LATENESS_MS: ms({
-    doc: 'An event appended later than this after its own time counts in no live value; a change takes a new epoch.',
-    default: 600_000,
-    min: 0,
-    max: day
-  }),
-  SESSION_IDLE_MS: ms({
-    doc: 'A session without events for this long is over; a change takes a new epoch.',
-    default: 1_800_000,
-    min: 100,
-    max: day
-  }),
+  ...liveStateFields,
   BATCH_SIZE: int({ doc: 'Events of one partition folded at once at most.', default: 5_000, min: 1, max: 50_000 }),
   BATCH_BYTES: bytes({
     doc: 'Bytes of one partition folded at once at most.',
