@@ -192,9 +192,12 @@ async function rangesOf<T>(
     try {
       return await admin.ranges(topic)
     } catch (error) {
-      // A topic that is gone again is looked for by the member itself.
-      if (error instanceof AppError && error.code === 'PIPE_TOPIC_MISSING') return []
-      if (!isTransient(error)) throw error
+      if (!(error instanceof AppError)) throw error
+      // A topic that is gone again: the member itself looks for it, and begins at the end of what it finds.
+      if (!isTransient(error)) {
+        log.warn({ err: error, topic }, 'the end of a topic could not be read')
+        return []
+      }
       log.warn({ err: error, topic }, 'the end of a topic could not be read, trying again')
       await clock.sleep(1_000, signal).catch(() => undefined)
     }
