@@ -3,6 +3,7 @@
 import type { Clock } from '@millrace/kernel'
 import type { Commit } from '@millrace/kafka'
 import { archivePrefix, parseArchiveKey } from '@millrace/stores/archive-key'
+import type { NamedRange } from '@millrace/stores/archive-key'
 import type { ArchiveManifest } from '@millrace/stores/archive-manifest'
 import type { ObjectStore } from '@millrace/stores/object-store'
 import type { Archive } from './archive.ts'
@@ -31,7 +32,7 @@ export async function keepClosing(deps: ClosingDeps): Promise<void> {
 
 export interface OrphanDeps {
   readonly objects: Pick<ObjectStore, 'list' | 'remove'>
-  readonly manifest: Pick<ArchiveManifest, 'allHeads' | 'keyAt'>
+  readonly manifest: Pick<ArchiveManifest, 'allHeads' | 'holes' | 'keyAt'>
   readonly clock: Clock
   /** Younger objects stay. */
   readonly keptMs: number
@@ -39,8 +40,8 @@ export interface OrphanDeps {
 
 /**
  * Removes files that can never become part of the archive; resolves with how many. Such a file begins before the head of
- * its epoch, which never goes back, and another one is in the manifest in its place. Everything else stays, also what
- * the archiver did not write. Throws PIPE_OBJECTS_UNAVAILABLE, PIPE_POSTGRES_UNAVAILABLE.
+ * its epoch, which never goes back, and another one is in the manifest in its place. Everything else stays: what the
+ * archiver did not write, and what holds records that the archive lacks, as after a restore of an older manifest. Throws PIPE_OBJECTS_UNAVAILABLE, PIPE_POSTGRES_UNAVAILABLE.
  */
 export async function removeOrphans({ objects, manifest, clock, keptMs }: OrphanDeps): Promise<number> {
   const heads = new Map<string, bigint>()
@@ -53,10 +54,17 @@ export async function removeOrphans({ objects, manifest, clock, keptMs }: Orphan
     const position = heads.get(`${range.topic}:${range.partition}:${range.epoch}`)
     if (position === undefined || range.first >= position) continue
     if ((await manifest.keyAt(range, range.first)) === key) continue
+    if (await holdsLost(manifest, range)) continue
     await objects.remove(key)
     removed++
   }
   return removed
+}
+
+/** Whether some offset of `range` was gone from the log before the archive that counts had it. */
+async function holdsLost(manifest: Pick<ArchiveManifest, 'holes'>, range: NamedRange): Promise<boolean> {
+  const holes = await manifest.holes(range)
+  return holes.some(({ first, last, reason }) => reason === 'expired' && first <= range.last && last >= range.first)
 }
 
 export interface OrphanUpkeep extends OrphanDeps {
