@@ -63,12 +63,15 @@ export function createSessionFold(conversionTypes: ReadonlySet<string>): Session
   }
 }
 
-function toMerge(sessionId: string, { first, last, entry, exit, user, anonymousId, ...counts }: Draft): SessionMerge {
+function toMerge(sessionId: string, draft: Draft): SessionMerge {
+  const { events, pageViews, converted, first, last, entry, exit, user, anonymousId } = draft
   return {
     sessionId,
     firstMs: first.timestamp,
     lastMs: last.timestamp,
-    ...counts,
+    events,
+    pageViews,
+    converted,
     first: claimFirst(first),
     entry: entry === undefined ? '' : claimPath(entry),
     exit: exit === undefined ? '' : claimPath(exit),

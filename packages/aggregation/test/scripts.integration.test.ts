@@ -102,7 +102,8 @@ describe('remove', () => {
 
   it('deletes seen hours alone of a build, which has emitted nothing', async () => {
     const project = await newProject()
-    expect(await epochs.beginRebuild(project, 2, start)).toEqual({ kind: 'ok' })
+    const later = { ...start, completeFromMs: startMs + hourMs }
+    expect(await epochs.beginRebuild(project, 2, later)).toEqual({ kind: 'ok' })
     await take(project, [first], 2)
     await tell(project, dayLater.countedAtMs, 2)
     const sizes = { windows: 8, openSessions: 1, dirtyWindows: 0 }
