@@ -157,6 +157,7 @@ function describeRun(all: Run, credentials: Credentials, running: RunningService
     credentialsFile: shown(folder.credentials),
     gatewayUrl: running.service('gateway').url,
     queryUrl: running.service('query').url,
+    liveUrl: running.service('realtime').url,
     services: running.all.map(({ name, url, logFile }) => ({ name, url, logFile })),
     logFolder: shown(layout.logs(folder.stack)),
     tookMs: Math.round(tookMs),

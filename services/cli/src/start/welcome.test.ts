@@ -8,6 +8,7 @@ const running: Running = {
   credentialsFile: '.millrace/credentials.json',
   gatewayUrl: 'http://127.0.0.1:4001',
   queryUrl: 'http://127.0.0.1:4002',
+  liveUrl: 'http://127.0.0.1:4003',
   services: [
     { name: 'gateway', url: 'http://127.0.0.1:4001', logFile: 'g.log' },
     { name: 'query', url: 'http://127.0.0.1:4002', logFile: 'q.log' }
@@ -64,6 +65,7 @@ describe('welcome', () => {
       'ready in 9.8 s',
       '  gateway  http://127.0.0.1:4001',
       '.millrace/credentials.json',
+      '  http://127.0.0.1:4003\n',
       send,
       count,
       byType

@@ -8,6 +8,8 @@ export interface Running {
   readonly credentialsFile: string
   readonly gatewayUrl: string
   readonly queryUrl: string
+  /** Address of the page with live numbers. */
+  readonly liveUrl: string
   readonly services: readonly { readonly name: string; readonly url: string; readonly logFile: string }[]
   readonly logFolder: string
   readonly tookMs: number
@@ -44,6 +46,9 @@ export function welcome(running: Running, colour: boolean): string {
     ...running.services.map(({ name, url }) => `  ${name.padEnd(width)}  ${url}`),
     `  keys of project ${running.credentials.projectId}: ${running.credentialsFile}`,
     `  logs: ${running.logFolder}`,
+    '',
+    title('Watch it live'),
+    `  ${running.liveUrl}`,
     '',
     title('Send an event'),
     `  ${send}`,
