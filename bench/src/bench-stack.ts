@@ -24,7 +24,7 @@ export interface BenchStack extends AsyncDisposable {
   /** Processes of the stack. */
   pids(): readonly number[]
   /** The process of one part; throws when it does not run. */
-  pidOf(part: 'kafka' | 'redis-dedup'): number
+  pidOf(part: 'clickhouse' | 'kafka' | 'postgres' | 'redis-dedup' | 'redis-state'): number
   /** Stops a part in its tracks (SIGSTOP) or lets it go on (SIGCONT). */
   signal(part: 'kafka', signal: 'SIGSTOP' | 'SIGCONT'): void
 }

@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url'
 import { toSentences, toTable, writeResult } from './report.ts'
 import type { BenchResult } from './result.ts'
 import { minRounds, runSuite } from './run-suite.ts'
+import { aFold } from './suites/a-fold.ts'
+import { aNaive } from './suites/a-naive.ts'
 import { dDedup } from './suites/d-dedup.ts'
 import { gBatch } from './suites/g-batch.ts'
 import { gDesign } from './suites/g-design.ts'
@@ -12,17 +14,20 @@ import { gLoad } from './suites/g-load.ts'
 import { gSingle } from './suites/g-single.ts'
 import { pEnrich } from './suites/p-enrich.ts'
 import { pSend } from './suites/p-send.ts'
+import { sScale } from './suites/s-scale.ts'
 import type { BenchSettings, Suite } from './suites/suite.ts'
 import { wFan } from './suites/w-fan.ts'
 
 const gateway: readonly Suite[] = [gSingle, gBatch, gDesign, gLoad, pSend, dDedup]
-const suites: readonly Suite[] = [...gateway, pEnrich, wFan]
+const stream: readonly Suite[] = [aFold, aNaive, sScale]
+const suites: readonly Suite[] = [...gateway, ...stream, pEnrich, wFan]
 /** Names that stand for several benchmarks, run one after the other. */
-const groups: Readonly<Record<string, readonly Suite[]>> = { gateway }
+const groups: Readonly<Record<string, readonly Suite[]>> = { gateway, stream }
 
 const usage = `usage: npm run bench -- <name> [options]
 
   ${'gateway'.padEnd(12)} ${gateway.map(({ name }) => name).join(', ')}, and one table of what they found
+  ${'stream'.padEnd(12)} ${stream.map(({ name }) => name).join(', ')}, likewise
 ${suites.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}
 
   --only <a,b>        of a group, these alone
