@@ -33,7 +33,7 @@ const oddities: readonly ((atMs: number, random: Random) => Members)[] = [
   (atMs) => ({ timestamp: atMs }),
   () => ({ sessionId: 's'.repeat(255), userId: 'u'.repeat(255) }),
   (_, random) => ({ eventType: 'purchase', properties: { revenue: -random.below(1_000_000_000) } }),
-  () => ({ eventType: 'purchase', properties: { revenue: 1e300 } }),
+  () => ({ eventType: 'purchase', properties: { revenue: 5e12 } }),
   () => ({ eventType: 'purchase', properties: { revenue: '12' } }),
   () => ({ eventType: 'purchase', properties: { revenue: 999_999_999.999999 } })
 ]
