@@ -56,7 +56,8 @@ function setUp(options: { limits?: Partial<RangeLimits>; shared?: Map<string, bi
       return 'stored' as const
     }
   }
-  const metrics = bindMetrics(archiverMetrics, createRegistry())
+  const registry = createRegistry()
+  const metrics = bindMetrics(archiverMetrics, registry)
   const faults = { at: () => {} }
   const archive = createArchive({
     closeRange: createCloseRange({
@@ -76,8 +77,10 @@ function setUp(options: { limits?: Partial<RangeLimits>; shared?: Map<string, bi
     clock,
     faults
   })
+  const waitingSeconds = async () =>
+    (await registry.getSingleMetric('analytics_archive_oldest_record_seconds')?.get())?.values[0]?.value
   const ranges = () => files.map(({ partition, first, last, rows }) => [partition, first, last, rows])
-  return { archive, clock, files, holes, puts, spools, fails, positions, ranges }
+  return { archive, clock, files, holes, puts, spools, fails, positions, ranges, waitingSeconds }
 }
 
 /** A batch of the offsets `[from, to)` without those in `absent`. */
@@ -230,14 +233,17 @@ describe('archive', () => {
   })
 
   it('tells of a failure by age and tries again', async () => {
-    const { archive, clock, fails, ranges } = setUp()
+    const { archive, clock, fails, ranges, waitingSeconds } = setUp()
     await archive.startAt([at(0)])
     await archive.handle(batch(0, 0n, 4n), context)
     await clock.advance(1_000)
     fails.put = away
     expect(await archive.closeDue(keep)).toEqual({ readOn: [], failure: away })
+    expect(await waitingSeconds()).toBe((1_001_000 - 7) / 1_000)
     fails.put = undefined
     expect(await archive.closeDue(keep)).toEqual({ readOn: [], failure: undefined })
     expect(ranges()).toEqual([[0, 0n, 3n, 4]])
+    await archive.closeDue(keep)
+    expect(await waitingSeconds()).toBe(0)
   })
 })

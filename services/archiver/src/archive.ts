@@ -105,6 +105,7 @@ export function createArchive(deps: ArchiveDeps): Archive {
   }
 
   async function closeDue(signal: AbortSignal) {
+    metrics.waitingSeconds.set(oldestSeconds())
     const readOn: Commit[] = []
     let failure: unknown
     for (const slot of slots.values()) {
@@ -121,6 +122,11 @@ export function createArchive(deps: ArchiveDeps): Archive {
       if (nextOf(slot) !== before && !slot.void) readOn.push({ ...partitionOf(slot), offset: nextOf(slot) })
     }
     return { readOn, failure }
+  }
+
+  function oldestSeconds(): number {
+    const times = [...slots.values()].flatMap(({ range }) => (range?.rows ? [range.firstAppendedAtMs] : []))
+    return times.length === 0 ? 0 : Math.max(0, clock.now() - Math.min(...times)) / 1_000
   }
 
   function total(): number {

@@ -22,6 +22,11 @@ export const archiverMetrics = {
     name: 'analytics_archive_held_bytes',
     help: 'Memory and disk of the ranges that are not files yet.'
   }),
+  waitingSeconds: gauge({
+    name: 'analytics_archive_oldest_record_seconds',
+    help: 'Age of the oldest record that was read and is not part of the archive yet; alarm long before the retention.',
+    across: 'max'
+  }),
   closeSeconds: histogram({
     name: 'analytics_archive_close_duration_seconds',
     help: 'Time from a range that is due to its file being part of the archive.',
