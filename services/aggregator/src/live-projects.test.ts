@@ -73,6 +73,24 @@ describe('another look', () => {
     expect(owned?.position).toBe(5n)
   })
 
+  it('of one batch leaves the other partitions to the next look', async () => {
+    const world = openHeld([7n, 8n])
+    await world.projects.startAt(assigned(0, 1))
+    world.state = { ...world.state, partitions: [partitionAt(5n), partitionAt(6n)] }
+    expect(await world.projects.reload(world.live(), 0)).toEqual([0])
+    expect(await world.projects.reload(world.live())).toEqual([1])
+  })
+
+  it('leaves the partitions of a halted project where they are until it goes on', async () => {
+    const world = openHeld([7n])
+    await world.projects.startAt(assigned(0))
+    world.state = { ...world.state, torn: 'x', partitions: [partitionAt(2n)] }
+    expect(await world.projects.reload(world.live())).toEqual([])
+    world.state = { ...world.state, torn: undefined, epoch: 2 }
+    expect(await world.projects.reload(world.live())).toEqual([0])
+    expect(world.live().owned.get(0)?.position).toBe(2n)
+  })
+
   it('passes over a partition that moved while it looked', async () => {
     const world = openHeld([7n])
     await world.projects.startAt(assigned(0))

@@ -64,8 +64,9 @@ export interface LiveProjects {
   of(topic: string): LiveProject
   all(): readonly LiveProject[]
   /**
-   * Reads epoch and positions again; returns the partitions whose position is another now. Those with a batch on its way
-   * are passed over, except `asked`, whose own batch asks. Throws what the deps throw.
+   * Reads epoch and positions again; returns the partitions whose position is another now, which have to read on from
+   * there. Those with a batch on its way are passed over. With `asked` it is the batch of that partition that asks, and
+   * all others are left to the next look. Throws what the deps throw.
    */
   reload(live: LiveProject, asked?: number): Promise<readonly number[]>
   halt(live: LiveProject, reason: HaltReason, detail: string): void
@@ -94,47 +95,45 @@ export function createLiveProjects({ inForce, checkLog, log, onHalted }: LivePro
   const reload = async (live: LiveProject, asked?: number): Promise<readonly number[]> => {
     const before = new Map([...live.owned].map(([partition, { moves }]) => [partition, moves]))
     const found = await inForce(live.project)
-    const states = new Map([...live.owned.keys()].map((partition) => [partition, stateOf(found.partitions, partition)]))
-    const isKnown = (partition: number): boolean => {
-      const state = states.get(partition)
-      const owned = live.owned.get(partition)
-      return state?.position === owned?.position && state?.appendedAtMs === owned?.appendedAtMs
-    }
-    const isSame = found.epoch === live.epoch && live.halted === undefined
-    const isMoved = (partition: number, owned: OwnedPartition): boolean =>
-      partition === asked || (!owned.busy && owned.moves === before.get(partition))
-    const moved = [...live.owned].filter(
-      ([partition, owned]) => isMoved(partition, owned) && states.get(partition)?.position !== owned.position
-    )
-    if (isSame && found.torn === undefined && moved.length === 0) return []
+    const looked = [...live.owned].filter(([partition]) => asked === undefined || partition === asked)
+    const states = new Map(looked.map(([partition]) => [partition, stateOf(found.partitions, partition)]))
+    const mayMove = (partition: number, owned: OwnedPartition): boolean =>
+      asked !== undefined || (!owned.busy && owned.moves === before.get(partition))
+    const isMoved = ([partition, owned]: readonly [number, OwnedPartition]): boolean =>
+      mayMove(partition, owned) && states.get(partition)?.position !== owned.position
+    const isSame = found.epoch === live.epoch && live.halted === undefined && found.torn === undefined
+    if (isSame && !looked.some(isMoved)) return []
     // What this process has compared or applied itself is not compared again: a rebalance of thousands of partitions
     // would ask the brokers for the times of all of them.
-    const asks = live.halted === undefined ? [...states].filter(([partition]) => !isKnown(partition)) : [...states]
-    const checked = await checkLog(live.topic, new Map(asks))
+    const isKnown = ([partition, { position, appendedAtMs }]: readonly [number, PartitionState]): boolean => {
+      const owned = live.owned.get(partition)
+      return live.halted === undefined && position === owned?.position && appendedAtMs === owned.appendedAtMs
+    }
+    const checked = await checkLog(live.topic, new Map([...states].filter((state) => !isKnown(state))))
     // No look at epoch and positions shows a key of a wrong type; another epoch has keys of its own.
     const isWrong = live.halted === 'wrong-type' && found.epoch === live.epoch
     live.epoch = found.epoch
     live.completeFromMs = found.completeFromMs
-    let other: string | undefined
+    const other = [...checked].find(([, { verdict }]) => verdict.kind === 'other')
+    if (other !== undefined) halt(live, 'other-log', `partition ${other[0]} is not the log of its position`)
+    else if (found.torn !== undefined) halt(live, 'torn', found.torn)
+    else if (!isWrong) goOn(live)
     const changed: number[] = []
-    for (const [partition, { verdict, range }] of checked) {
-      const { position, appendedAtMs } = stateOf(found.partitions, partition)
-      const owned = live.owned.get(partition)
-      if (owned === undefined) continue
-      if (verdict.kind === 'other') other = `${live.topic}:${partition} is not the log of position ${position}`
-      else tellExpired(live, partition, verdict)
-      if (!isMoved(partition, owned)) continue
+    for (const [partition, owned] of looked) {
+      const state = stateOf(found.partitions, partition)
+      const check = checked.get(partition)
+      const isOther = check?.verdict.kind === 'other'
+      if (check !== undefined) tellExpired(live, partition, check.verdict)
+      // Halted partitions stay where they are, so that they are found to have moved when it goes on.
+      if (!mayMove(partition, owned) || (live.halted !== undefined && owned.position !== unknown)) continue
       // Past the end of another log nothing can be read; it is held at its end until an operator decides.
-      const next = verdict.kind === 'other' && position > range.end ? range.end : position
-      owned.appendedAtMs = verdict.kind === 'other' ? unknownTime : appendedAtMs
+      const next = isOther && state.position > check.range.end ? check.range.end : state.position
+      owned.appendedAtMs = isOther ? unknownTime : state.appendedAtMs
       if (next === owned.position) continue
       owned.moves++
       owned.position = next
       changed.push(partition)
     }
-    if (other !== undefined) halt(live, 'other-log', other)
-    else if (found.torn !== undefined) halt(live, 'torn', found.torn)
-    else if (!isWrong) goOn(live)
     return changed
   }
 
