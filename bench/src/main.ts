@@ -15,12 +15,13 @@ import { gSingle } from './suites/g-single.ts'
 import { pEnrich } from './suites/p-enrich.ts'
 import { pSend } from './suites/p-send.ts'
 import { sScale } from './suites/s-scale.ts'
+import { rRecord } from './suites/r-record.ts'
 import type { BenchSettings, Suite } from './suites/suite.ts'
 import { wFan } from './suites/w-fan.ts'
 
 const gateway: readonly Suite[] = [gSingle, gBatch, gDesign, gLoad, pSend, dDedup]
 const stream: readonly Suite[] = [aFold, aNaive, sScale]
-const suites: readonly Suite[] = [...gateway, ...stream, pEnrich, wFan]
+const suites: readonly Suite[] = [...gateway, ...stream, pEnrich, rRecord, wFan]
 /** Names that stand for several benchmarks, run one after the other. */
 const groups: Readonly<Record<string, readonly Suite[]>> = { gateway, stream }
 

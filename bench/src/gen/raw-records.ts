@@ -15,8 +15,13 @@ const referrers = [
 ]
 const campaigns = ['', '', '', '?utm_source=june&utm_medium=email&utm_campaign=summer', '?gclid=abc', '?page=2#top']
 
-/** Makes records over `partitions`, the same for the same seed. */
-export function createRawRecords(seed: number, run: string, partitions: number): (count: number) => ProduceRecord[] {
+/** Makes records over `partitions`, the same for the same seed; with `atMs` events of that time. */
+export function createRawRecords(
+  seed: number,
+  run: string,
+  partitions: number,
+  atMs?: number
+): (count: number) => ProduceRecord[] {
   const random = createRandom(seed)
   const next = createEvents(seed, run)
   const agents = Array.from({ length: 2_000 }, (_, index) => agentOf(index))
@@ -24,9 +29,9 @@ export function createRawRecords(seed: number, run: string, partitions: number):
     const event = JSON.parse(next()) as { eventId: string; timestamp: string; context: { page: { path: string } } }
     const url = `https://shop.example${event.context.page.path}${random.pick(campaigns)}`
     const context = { page: { url, referrer: random.pick(referrers), title: 'A product of the shop' } }
-    const body = Buffer.from(JSON.stringify({ ...event, sentAt: event.timestamp, context }))
+    const receivedAt = atMs === undefined ? event.timestamp : new Date(atMs).toISOString()
+    const body = Buffer.from(JSON.stringify({ ...event, timestamp: receivedAt, sentAt: receivedAt, context }))
     const userAgent = random.pick(agents)
-    const receivedAt = event.timestamp
     return {
       partition: random.below(partitions),
       key: event.eventId,
