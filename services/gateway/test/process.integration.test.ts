@@ -96,6 +96,35 @@ describe('the gateway process', () => {
   })
 })
 
+describe('bodies that say nothing of their size', () => {
+  it('have together the room there is, whatever they grow to, and the others are asked to come back', async () => {
+    const gateway = await scene.start({ INTAKE_BYTES: '8MiB', INTAKE_PROJECT_PERCENT: '100' })
+    const agent = new Agent({ maxSockets: 40 })
+    onTestFinished(() => agent.destroy())
+    const answered: { status: number; retryAfter: string | undefined }[] = []
+    const sending = Array.from({ length: 40 }, () => {
+      const headers = { 'x-api-key': key, 'content-type': 'application/json' }
+      const batch = request(`${gateway.url}/v1/events/batch`, { method: 'POST', agent, headers })
+      batch.on('response', (response: IncomingMessage) => {
+        answered.push({ status: response.statusCode ?? 0, retryAfter: response.headers['retry-after'] })
+        response.resume()
+      })
+      batch.on('error', () => {})
+      // Chunked: it is not known beforehand what comes, and the end does not come yet.
+      batch.write(Buffer.alloc(1024 ** 2, ' '))
+      return batch
+    })
+    await expect.poll(() => answered.length, { timeout: 10_000 }).toBeGreaterThanOrEqual(32)
+    for (const batch of sending) batch.end(`{"events":[{"eventId":"${unique('e')}","eventType":"page_view"}]}`)
+    await expect.poll(() => answered.length, { timeout: 10_000 }).toBe(40)
+    const accepted = answered.filter(({ status }) => status === 202).length
+    expect(accepted).toBeGreaterThan(0)
+    expect(accepted).toBeLessThanOrEqual(8)
+    const others = answered.filter(({ status, retryAfter }) => status === 503 && retryAfter !== undefined).length
+    expect(others).toBe(40 - accepted)
+  })
+})
+
 describe('a gateway that is stopped', () => {
   it('resets no connection on which requests keep coming', async () => {
     const gateway = await scene.start()
