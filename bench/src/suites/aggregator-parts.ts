@@ -57,7 +57,13 @@ export async function openStreamParts(log: (line: string) => void): Promise<Stre
     await openPostgres({ url: endpoints.DATABASE_URL, poolSize: 1, log: silent, name: 'bench' })
   )
   const redis = opening.use(
-    await openRedis({ url: endpoints.REDIS_STATE_URL, role: 'state', log: silent, requirePolicy: 'now' })
+    await openRedis({
+      url: endpoints.REDIS_STATE_URL,
+      role: 'state',
+      log: silent,
+      requirePolicy: 'now',
+      commandTimeoutMs: 10_000
+    })
   )
   const settings = topicSettings(await loadTopicDeclaration(), 'local', 'raw')
   const opened = opening.move()

@@ -8,6 +8,7 @@ import { redisFlushed } from './redis-flushed.ts'
 import { redisHurt } from './redis-hurt.ts'
 import { shuffled } from './shuffled.ts'
 import { tellingKilled } from './telling-killed.ts'
+import { topicsChanged } from './topics-changed.ts'
 import { torn } from './torn.ts'
 import { wildClients } from './wild-clients.ts'
 import { zombie } from './zombie.ts'
@@ -25,7 +26,8 @@ export const streamSuite: FaultSuite = {
     wildClients,
     rebuilt,
     torn,
-    failedOver
+    failedOver,
+    topicsChanged
   ],
   bugs: [
     { bug: 'aggregator-get-set-sessions', case: shuffled.name },
