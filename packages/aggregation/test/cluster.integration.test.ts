@@ -125,5 +125,5 @@ describe('the live state on a Redis Cluster', () => {
     expect(normal(found, 1)).toEqual(normal(expected, 1))
     const strays = await Promise.all(cluster.direct.map((node) => readPlain(node, project)))
     expect(strays.filter((keys) => Object.keys(keys).length > 0).length).toBe(1)
-  }, 20_000)
+  }, 60_000)
 })
