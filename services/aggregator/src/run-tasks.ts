@@ -15,12 +15,14 @@ export interface Tasks {
   readonly days: (live: LiveProject) => Promise<void>
   /** Of all projects together. */
   readonly gauges: () => Promise<void>
+  /** Done once, before anything is emitted, so that readers find the topics that every project writes to. */
+  readonly prepare: () => Promise<void>
 }
 
 export interface TaskDeps {
   readonly projects: LiveProjects
   readonly tasks: Tasks
-  readonly everyMs: Readonly<Record<keyof Tasks, number>>
+  readonly everyMs: Readonly<Record<Exclude<keyof Tasks, 'prepare'>, number>>
   readonly clock: Clock
   readonly signal: AbortSignal
   readonly log: Logger
@@ -33,22 +35,32 @@ const projectsAtOnce = 4
 export async function runTasks({ projects, tasks, everyMs, clock, signal, log }: TaskDeps): Promise<void> {
   const failing = new Set<string>()
   /** A dependency that is down is waited for, with one line for an outage and not one each time. */
-  const guarded = async (name: string, work: () => Promise<void>): Promise<void> => {
+  const guarded = async (name: string, work: () => Promise<void>): Promise<boolean> => {
     try {
       await work()
       failing.delete(name)
+      return true
     } catch (error) {
       if (!(error instanceof AppError)) throw error
       if (!failing.has(name)) log.warn({ ...errorFields(error), task: name }, 'a task waits')
       failing.add(name)
+      return false
     }
   }
-  const run = (name: Exclude<keyof Tasks, 'gauges'>, pick: (live: LiveProject) => boolean): Promise<void> => {
-    const one = (live: LiveProject): Promise<void> => guarded(`${name} ${live.project}`, () => tasks[name](live))
+  const run = (
+    name: Exclude<keyof Tasks, 'gauges' | 'prepare'>,
+    pick: (live: LiveProject) => boolean
+  ): Promise<void> => {
+    const one = (live: LiveProject): Promise<boolean> => guarded(`${name} ${live.project}`, () => tasks[name](live))
     const task = async (): Promise<void> => {
       await eachBounded(projects.all().filter(pick), projectsAtOnce, one)
     }
     return repeat({ everyMs: everyMs[name], clock, signal, task })
+  }
+  const prepare = async (): Promise<void> => {
+    while (!signal.aborted && !(await guarded('prepare', tasks.prepare))) {
+      await clock.sleep(everyMs.clocks, signal).catch(() => undefined)
+    }
   }
   const isLead = (live: LiveProject): boolean => live.owned.has(0)
   await Promise.all([
@@ -56,6 +68,7 @@ export async function runTasks({ projects, tasks, everyMs, clock, signal, log }:
     run('clocks', () => true),
     run('emit', (live) => isLead(live) && live.halted === undefined),
     run('days', isLead),
-    repeat({ everyMs: everyMs.gauges, clock, signal, task: () => guarded('gauges', tasks.gauges) })
+    repeat({ everyMs: everyMs.gauges, clock, signal, task: async () => void (await guarded('gauges', tasks.gauges)) }),
+    prepare()
   ])
 }

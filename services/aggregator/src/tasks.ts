@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { BatchApplier } from '@millrace/aggregation/apply-batch'
 import { createReadUniques } from '@millrace/aggregation/day-uniques'
 import { kindOfMetric, sessionMetrics } from '@millrace/aggregation/metric-messages'
+import { builtInMetrics } from '@millrace/aggregation/metrics'
 import type { MetricDefinition } from '@millrace/aggregation/metrics'
 import { createRedisApply } from '@millrace/aggregation/redis-apply'
 import { createRedisClose } from '@millrace/aggregation/redis-close'
@@ -12,6 +13,7 @@ import type { Timing } from '@millrace/aggregation/timing'
 import { createWindowReader } from '@millrace/aggregation/window-reader'
 import type { WindowValue } from '@millrace/aggregation/window-value'
 import type { Consumer } from '@millrace/consumer'
+import { metricsTopic } from '@millrace/contracts'
 import type { TopicDeclaration } from '@millrace/contracts'
 import type { Admin, Producer } from '@millrace/kafka'
 import type { Clock } from '@millrace/kernel'
@@ -100,6 +102,10 @@ export function createTasks(deps: TasksDeps): Tasks {
       work: (live) => emitProject(emission, live)
     }),
     days: (live) => writeWaitingDays(days, live),
+    prepare: async () => {
+      for (const { name } of builtInMetrics([])) await topics.ensure(metricsTopic(name))
+      for (const name of sessionMetrics) await topics.ensure(metricsTopic(name))
+    },
     gauges: () => readGauges({ epochs, clock, metrics }, projects.all())
   }
   return withPlantedTasks(tasks, deps.planted)
@@ -110,6 +116,6 @@ export function taskIntervals({
   CHECK_EVERY_MS,
   CLOCK_EVERY_MS,
   EMIT_EVERY_MS
-}: AggregatorConfig): Record<keyof Tasks, number> {
+}: AggregatorConfig): Record<Exclude<keyof Tasks, 'prepare'>, number> {
   return { watch: CHECK_EVERY_MS, clocks: CLOCK_EVERY_MS, emit: EMIT_EVERY_MS, days: CHECK_EVERY_MS, gauges: 10_000 }
 }
