@@ -67,6 +67,26 @@ const latestMs = Date.UTC(2100, 0, 1)
 
 /** The row of `record`. Never throws, whatever the bytes are. */
 export function enrich(record: RawRecord, lookups: Lookups = plainLookups): Enriched {
+  const dated = dateEvent(record)
+  if (!dated.ok) return dated
+  const { event, projectId, receivedAt, time } = dated
+  const row = toRow(record, event, { projectId, receivedAt, time, lookups })
+  return { ok: true, row, dependsOnReceipt: time.dependsOnReceipt }
+}
+
+/** The event of a record with its times: what its row begins with, and what no version of `enrich` changes. */
+export type DatedEvent =
+  | {
+      readonly ok: true
+      readonly event: StoredEvent
+      readonly projectId: string
+      readonly receivedAt: number
+      readonly time: EventTime
+    }
+  | Extract<Enriched, { ok: false }>
+
+/** The first half of `enrich`, for those who need no more: a record has a row exactly when it has a dated event. */
+export function dateEvent(record: RawRecord): DatedEvent {
   const topic = parseTopic(record.topic)
   if (topic?.family !== 'raw') return refuse('constraint', 'the topic is not a raw topic of a project')
   const appendedAt = record.appendedAtMs
@@ -80,8 +100,7 @@ export function enrich(record: RawRecord, lookups: Lookups = plainLookups): Enri
   if (!time.ok) return refuse('schema', `/${time.member} is not an ISO 8601 date and time with a zone`)
   if (!isTime(time.timestampMs)) return refuse('schema', '/timestamp is before 1970')
   if (time.sentAtMs !== undefined && !isTime(time.sentAtMs)) return refuse('schema', '/sentAt is not from 1970 to 2100')
-  const row = toRow(record, event, { projectId: topic.parameter, receivedAt, time, lookups })
-  return { ok: true, row, dependsOnReceipt: time.dependsOnReceipt }
+  return { ok: true, event, projectId: topic.parameter, receivedAt, time }
 }
 
 interface Facts {
@@ -197,6 +216,6 @@ function isTime(ms: number | undefined): ms is number {
   return ms !== undefined && Number.isSafeInteger(ms) && ms >= 0 && ms < latestMs
 }
 
-function refuse(reason: 'schema' | 'constraint', detail: string): Enriched {
+function refuse(reason: 'schema' | 'constraint', detail: string): Extract<Enriched, { ok: false }> {
   return { ok: false, reason, detail }
 }

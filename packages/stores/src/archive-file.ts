@@ -16,7 +16,8 @@ const time = {
 
 interface Column {
   readonly element: SchemaElement
-  readonly encoding?: 'DELTA_BINARY_PACKED'
+  /** Without one the writer looks for repeated values first, which costs time where there are none. */
+  readonly encoding?: 'DELTA_BINARY_PACKED' | 'PLAIN'
   /** Smallest and largest value in the file's footer, by which readers leave out row groups. */
   readonly statistics: boolean
   readonly of: (row: ArchiveRow) => unknown
@@ -24,12 +25,14 @@ interface Column {
 
 const required = { repetition_type: 'REQUIRED' } as const
 const optional = { repetition_type: 'OPTIONAL' } as const
+const plain = { encoding: 'PLAIN' } as const
 const delta = { encoding: 'DELTA_BINARY_PACKED' } as const
 
 /** An optional text of the event; absent members of an event are empty in its row. */
 function eventText(name: 'eventId' | 'eventType' | 'userId' | 'anonymousId' | 'sessionId'): Column {
   return {
     element: { name, ...text, ...optional },
+    ...(name === 'eventId' ? plain : {}),
     statistics: name === 'eventType',
     of: ({ event }) => (event === undefined || event[name] === '' ? null : event[name])
   }
@@ -54,9 +57,14 @@ const columns: readonly Column[] = [
     statistics: true,
     of: ({ appendedAtMs }) => BigInt(appendedAtMs)
   },
-  { element: { name: 'key', type: 'BYTE_ARRAY', ...optional }, statistics: false, of: ({ key }) => key },
+  { element: { name: 'key', type: 'BYTE_ARRAY', ...optional }, ...plain, statistics: false, of: ({ key }) => key },
   { element: { name: 'headers', ...text, ...required }, statistics: false, of: ({ headers }) => headers },
-  { element: { name: 'value', type: 'BYTE_ARRAY', ...optional }, statistics: false, of: ({ value }) => value },
+  {
+    element: { name: 'value', type: 'BYTE_ARRAY', ...optional },
+    ...plain,
+    statistics: false,
+    of: ({ value }) => value
+  },
   eventText('eventId'),
   eventText('eventType'),
   eventText('userId'),
@@ -79,7 +87,7 @@ export interface ArchiveFileWriter {
 }
 
 /** A file in the making; `sink` gets its bytes in order and must be done with them when it returns. */
-export function createArchiveFileWriter(sink: (bytes: Uint8Array) => void, level = 3): ArchiveFileWriter {
+export function createArchiveFileWriter(sink: (bytes: Uint8Array) => void, level = 1): ArchiveFileWriter {
   const bytes = new ByteWriter(1024 ** 2)
   const flush = (): void => {
     if (bytes.index > 0) sink(bytes.getBytes())

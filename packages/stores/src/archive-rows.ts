@@ -1,6 +1,7 @@
 // A record as the archive keeps it, and the bytes over which its checksum is taken. Pure.
 import { isUtf8 } from 'node:buffer'
 import { crc32 } from 'node:zlib'
+import type { dateEvent } from '@millrace/contracts'
 
 /** The columns of a record that is an event; they are for readers, the truth is the value. */
 export interface ArchivedEvent {
@@ -12,6 +13,20 @@ export interface ArchivedEvent {
   /** Event time and receipt, epoch milliseconds. */
   readonly timestamp: number
   readonly receivedAt: number
+}
+
+/** The columns of an event. Only what no later version of `enrich` would change is among them. */
+export function toArchivedEvent(dated: Extract<ReturnType<typeof dateEvent>, { ok: true }>): ArchivedEvent {
+  const { event, receivedAt, time } = dated
+  return {
+    eventId: event.eventId,
+    eventType: event.eventType,
+    userId: event.userId ?? '',
+    anonymousId: event.anonymousId ?? '',
+    sessionId: event.sessionId ?? '',
+    timestamp: time.timestampMs,
+    receivedAt
+  }
 }
 
 /** One row of an archive file. */

@@ -1,13 +1,11 @@
 // The thread that encodes: takes one message at a time, so ranges do not compete for memory. It holds no policy.
 import { parentPort, workerData } from 'node:worker_threads'
-import { createEnrich } from '@millrace/contracts'
 import { toError } from '@millrace/kernel'
 import type { EncoderOptions, Reply, Request } from './encoder.ts'
 import { openSpool } from './spool.ts'
 import type { Held, Spool, SpooledFile } from './spool.ts'
 
 const options = workerData as EncoderOptions
-const enrich = createEnrich()
 const spools = new Map<number, Spool>()
 
 parentPort?.on('message', (request: Request) => {
@@ -37,7 +35,7 @@ function run(request: Request): Held | SpooledFile | undefined {
     case 'append': {
       let spool = spools.get(id)
       if (spool === undefined) {
-        spool = openSpool({ ...options, ...request.log, enrich })
+        spool = openSpool({ ...options, ...request.log })
         spools.set(id, spool)
       }
       return spool.append(request.block)

@@ -3,8 +3,9 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Enrich } from '@millrace/contracts'
+import { dateEvent } from '@millrace/contracts'
 import { createArchiveFileWriter } from '@millrace/stores/archive-file'
+import { toArchivedEvent } from '@millrace/stores/archive-rows'
 import type { ArchivedEvent, ArchiveRow } from '@millrace/stores/archive-rows'
 import { unpackBlock } from './block.ts'
 import type { Block } from './block.ts'
@@ -29,8 +30,6 @@ export interface SpoolOptions {
   readonly groupRows: number
   /** A group of large records is written before it has `groupRows`. */
   readonly groupBytes: number
-  /** Gives the columns of events. */
-  readonly enrich: Enrich
 }
 
 export interface Spool {
@@ -43,7 +42,7 @@ export interface Spool {
 
 /** Begins a file in `folder`, which is made when it is missing. */
 export function openSpool(options: SpoolOptions): Spool {
-  const { folder, topic, partition, groupRows, groupBytes, enrich } = options
+  const { folder, topic, partition, groupRows, groupBytes } = options
   mkdirSync(folder, { recursive: true })
   const path = join(folder, `${randomUUID()}.parquet`)
   const fd = openSync(path, 'wx+', 0o600)
@@ -62,7 +61,7 @@ export function openSpool(options: SpoolOptions): Spool {
     const group = rows
     rows = []
     memoryBytes = 0
-    for (const row of group) row.event = eventOf(row, enrich)
+    for (const row of group) row.event = eventOf(row)
     writer.group(group)
   }
   return {
@@ -89,8 +88,8 @@ type OpenRow = Omit<ArchiveRow, 'event'> & { event: ArchivedEvent | undefined }
 /** What a row costs beside its key and value. */
 const rowBytes = 400
 
-function eventOf({ value, ...place }: OpenRow, enrich: Enrich): ArchivedEvent | undefined {
+function eventOf({ value, ...place }: OpenRow): ArchivedEvent | undefined {
   const bytes = value === null ? null : Buffer.from(value.buffer, value.byteOffset, value.byteLength)
-  const enriched = enrich({ ...place, value: bytes })
-  return enriched.ok ? enriched.row : undefined
+  const dated = dateEvent({ ...place, value: bytes })
+  return dated.ok ? toArchivedEvent(dated) : undefined
 }
