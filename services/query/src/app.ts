@@ -1,8 +1,7 @@
 // The HTTP server of the query service: limits, timeouts and problem documents.
 import fastify from 'fastify'
-import type { FastifyError, FastifyInstance } from 'fastify'
-import type { ProblemCode } from '@millrace/contracts'
-import { sendProblem } from './reply.ts'
+import type { FastifyInstance } from 'fastify'
+import { answerProblems } from '@millrace/service'
 import { addQueryRoutes } from './routes/query.ts'
 import type { QueryRouteDeps } from './routes/query.ts'
 
@@ -24,20 +23,7 @@ export function createQueryApp(deps: QueryRouteDeps): FastifyInstance {
     // A query in the URL makes a long request line.
     http: { maxHeaderSize: 96 * 1024, headersTimeout: 10_000 }
   })
-  app.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not_found'))
-  app.setErrorHandler<FastifyError>((error, _request, reply) => {
-    const code = problemCodeOf(error)
-    if (code === 'internal') deps.log.error({ err: error }, 'request failed')
-    return sendProblem(reply, code, code === 'internal' ? {} : { detail: error.message })
-  })
+  answerProblems(app, deps.log)
   addQueryRoutes(app, deps)
   return app
-}
-
-function problemCodeOf(error: FastifyError): ProblemCode {
-  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return 'body_too_large'
-  if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return 'unsupported_media_type'
-  if (error instanceof SyntaxError || error.code === 'FST_ERR_CTP_INVALID_JSON_BODY') return 'invalid_json'
-  const status = error.statusCode ?? 500
-  return status >= 400 && status < 500 ? 'invalid_request' : 'internal'
 }

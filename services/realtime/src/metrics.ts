@@ -15,7 +15,7 @@ export const realtimeMetrics = {
   connections: gauge({ name: 'analytics_realtime_connections', help: 'Open WebSockets.' }),
   closed: counter({
     name: 'analytics_realtime_closed_total',
-    help: 'Connections that ended, by what ended them.',
+    help: 'Connections that ended: `closed` in order or by the client, `silent` without a pong, `unread` asking and not reading.',
     labels: ['reason']
   }),
   refused: counter({

@@ -46,6 +46,8 @@ interface Open {
   readonly projectId: string
   readonly openedAtMs: number
   alive: boolean
+  /** What ends it. */
+  reason: 'closed' | 'silent' | 'unread'
 }
 
 /** Serves the WebSockets of `server` until the signal aborts. */
@@ -70,7 +72,7 @@ export function serveSockets(server: Server, deps: SocketDeps): void {
   }
 
   const accept = (webSocket: WebSocket, socket: Duplex, { projectId, ...rest }: LiveGrant): void => {
-    const entry: Open = { webSocket, projectId, openedAtMs: clock.monotonic(), alive: true }
+    const entry: Open = { webSocket, projectId, openedAtMs: clock.monotonic(), alive: true, reason: 'closed' }
     open.add(entry)
     count(projectId, 1)
     metrics.connections.set(open.size)
@@ -78,7 +80,7 @@ export function serveSockets(server: Server, deps: SocketDeps): void {
       socket,
       isOpen: () => webSocket.readyState === WebSocket.OPEN,
       maxBufferedBytes: settings.maxBufferedBytes,
-      terminate: () => end(webSocket, 'asks without reading')
+      terminate: () => end(entry, 'unread')
     })
     const connection = createConnection(peer, { projectId, ...rest }, deps.connection)
     listen(webSocket, connection, entry, deps)
@@ -86,7 +88,7 @@ export function serveSockets(server: Server, deps: SocketDeps): void {
       open.delete(entry)
       count(projectId, -1)
       metrics.connections.set(open.size)
-      metrics.closed.add(1, { reason: 'closed' })
+      metrics.closed.add(1, { reason: entry.reason })
       connection.close()
     })
     connection.open()
@@ -102,15 +104,15 @@ export function serveSockets(server: Server, deps: SocketDeps): void {
     if (socket.destroyed) return
     sockets.handleUpgrade(request, socket, head, (webSocket) => accept(webSocket, socket, admitted.grant))
   }
-  const end = (webSocket: WebSocket, reason: 'silent' | 'asks without reading'): void => {
-    metrics.closed.add(1, { reason })
-    webSocket.terminate()
+  const end = (entry: Open, reason: Open['reason']): void => {
+    entry.reason = reason
+    entry.webSocket.terminate()
   }
   const beat = (): void => {
     const nowMs = clock.monotonic()
     for (const entry of open) {
       const { webSocket } = entry
-      if (!entry.alive) end(webSocket, 'silent')
+      if (!entry.alive) end(entry, 'silent')
       else if (nowMs - entry.openedAtMs > settings.maxAgeMs) part(webSocket, deps.random)
       else {
         entry.alive = false

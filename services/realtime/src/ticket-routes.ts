@@ -4,8 +4,8 @@ import { apiKeyOf, keyProblems, liveKinds } from '@millrace/contracts'
 import type { KeyDecision, LiveGrant, LiveKind, ProjectContext } from '@millrace/contracts'
 import { isTransient } from '@millrace/kernel'
 import type { BoundMetrics } from '@millrace/observability'
+import { sendProblem } from '@millrace/service'
 import type { realtimeMetrics } from './metrics.ts'
-import { sendProblem } from './reply.ts'
 import type { Tickets } from './tickets.ts'
 
 /** The key store as this service needs it. */

@@ -5,12 +5,12 @@ import { apiKeyOf, keyProblems } from '@millrace/contracts'
 import type { KeyDecision, ProblemCode } from '@millrace/contracts'
 import type { BoundMetrics, Logger } from '@millrace/observability'
 import type { Clock } from '@millrace/kernel'
+import { sendProblem } from '@millrace/service'
 import type { Bulkhead } from '../bulkhead.ts'
 import type { queryMetrics } from '../metrics.ts'
 import { bindParameters } from '../parameters.ts'
 import { toQueryProblem } from '../query-error.ts'
 import type { RunQuery } from '../run-query.ts'
-import { sendProblem } from '../reply.ts'
 import { gate } from '../sql/gate.ts'
 
 /** The key store as this service needs it. */
