@@ -9,6 +9,7 @@ import type { RedisEpochs } from '@millrace/aggregation/redis-epochs'
 import { fixedTopics, rewind, startConsumer } from '@millrace/consumer'
 import type { Batch, BatchRange, ConsumedRecord, ConsumerSettings, Decoded, Rewind } from '@millrace/consumer'
 import { createEnrich, letterTopic, rawTopic } from '@millrace/contracts'
+import type { Enrich } from '@millrace/contracts'
 import { partitionKey } from '@millrace/kafka'
 import type { ConsumerClient, Producer, TopicPartition } from '@millrace/kafka'
 import { AppError, done, skip } from '@millrace/kernel'
@@ -23,6 +24,8 @@ export interface FillDeps {
   readonly epochs: Pick<RedisEpochs, 'look'>
   readonly apply: RedisApply
   readonly callId: () => string
+  /** The one that the aggregator uses: the countries of addresses come from its settings. */
+  readonly enrich?: Enrich
   /** What to count. Throws a transient error while that is not known. */
   readonly optionsOf: (project: string) => FoldOptions
   readonly clock: Clock
@@ -50,7 +53,7 @@ export function fillGroup(project: string, epoch: number): string {
 
 /** Begins to fill `epoch` from its positions. Throws what joining the group throws. */
 export async function startFill(deps: FillDeps, project: string, epoch: number): Promise<Fill> {
-  const { client, producer, apply, callId, optionsOf, clock, log, onApplied, settings } = deps
+  const { client, producer, apply, callId, optionsOf, enrich = createEnrich(), clock, log, onApplied, settings } = deps
   const failed = Promise.withResolvers<never>()
   failed.promise.catch(() => undefined)
   const applier = createBatchApplier({ apply, callId, ...(onApplied === undefined ? {} : { onApplied }) })
@@ -78,7 +81,7 @@ export async function startFill(deps: FillDeps, project: string, epoch: number):
         applier.forget()
         return await positionsOf(deps, project, epoch, assigned)
       },
-      decode: createToEntry(),
+      decode: createToEntry(enrich),
       handle,
       settings: { backoff: { baseMs: 100, capMs: 5_000, jitter: 0.3 }, ...settings }
     },
@@ -105,8 +108,7 @@ async function positionsOf(
   return new Map(assigned.map((each) => [partitionKey(each), held?.partitions[each.partition]?.position ?? 0n]))
 }
 
-function createToEntry(): (record: ConsumedRecord) => Decoded<Entry> {
-  const enrich = createEnrich()
+function createToEntry(enrich: Enrich): (record: ConsumedRecord) => Decoded<Entry> {
   return (record) => {
     const { offset, appendedAtMs } = record
     const enriched = enrich(record)

@@ -1,6 +1,13 @@
 // Connections of a command to the running pipeline. The client libraries log nothing here: a command tells by its
 // result and its one error line.
-import { clickhouseFields, kafkaFields, objectStoreFields, oneOf, postgresFields } from '@millrace/config'
+import {
+  clickhouseFields,
+  kafkaFields,
+  objectStoreFields,
+  oneOf,
+  postgresFields,
+  redisStateFields
+} from '@millrace/config'
 import { topicProfiles } from '@millrace/contracts'
 import type { TopicDeclaration, TopicProfile } from '@millrace/contracts'
 import { systemClock } from '@millrace/kernel'
@@ -14,6 +21,8 @@ import { openObjectStore } from '@millrace/stores/object-store'
 import type { ObjectStore } from '@millrace/stores/object-store'
 import { openPostgres } from '@millrace/stores/postgres'
 import type { Postgres } from '@millrace/stores/postgres'
+import { openRedis } from '@millrace/stores/redis'
+import type { Redis } from '@millrace/stores/redis'
 import { settings } from './context.ts'
 import type { CliContext } from './context.ts'
 
@@ -63,6 +72,13 @@ export async function openLog(
 export function openObjects(context: CliContext, dataDir: string, stack: AsyncDisposableStack): ObjectStore {
   const { OBJECT_STORE_URL: url, OBJECT_STORE_TIMEOUT_MS: timeoutMs } = settings(context, dataDir, objectStoreFields)
   return stack.use(openObjectStore({ url, timeoutMs, clock: systemClock }))
+}
+
+/** The Redis that holds the live state; it lives as long as `stack`. */
+export async function openLiveState(context: CliContext, dataDir: string, stack: AsyncDisposableStack): Promise<Redis> {
+  const { REDIS_STATE_URL } = settings(context, dataDir, redisStateFields)
+  const options = { url: REDIS_STATE_URL, role: 'state', log: createSilentLogger(), commandTimeoutMs: 5_000 } as const
+  return stack.use(await openRedis({ ...options, requirePolicy: 'when-reachable' }))
 }
 
 /** The declared topics as this cluster can hold them: more brokers, more copies. */

@@ -1,7 +1,9 @@
 // The commands of the tool and what they share. Every command has --json, --data-dir and --help with examples.
 import { Command } from 'commander'
 import { addArchiveCommands } from './commands/archive.ts'
+import { addEpochCommands } from './commands/epoch.ts'
 import { addKeysCommands } from './commands/keys.ts'
+import { addMetricsCommands } from './commands/metrics.ts'
 import { addProjectsCommands } from './commands/projects.ts'
 import { addStackCommands } from './commands/stack.ts'
 import { addStartCommand } from './commands/start.ts'
@@ -30,6 +32,8 @@ export function createProgram(context: CliContext): Command {
   addSchemasCommands(program, context)
   addProjectsCommands(program, context)
   addKeysCommands(program, context)
+  addMetricsCommands(program, context)
+  addEpochCommands(program, context)
   addArchiveCommands(program, context)
   return program
 }
