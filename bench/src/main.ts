@@ -8,6 +8,7 @@ import { minRounds, runSuite } from './run-suite.ts'
 import { aFold } from './suites/a-fold.ts'
 import { aNaive } from './suites/a-naive.ts'
 import { dDedup } from './suites/d-dedup.ts'
+import { eVisible } from './suites/e-visible.ts'
 import { gBatch } from './suites/g-batch.ts'
 import { gDesign } from './suites/g-design.ts'
 import { gLoad } from './suites/g-load.ts'
@@ -20,7 +21,7 @@ import type { BenchSettings, Suite } from './suites/suite.ts'
 import { wFan } from './suites/w-fan.ts'
 
 const gateway: readonly Suite[] = [gSingle, gBatch, gDesign, gLoad, pSend, dDedup]
-const stream: readonly Suite[] = [aFold, aNaive, sScale]
+const stream: readonly Suite[] = [aFold, aNaive, sScale, eVisible]
 const suites: readonly Suite[] = [...gateway, ...stream, pEnrich, rRecord, wFan]
 /** Names that stand for several benchmarks, run one after the other. */
 const groups: Readonly<Record<string, readonly Suite[]>> = { gateway, stream }
