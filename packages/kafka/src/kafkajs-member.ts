@@ -2,7 +2,8 @@
 // says onFatal once for everything else. Each topic list and each return of the cluster is a new session.
 //
 // | state     | entered when                                    | left when                                      |
-// | resolving | start; a session ended                          | topics known: joined; none: waits for refresh  |
+// | resolving | start; a session ended                          | topics known: joined; none: holds nothing,     |
+// |           |                                                 | waits for refresh                              |
 // | joined    | a session runs                                  | topics changed or cluster away: resolving      |
 // | dead      | the client failed for good, or a handler threw  | never                                          |
 // | stopped   | stop                                            | never                                          |
@@ -43,6 +44,7 @@ export function startMember(options: GroupOptions, handlers: GroupHandlers, deps
   }
   const loop = async (): Promise<void> => {
     let failures = 0
+    let isIdle = false
     while (!stopping.signal.aborted) {
       const topics = await resolveTopics(options, deps).catch((error: unknown) => waitable(error, 'resolving topics'))
       if (topics instanceof AppError) {
@@ -51,9 +53,13 @@ export function startMember(options: GroupOptions, handlers: GroupHandlers, deps
         continue
       }
       if (topics.length === 0) {
+        // Nothing to hold is an assignment, too: who waits for the first topic is not one who cannot join.
+        if (!isIdle) await calls.run(() => handlers.onAssigned([]))
+        isIdle = true
         await clock.sleep(untilRefresh(clock, options.topicRefreshMs), stopping.signal)
         continue
       }
+      isIdle = false
       const startedAtMs = clock.monotonic()
       const crash = await live(topics)
       if (crash === undefined) continue

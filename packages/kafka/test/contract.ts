@@ -341,6 +341,18 @@ function sharing({ cluster, newTopic, topicRefreshMs, growthMs }: Context): void
     await eventually('the first topic is given up', () => reader.held()?.join() === rest.join(), { timeoutMs: 20_000 })
   })
 
+  test('tells a member without topics that it holds nothing, once, and gives it the first one that comes', async () => {
+    const topics: string[] = []
+    await using reader = await openReader(cluster().consumers, { groupId: unique('g'), topics, topicRefreshMs })
+    await eventually('it holds nothing', () => share(reader) === 0)
+    const topic = await newTopic(2)
+    await cluster().producer.produce(topic, numbers(1))
+    topics.push(topic)
+    await eventually('the first topic is read', () => reader.records.length === 1, { timeoutMs: 20_000 })
+    expect(share(reader)).toBe(2)
+    expect(reader.log.slice(0, 2)).toEqual(['assigned', expect.not.stringMatching(/^batch/)])
+  })
+
   test('takes in partitions that were added while it runs', async () => {
     const topic = await newTopic(1)
     const options = { groupId: unique('g'), topics: [topic], topicRefreshMs }
