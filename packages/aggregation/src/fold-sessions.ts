@@ -65,6 +65,7 @@ export function createSessionFold(conversionTypes: ReadonlySet<string>): Session
 
 function toMerge(sessionId: string, draft: Draft): SessionMerge {
   const { events, pageViews, converted, first, last, entry, exit, user, anonymousId } = draft
+  const entryClaim = entry === undefined ? '' : claimPath(entry)
   return {
     sessionId,
     firstMs: first.timestamp,
@@ -73,8 +74,8 @@ function toMerge(sessionId: string, draft: Draft): SessionMerge {
     pageViews,
     converted,
     first: claimFirst(first),
-    entry: entry === undefined ? '' : claimPath(entry),
-    exit: exit === undefined ? '' : claimPath(exit),
+    entry: entryClaim,
+    exit: exit === undefined || exit === entry ? entryClaim : claimPath(exit),
     user: user === undefined ? '' : claimUser(user),
     visitors: visitorsOf({ userId: user?.userId ?? '', anonymousId })
   }

@@ -58,6 +58,9 @@ function toValueArg({ dimension, count, sum, min, max, members }: ValueDelta): r
   return [dimension, count, high, low, min ?? false, max ?? false, members ?? []]
 }
 
+/** In place of an exit; most sessions have one page in a batch. */
+const sameAsEntry = 0
+
 /** One list of all sessions, `sessionWidth` members each: Lua reads it twice as fast as a list of lists. */
 function toSessionArgs(merges: readonly SessionMerge[]): readonly (string | number)[] {
   const flat: (string | number)[] = []
@@ -75,7 +78,18 @@ function toSessionArgs(merges: readonly SessionMerge[]): readonly (string | numb
     visitors
   } of merges) {
     const [hash = 0, step = 0, otherHash = 0, otherStep = 0] = visitors ?? []
-    flat.push(sessionId, firstMs, lastMs, events, pageViews, converted ? 1 : 0, first, entry, exit, user)
+    flat.push(
+      sessionId,
+      firstMs,
+      lastMs,
+      events,
+      pageViews,
+      converted ? 1 : 0,
+      first,
+      entry,
+      exit === entry ? sameAsEntry : exit,
+      user
+    )
     flat.push(hash, step, otherHash, otherStep)
   }
   return flat

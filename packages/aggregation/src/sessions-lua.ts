@@ -2,7 +2,7 @@
 // list, are unpacked without a table each, and are merged and packed again before the first write; only the hint of new
 // visitors, which is told among the writes, is put behind them then.
 
-/** Members of one session in the list: id, facts, claims, and the two numbers of up to two visitors. */
+/** Members of one session in the list: id, facts, claims (exit 0: as the entry), and two numbers of up to two visitors. */
 export const sessionWidth = 14
 
 /** Merges the sessions of the call with those held; needs `openLua` and `m`, and asks about visitors (known-lua.ts). */
@@ -39,6 +39,7 @@ local function merge(i, text)
   local at = ${sessionWidth} * (i - 1)
   local first, last, events, views, converted = s[at + 2], s[at + 3], s[at + 4], s[at + 5], s[at + 6]
   local begins, entry, exit, user, given = s[at + 7], s[at + 8], s[at + 9], s[at + 10], ''
+  if exit == 0 then exit = entry end
   if text then
     local ok, f, l, e, v, c, closed, g, b, en, ex, u, known = try(opens, text)
     if not ok or not known then return false end
