@@ -39,6 +39,18 @@ describe('the live page', () => {
     await tab.close()
   })
 
+  it('gets its own tickets where a demo is set up, and connects again when the service was away', async () => {
+    const pipeline = await openE2e({ only: ['realtime'], env: { DEMO_PROJECT: 'demo' } })
+    const service = pipeline.services.service('realtime')
+    const tab = await browser.open(service.url)
+    await eventually('the connection', async () => (await textOf(tab, 'status')) === 'live')
+    expect(await textOf(tab, 'project')).toBe('demo')
+    await service.restart()
+    await eventually('the end of it', async () => (await textOf(tab, 'status')) === 'not connected')
+    await eventually('the next connection', async () => (await textOf(tab, 'status')) === 'live', { timeoutMs: 40_000 })
+    await tab.close()
+  })
+
   it('asks for a ticket when it has none', async () => {
     const pipeline = await openE2e({ only: ['realtime'] })
     const tab = await browser.open(pipeline.services.service('realtime').url)
