@@ -37,6 +37,8 @@ export interface RebuildPlan {
   readonly start: RebuildStart
   /** Redis: what is used, and the most it may use (0 = without limit). */
   readonly memory: Inspection['memory']
+  /** The live state stands beyond the end of the log, which is another one: replace-epoch.ts instead of a build. */
+  readonly isOtherLog: boolean
   /** Why it may not begin; empty = it may. */
   readonly refusals: readonly string[]
 }
@@ -59,6 +61,9 @@ export async function planRebuild(deps: EpochAdmin, request: RebuildRequest): Pr
     )
   const start = await startOfRebuild(admin, { topic: rawTopic(projectId), wantedFromMs, nowMs, timing })
   const seen = await epochs.look(projectId)
+  const ends = new Map((await admin.ranges(rawTopic(projectId))).map(({ partition, end }) => [partition, end]))
+  const positions = seen.epochs.get(seen.pointer)?.partitions ?? []
+  const isOtherLog = positions.some(({ position }, partition) => position > (ends.get(partition) ?? 0n))
   const { usedBytes, maxBytes } = seen.memory
   const refusals: string[] = []
   if (seen.epochs.get(seen.pointer) === undefined)
@@ -73,7 +78,7 @@ export async function planRebuild(deps: EpochAdmin, request: RebuildRequest): Pr
       `the log does not reach back to ${iso(wantedFromMs)}; windows would be whole from ${iso(start.completeFromMs)} on, ` +
         `older ones are answered from the warehouse (--accept-later builds it)`
     )
-  return { projectId, liveEpoch: seen.pointer, start, memory: seen.memory, refusals }
+  return { projectId, liveEpoch: seen.pointer, start, memory: seen.memory, isOtherLog, refusals }
 }
 
 /**
@@ -82,8 +87,8 @@ export async function planRebuild(deps: EpochAdmin, request: RebuildRequest): Pr
  */
 export async function beginBuild(deps: EpochAdmin, plan: RebuildPlan): Promise<StateEpoch> {
   const { postgres, actor } = deps
-  const { projectId, start, refusals } = plan
-  if (refusals.length > 0) throw new AppError('PIPE_CONFLICT', `${projectId}: ${refusals.join('; ')}`)
+  const { projectId, start } = plan
+  refuse(plan)
   const { startOffsets, completeFromMs } = start
   const row = await postgres.transaction(async (tx) => {
     const made = { projectId, startOffsets, completeFromMs, reason: 'rebuild', state: 'building', actor } as const
@@ -94,6 +99,11 @@ export async function beginBuild(deps: EpochAdmin, plan: RebuildPlan): Promise<S
   })
   await makeKeys(deps, row)
   return row
+}
+
+/** Throws PIPE_CONFLICT with all that stands against a plan. */
+export function refuse({ projectId, refusals }: Pick<RebuildPlan, 'projectId' | 'refusals'>): void {
+  if (refusals.length > 0) throw new AppError('PIPE_CONFLICT', `${projectId}: ${refusals.join('; ')}`)
 }
 
 /** The build of a project that is under way; its keys are made again when they are gone. Throws PIPE_NOT_FOUND. */

@@ -25,6 +25,7 @@ import { startFill } from '../src/fill-epoch.ts'
 import { fillAndFlip, fillUntilCaughtUp } from '../src/flip-epoch.ts'
 import type { BuildDeps, BuildProgress } from '../src/flip-epoch.ts'
 import { abortBuild, beginBuild, openBuild, planRebuild } from '../src/rebuild.ts'
+import { replaceEpoch } from '../src/replace-epoch.ts'
 import { listEpochs } from '../src/state-epochs.ts'
 
 const stack = new AsyncDisposableStack()
@@ -177,6 +178,23 @@ describe('a rebuilt epoch', () => {
     await expect(openBuild(deps, project)).rejects.toMatchObject({ code: 'PIPE_NOT_FOUND' })
     await expect(abortBuild(deps, project)).rejects.toMatchObject({ code: 'PIPE_NOT_FOUND' })
     expect((await beginBuild(deps, await planRebuild(deps, { projectId: project }))).epoch).toBe(3)
+  })
+
+  it('takes the place of a state whose log was created anew, at once', async () => {
+    const project = uniqueProject('rebuild')
+    await createProjectTopics(admin, project)
+    await send(project, 0, 60)
+    // What stands beyond the end can only be of another log.
+    await deps.epochs.init(project, 1, { startOffsets: [900n, 900n, 900n, 900n], completeFromMs: 0 })
+    const { timing, clock, postgres, epochs, actor } = deps
+    const inForce = createEpochKeeper({ postgres, epochs, admin, clock, timing, group: project, actor, log })
+    await inForce(project)
+    const plan = await planRebuild(deps, { projectId: project })
+    expect([plan.isOtherLog, plan.refusals]).toEqual([true, []])
+    expect(await replaceEpoch(deps, plan)).toMatchObject({ epoch: 2 })
+    const found = await inForce(project)
+    expect([found.epoch, found.partitions.map(({ position }) => position)]).toEqual([2, [0n, 0n, 0n, 0n]])
+    await expect(replaceEpoch(deps, { ...plan, refusals: ['no'] })).rejects.toMatchObject({ code: 'PIPE_CONFLICT' })
   })
 
   it('does not begin when a second state does not fit, or the log is too short', async () => {

@@ -82,7 +82,8 @@ beforeAll(async () => {
   const applier = createBatchApplier({ apply: createRedisApply(redis), callId: () => 'test' })
   const range = { epoch: 1, partition: 0, from: 0n, to: 600n, appendedAtMs: now - 29_000, expired: 0 }
   const options = { timing: liveTiming, metrics, conversionTypes: new Set(['purchase']) }
-  expect(await applier.apply(project, range, items, options)).toEqual({ kind: 'ok' })
+  const applied = await applier.apply(project, range, items, options)
+  if (applied.kind !== 'ok') throw new Error(`the live state did not take the events: ${applied.kind}`)
   const columns = ['projectId', 'eventId', 'eventType', 'userId', 'sessionId', 'timestamp', 'properties', 'version']
   const lines = items.map(({ row }) =>
     JSON.stringify({

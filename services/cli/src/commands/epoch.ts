@@ -5,8 +5,9 @@ import { createRedisEpochs } from '@millrace/aggregation/redis-epochs'
 import { rawTopic } from '@millrace/contracts'
 import { fillAndFlip, fillUntilCaughtUp } from '@millrace/operations/flip-epoch'
 import type { BuildProgress, Flipped } from '@millrace/operations/flip-epoch'
-import { abortBuild, beginBuild, openBuild, planRebuild } from '@millrace/operations/rebuild'
+import { abortBuild, beginBuild, openBuild, planRebuild, refuse } from '@millrace/operations/rebuild'
 import type { RebuildPlan } from '@millrace/operations/rebuild'
+import { replaceEpoch } from '@millrace/operations/replace-epoch'
 import { listEpochs } from '@millrace/operations/state-epochs'
 import type { Command } from 'commander'
 import { openAdmin, openDatabase, openLiveState } from '../connections.ts'
@@ -60,9 +61,9 @@ function addNew(group: Command, context: CliContext): void {
       const plan = await planRebuild(admin, { projectId, acceptLater, ...fromMs })
       if (options.dryRun === true) {
         print(terminal, json, plan, renderPlan)
-        if (plan.refusals.length > 0) throw new AppError('PIPE_CONFLICT', `${projectId}: ${plan.refusals.join('; ')}`)
-        return
+        return refuse(plan)
       }
+      if (plan.isOtherLog) return print(terminal, json, await replaceEpoch(admin, plan), renderFlipped)
       const deps = await openBuildDeps(context, dataDir, stack, admin)
       const row = await beginBuild(admin, plan)
       const build = { ...deps, onProgress: showProgress(terminal, json) }
@@ -183,8 +184,9 @@ function showProgress(terminal: Terminal, json: boolean | undefined): (progress:
   }
 }
 
-function renderPlan({ projectId, liveEpoch, start, refusals }: RebuildPlan): string {
+function renderPlan({ projectId, liveEpoch, start, isOtherLog, refusals }: RebuildPlan): string {
   return [
+    ...(isOtherLog ? ['the log was created anew: the new epoch takes its place at once and is filled after that'] : []),
     `${projectId}: epoch ${liveEpoch} is in force; ${formatCount(start.records)} records would be read`,
     `windows would be whole from ${new Date(start.completeFromMs).toISOString()} on`,
     ...refusals.map((refusal) => `against it: ${refusal}`)
@@ -199,6 +201,8 @@ function renderFlipped({ projectId, epoch, completeFromMs, sealedMs }: Flipped):
   return `epoch ${epoch} of ${projectId} is in force, whole from ${new Date(completeFromMs).toISOString()} on; live events waited ${sealedMs} ms`
 }
 
+const beginning = new Date(0).toISOString()
+
 function renderStatus(shown: readonly ShownEpoch[], colour: boolean): string {
   const rows = shown.map(({ epoch, inForce, state, reason, stage, torn, completeFrom, lag, sizes, counts }) => [
     epoch,
@@ -206,7 +210,7 @@ function renderStatus(shown: readonly ShownEpoch[], colour: boolean): string {
     state,
     torn ? `${stage ?? ''}, torn` : stage,
     reason,
-    completeFrom,
+    completeFrom === beginning ? 'the beginning' : completeFrom,
     lag,
     sizes?.windows,
     sizes?.dirtyWindows,
