@@ -1,7 +1,7 @@
 // Days from the hours that are held: written when an hour becomes final, and again when it changes after that. Of the
 // metrics that sessions make the open hours count too, since theirs close a day later, when the first are gone.
 import type { ReadUniques } from '@millrace/aggregation/day-uniques'
-import { kindOfMetric } from '@millrace/aggregation/metric-messages'
+import { kindOfMetric, sessionMetrics } from '@millrace/aggregation/metric-messages'
 import { granularities } from '@millrace/aggregation/metrics'
 import type { MetricDefinition } from '@millrace/aggregation/metrics'
 import { windowNames } from '@millrace/aggregation/window-reader'
@@ -46,16 +46,19 @@ export async function writeWaitingDays(deps: DaysDeps, live: LiveProject): Promi
     await queue.removeRecounts(live.project, recounts)
   }
   for (const day of await queue.list(live.project)) {
-    if (!(await writeOne(deps, live, day))) return
-    await queue.remove(live.project, day)
+    if (await writeOne(deps, live, day)) await queue.remove(live.project, day)
   }
 }
 
-/** False when the epoch is another one by now. A day that is not held whole any more stays as it was written. */
+/**
+ * False when it has to wait: the definition is not read yet, or the epoch is another one by now. A day that is not held
+ * whole any more stays as it was written.
+ */
 async function writeOne(deps: DaysDeps, live: LiveProject, { metric, dayMs }: DirtyDay): Promise<boolean> {
   const { reader, readUniques, definitionOf, postgres } = deps
   const { project } = live
-  const definition = definitionOf(project, metric, dayMs)
+  const definition = definitionOf(project, metric, dayMs + dayLengthMs - 1)
+  if (definition === undefined && !sessionMetrics.includes(metric)) return false
   const kind = kindOfMetric(definition)
   const names = windowNames(metric, '1h', { fromMs: dayMs, toMs: dayMs + dayLengthMs })
   const { windows, epoch } = await reader.read(project, names)

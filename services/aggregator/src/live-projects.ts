@@ -13,7 +13,6 @@ import { eachBounded } from './each-bounded.ts'
 /** What may be written of a project now. */
 export interface InForce {
   readonly epoch: number
-  readonly completeFromMs: number
   readonly partitions: readonly PartitionState[]
   /** The call that began to write and did not end; then the epoch takes nothing. */
   readonly torn: string | undefined
@@ -38,7 +37,6 @@ export interface LiveProject {
   readonly project: string
   readonly topic: string
   epoch: number
-  completeFromMs: number
   halted: HaltReason | undefined
   /** Batches that this process applied. */
   applied: number
@@ -113,7 +111,6 @@ export function createLiveProjects({ inForce, checkLog, log, onHalted }: LivePro
     // No look at epoch and positions shows a key of a wrong type; another epoch has keys of its own.
     const isWrong = live.halted === 'wrong-type' && found.epoch === live.epoch
     live.epoch = found.epoch
-    live.completeFromMs = found.completeFromMs
     const other = [...checked].find(([, { verdict }]) => verdict.kind === 'other')
     if (other !== undefined) halt(live, 'other-log', `partition ${other[0]} is not the log of its position`)
     else if (found.torn !== undefined) halt(live, 'torn', found.torn)
@@ -194,5 +191,5 @@ function stateOf(partitions: readonly PartitionState[], partition: number): Part
 function newProject(topic: string): LiveProject {
   const project = projectOfTopic(topic)
   if (project === undefined || rawTopic(project) !== topic) throw new Error(`${topic} is not a raw topic`)
-  return { project, topic, epoch: 0, completeFromMs: 0, halted: undefined, applied: 0, owned: new Map() }
+  return { project, topic, epoch: 0, halted: undefined, applied: 0, owned: new Map() }
 }

@@ -203,6 +203,42 @@ describe('the aggregator', () => {
     expect(rate.windows.get(`bounce_rate:1h:${hour}`)?.values.get('')).toMatchObject({ count: 5, sum: 0n })
   })
 
+  it('makes old windows final, and a day of their hours', async () => {
+    const project = uniqueProject('agg')
+    await createProjectTopics(admin, project)
+    // The log of three hours ago: its records say themselves when they were appended.
+    await admin.alterTopicConfig(rawTopic(project), { 'message.timestamp.type': 'CreateTime' })
+    const atMs = Date.now() - 3 * 3_600_000
+    const { records, sent } = eventsOf(ids(0, 100), atMs)
+    await produce(
+      project,
+      records.map((record) => ({ ...record, timestampMs: atMs + 1_000 }))
+    )
+    await using _worker = await startWorker({ service: 'aggregator', project, env: env() })
+    await eventuallyCounted(project, sent)
+    const hour = hourOf(atMs)
+    await using watched = await watch(metricsTopic('active_users'), decodeMetric)
+    await eventually('the hour is final', () =>
+      watched.messages.some(
+        ({ project: of, granularity, timestamp, value, final }) =>
+          of === project && granularity === '1h' && timestamp === hour && value === 7 && final
+      )
+    )
+    const days = async () =>
+      await postgres.query(
+        `SELECT metric_name, dimension_value, value, source FROM daily_metrics
+         WHERE project_id = $1 AND metric_name IN ('events', 'active_users') ORDER BY metric_name, dimension_value`,
+        [project]
+      )
+    await eventually('the day is written', async () => (await days()).length === 4)
+    expect(await days()).toEqual([
+      { metric_name: 'active_users', dimension_value: '', value: 7, source: 'live' },
+      { metric_name: 'events', dimension_value: '', value: 100, source: 'live' },
+      { metric_name: 'events', dimension_value: '["page_view"]', value: 66, source: 'live' },
+      { metric_name: 'events', dimension_value: '["purchase"]', value: 34, source: 'live' }
+    ])
+  })
+
   it('notices by itself that Redis went back, and begins a new epoch when Redis is empty', async () => {
     const project = uniqueProject('agg')
     await createProjectTopics(admin, project)

@@ -42,7 +42,7 @@ export function openHeld(positions: readonly bigint[]): HeldWorld {
         world.halted = counts
       }
     }),
-    state: { epoch: 1, completeFromMs: 0, partitions: positions.map(partitionAt), torn: undefined },
+    state: { epoch: 1, partitions: positions.map(partitionAt), torn: undefined },
     verdict: { kind: 'same' },
     end: 1_000n,
     whileLooking: () => undefined,
