@@ -88,10 +88,15 @@ export interface ArchiveFileWriter {
 
 /** A file in the making; `sink` gets its bytes in order and must be done with them when it returns. */
 export function createArchiveFileWriter(sink: (bytes: Uint8Array) => void, level = 1): ArchiveFileWriter {
-  const bytes = new ByteWriter(1024 ** 2)
+  const bytes = new ByteWriter(firstBytes)
   const flush = (): void => {
     if (bytes.index > 0) sink(bytes.getBytes())
     bytes.index = 0
+    // A process has many files in the making; none of them keeps the room of its largest group.
+    if (bytes.buffer.byteLength > firstBytes) {
+      bytes.buffer = new ArrayBuffer(firstBytes)
+      bytes.view = new DataView(bytes.buffer)
+    }
   }
   const writer = new ParquetWriter({
     writer: Object.assign(bytes, { flush, finish: flush }),
@@ -114,6 +119,9 @@ export function createArchiveFileWriter(sink: (bytes: Uint8Array) => void, level
     finish: () => void writer.finish()
   }
 }
+
+/** Room for encoded bytes; a group makes it larger for its time. */
+const firstBytes = 64 * 1024
 
 /** ZSTD_c_compressionLevel. */
 const zstdLevel = 100

@@ -54,27 +54,41 @@ export function openSpool(options: SpoolOptions): Spool {
     hash.update(bytes)
     fileBytes += bytes.byteLength
   })
+  // Packed records take half the memory of rows, so they become rows only when there are enough for a group.
+  let blocks: Block[] = []
   let rows: OpenRow[] = []
+  let packedRows = 0
   let memoryBytes = 0
+  const unpack = (): void => {
+    for (const block of blocks)
+      for (const { offset, key, value, appendedAtMs, headers } of unpackBlock(block))
+        rows.push({ topic, partition, offset, appendedAtMs, key, value, headers, event: undefined })
+    blocks = []
+    packedRows = 0
+  }
   const writeGroup = (): void => {
-    if (rows.length === 0) return
-    const group = rows
-    rows = []
-    memoryBytes = 0
+    const group = rows.slice(0, groupRows)
+    rows = rows.slice(groupRows)
     for (const row of group) row.event = eventOf(row)
     writer.group(group)
   }
   return {
     append(block) {
-      for (const { offset, key, value, appendedAtMs, headers } of unpackBlock(block)) {
-        rows.push({ topic, partition, offset, appendedAtMs, key, value, headers, event: undefined })
-        memoryBytes += (key?.byteLength ?? 0) + (value?.byteLength ?? 0) + rowBytes
-        if (rows.length >= groupRows || memoryBytes >= groupBytes) writeGroup()
+      blocks.push(block)
+      packedRows += block.count
+      memoryBytes += block.content.byteLength + block.count * rowBytes
+      if (rows.length + packedRows >= groupRows || memoryBytes >= groupBytes) {
+        unpack()
+        while (rows.length >= groupRows || (memoryBytes >= groupBytes && rows.length > 0)) {
+          writeGroup()
+          memoryBytes = rows.reduce((sum, { key, value }) => sum + sizeOf(key) + sizeOf(value) + rowBytes, 0)
+        }
       }
       return { memoryBytes, fileBytes }
     },
     finish() {
-      writeGroup()
+      unpack()
+      while (rows.length > 0) writeGroup()
       writer.finish()
       return { fd, bytes: fileBytes, sha256: hash.digest('hex') }
     },
@@ -85,8 +99,12 @@ export function openSpool(options: SpoolOptions): Spool {
 /** A row whose event is read when its group is written. */
 type OpenRow = Omit<ArchiveRow, 'event'> & { event: ArchivedEvent | undefined }
 
-/** What a row costs beside its key and value. */
-const rowBytes = 400
+/** What a record costs beside its key and value. */
+const rowBytes = 64
+
+function sizeOf(bytes: Uint8Array | null): number {
+  return bytes?.byteLength ?? 0
+}
 
 function eventOf({ value, ...place }: OpenRow): ArchivedEvent | undefined {
   const bytes = value === null ? null : Buffer.from(value.buffer, value.byteOffset, value.byteLength)
