@@ -15,14 +15,15 @@ import { gLoad } from './suites/g-load.ts'
 import { gSingle } from './suites/g-single.ts'
 import { pEnrich } from './suites/p-enrich.ts'
 import { pSend } from './suites/p-send.ts'
-import { sScale } from './suites/s-scale.ts'
+import { rParquet } from './suites/r-parquet.ts'
 import { rRecord } from './suites/r-record.ts'
+import { sScale } from './suites/s-scale.ts'
 import type { BenchSettings, Suite } from './suites/suite.ts'
 import { wFan } from './suites/w-fan.ts'
 
 const gateway: readonly Suite[] = [gSingle, gBatch, gDesign, gLoad, pSend, dDedup]
 const stream: readonly Suite[] = [aFold, aNaive, sScale, eVisible]
-const suites: readonly Suite[] = [...gateway, ...stream, pEnrich, rRecord, wFan]
+const suites: readonly Suite[] = [...gateway, ...stream, pEnrich, rRecord, wFan, rParquet]
 /** Names that stand for several benchmarks, run one after the other. */
 const groups: Readonly<Record<string, readonly Suite[]>> = { gateway, stream }
 
