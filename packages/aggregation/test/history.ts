@@ -61,6 +61,9 @@ export async function runHistory({ redis, project, random, turns, isCalm, seen }
   /** The next number that no epoch had; a rollback does not bring numbers back. */
   const nextNumber = (): number => ++lastNumber
   const anyNumber = (): number => random.pick([state.pointer - 1, ...state.epochs.keys(), lastNumber, lastNumber])
+  /** Of an epoch to come: a new one, or one that must be refused. One that was given up is never used again. */
+  const freshNumber = (): number =>
+    random.chance(0.6) ? nextNumber() : random.pick([state.pointer - 1, ...state.epochs.keys()])
   const building = (): number => [...state.epochs].find(([, { stage }]) => stage === 'building')?.[0] ?? anyNumber()
   const topic = (epoch: number): TopicCount => ({
     epoch,
@@ -212,7 +215,7 @@ export async function runHistory({ redis, project, random, turns, isCalm, seen }
     begin: {
       weight: 2,
       run() {
-        const number = random.chance(0.6) ? nextNumber() : anyNumber()
+        const number = freshNumber()
         const row = rowFrom(random.pick(completeFrom))
         return took('begin', beginRebuild(state, number, row), epochs.beginRebuild(project, number, row))
       }
@@ -224,11 +227,12 @@ export async function runHistory({ redis, project, random, turns, isCalm, seen }
         const number = building()
         const live = state.epochs.get(state.pointer)
         if (state.epochs.get(number)?.stage !== 'building' || live === undefined) return
-        const far = random.chance(0.3) ? 1 : partitions
+        const far = random.chance(0.4) ? 1 : partitions
         for (let partition = 0; partition < far; partition++) {
           await catchUp(number, partition, partitionOf(live, partition).position)
         }
-        if (random.chance(0.4)) return
+        if (random.chance(0.3)) return
+        if (random.chance(0.6)) await took('flip', flip(state, number), epochs.flip(project, number))
         await took('seal', seal(state), epochs.seal(project))
         if (random.chance(0.25)) await tear(number)
         await took('flip', flip(state, number), epochs.flip(project, number))
@@ -253,14 +257,14 @@ export async function runHistory({ redis, project, random, turns, isCalm, seen }
       weight: 1,
       async run() {
         if (random.chance(0.6)) await took('seal', seal(state), epochs.seal(project))
-        const number = random.chance(0.7) ? nextNumber() : anyNumber()
+        const number = freshNumber()
         await took('replace', replaceEpoch(state, number, empty), epochs.replace(project, number, empty))
       }
     },
     init: {
       weight: 1,
       run() {
-        const number = random.chance(0.3) ? nextNumber() : anyNumber()
+        const number = freshNumber()
         return took('init', initEpoch(state, number, rowFrom(startMs)), epochs.init(project, number, rowFrom(startMs)))
       }
     },
