@@ -107,8 +107,9 @@ async function sealAndFlip(deps: BuildDeps, row: StateEpoch, fill: Fill): Promis
       else if (await decide(deps, row)) isFlipped = await flipNow(deps, row)
     }
   } finally {
-    // Also after an error: live events must not wait for somebody to look. An epoch in force is not sealed.
-    if (!isFlipped) await epochs.unseal(projectId)
+    // Also after an error: live events must not wait for somebody to look. After a flip there is nothing to lift, unless
+    // an owner did it first and the seal met the new epoch.
+    await epochs.unseal(projectId)
   }
   if (isFlipped) await moveEpoch(postgres, { projectId, epoch }, ['flipping'], 'live')
   return isFlipped
@@ -121,10 +122,12 @@ async function hasPassed(deps: BuildDeps, row: StateEpoch, positions: readonly b
   return positions.every((position, partition) => (built?.partitions[partition]?.position ?? 0n) >= position)
 }
 
-async function decide({ postgres }: BuildDeps, row: StateEpoch): Promise<boolean> {
+/** An owner that saw an earlier decision may have flipped already; then `flipNow` says so. */
+async function decide({ postgres, epochs }: BuildDeps, row: StateEpoch): Promise<boolean> {
   const isDecided = await moveEpoch(postgres, row, ['building', 'flipping'], 'flipping')
-  if (!isDecided) throw new AppError('PIPE_CONFLICT', `epoch ${row.epoch} of '${row.projectId}' was given up`)
-  return isDecided
+  if (!isDecided && (await epochs.look(row.projectId)).pointer < row.epoch)
+    throw new AppError('PIPE_CONFLICT', `epoch ${row.epoch} of '${row.projectId}' was given up`)
+  return true
 }
 
 /** An owner that saw the decision may have done it before. */

@@ -26,7 +26,7 @@ import { fillAndFlip, fillUntilCaughtUp } from '../src/flip-epoch.ts'
 import type { BuildDeps, BuildProgress } from '../src/flip-epoch.ts'
 import { abortBuild, beginBuild, openBuild, planRebuild } from '../src/rebuild.ts'
 import { replaceEpoch } from '../src/replace-epoch.ts'
-import { listEpochs } from '../src/state-epochs.ts'
+import { listEpochs, moveEpoch } from '../src/state-epochs.ts'
 
 const stack = new AsyncDisposableStack()
 const log = createSilentLogger()
@@ -178,6 +178,20 @@ describe('a rebuilt epoch', () => {
     await expect(openBuild(deps, project)).rejects.toMatchObject({ code: 'PIPE_NOT_FOUND' })
     await expect(abortBuild(deps, project)).rejects.toMatchObject({ code: 'PIPE_NOT_FOUND' })
     expect((await beginBuild(deps, await planRebuild(deps, { projectId: project }))).epoch).toBe(3)
+  })
+
+  it('is in force and takes events when an owner finished the decided flip first', async () => {
+    const { project, inForce } = await newProject()
+    await send(project, 0, 60)
+    const row = await beginBuild(deps, await planRebuild(deps, { projectId: project }))
+    const seal = async (of: string) => {
+      await moveEpoch(deps.postgres, row, ['building'], 'flipping')
+      await inForce(of)
+      return await deps.epochs.seal(of)
+    }
+    expect(await fillAndFlip({ ...deps, epochs: { ...deps.epochs, seal } }, row)).toMatchObject({ epoch: 2 })
+    const { pointer, epochs } = await deps.epochs.look(project)
+    expect([pointer, epochs.get(2)?.stage]).toEqual([2, 'live'])
   })
 
   it('takes the place of a state whose log was created anew, at once', async () => {
