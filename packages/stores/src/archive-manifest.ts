@@ -68,8 +68,6 @@ export interface ArchiveManifest {
   /** Files in the order of topic, partition, epoch and offset. */
   files(filter: FileFilter): Promise<readonly ArchiveFile[]>
   holes(log: ArchivedLog): Promise<readonly ArchiveHole[]>
-  /** The key of the file that begins at `first`, undefined when there is none. */
-  keyAt(log: ArchivedLog, first: bigint): Promise<string | undefined>
 }
 
 export interface ManifestOptions {
@@ -128,8 +126,7 @@ export function createArchiveManifest(
         [topic, partition, epoch]
       )
       return rows.map(({ first, last, reason }) => ({ first: BigInt(first), last: BigInt(last), reason }))
-    },
-    keyAt: ({ topic, partition, epoch }, first) => keyAt(postgres, [topic, partition, epoch], first)
+    }
   }
 }
 
@@ -189,6 +186,7 @@ async function claim(
   })
 }
 
+/** The key of the file that begins at `first`, undefined when there is none. */
 async function keyAt(from: Queryable, log: readonly unknown[], first: bigint): Promise<string | undefined> {
   const [row] = await from.query<{ key: string }>(
     `SELECT object_key AS key FROM archive_files JOIN archive_heads ON archive_heads.id = head_id

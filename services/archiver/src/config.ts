@@ -71,7 +71,7 @@ export const archiverSpec = {
     default: 86_400_000,
     min: 1_000
   }),
-  ORPHANS_EVERY_MS: ms({ doc: 'Time between two looks for such objects.', default: 3_600_000, min: 1_000 })
+  ORPHANS_EVERY_MS: ms({ doc: 'Time between two looks for such objects.', default: 21_600_000, min: 1_000 })
 }
 
 /** Rules across settings. */

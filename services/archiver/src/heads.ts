@@ -16,14 +16,24 @@ export interface HeadsDeps {
 export async function headsOf(deps: HeadsDeps, partitions: readonly TopicPartition[]): Promise<readonly ArchiveHead[]> {
   const topics = new Map<string, number[]>()
   for (const { topic, partition } of partitions) topics.set(topic, [...(topics.get(topic) ?? []), partition])
-  const heads = [...topics].map(async ([topic, numbers]) => {
-    const known = new Map((await deps.manifest.heads(topic)).map((head) => [head.partition, head]))
-    const ranges = new Map((await deps.admin.ranges(topic)).map((range) => [range.partition, range]))
-    return await Promise.all(
-      numbers.map((partition) => headOf(deps, { topic, partition }, known.get(partition), ranges.get(partition)))
-    )
-  })
-  return (await Promise.all(heads)).flat()
+  const heads: ArchiveHead[] = []
+  const all = [...topics]
+  for (let at = 0; at < all.length; at += topicsAtOnce) {
+    const some = all.slice(at, at + topicsAtOnce).map(([topic, numbers]) => headsOfTopic(deps, topic, numbers))
+    heads.push(...(await Promise.all(some)).flat())
+  }
+  return heads
+}
+
+/** A deployment may have a thousand topics, and PostgreSQL gives this process a handful of connections. */
+const topicsAtOnce = 8
+
+async function headsOfTopic(deps: HeadsDeps, topic: string, partitions: readonly number[]): Promise<ArchiveHead[]> {
+  const known = new Map((await deps.manifest.heads(topic)).map((head) => [head.partition, head]))
+  const ranges = new Map((await deps.admin.ranges(topic)).map((range) => [range.partition, range]))
+  return await Promise.all(
+    partitions.map((partition) => headOf(deps, { topic, partition }, known.get(partition), ranges.get(partition)))
+  )
 }
 
 async function headOf(

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { createManualClock } from '@millrace/kernel'
 import type { Commit } from '@millrace/kafka'
 import { archiveKey } from '@millrace/stores/archive-key'
-import type { ArchiveHole } from '@millrace/stores/archive-manifest'
+import type { ArchiveFile, ArchiveHole } from '@millrace/stores/archive-manifest'
 import { keepClosing, removeOrphans } from './upkeep.ts'
 
 const hourMs = 3_600_000
@@ -12,6 +12,10 @@ const key = (first: bigint, last: bigint, letter: string, epoch = 1): string =>
 describe('orphans', () => {
   function setUp(found: readonly string[], holes: readonly ArchiveHole[] = []) {
     const removed: string[] = []
+    const log = { topic: 'events.a', partition: 0, epoch: 1 }
+    const size = { rows: 100, holes: 0, rawBytes: 1, fileBytes: 1, contentCrc: 0, sha256: 'a'.repeat(64) }
+    const times = { firstAppendedAtMs: 0, lastAppendedAtMs: 1 }
+    const file: ArchiveFile = { ...log, ...size, ...times, first: 0n, last: 99n, key: key(0n, 99n, 'a') }
     const clock = createManualClock(100 * hourMs)
     const objects = {
       async *list() {
@@ -22,7 +26,7 @@ describe('orphans', () => {
     const manifest = {
       allHeads: async () => [{ topic: 'events.a', partition: 0, epoch: 1, position: 100n, appendedAtMs: 1 }],
       holes: async () => holes,
-      keyAt: async (_log: unknown, first: bigint) => (first === 0n ? key(0n, 99n, 'a') : undefined)
+      files: async () => [file]
     }
     const remove = (keptMs = 24 * hourMs) => removeOrphans({ objects, manifest, clock, keptMs })
     return { remove, removed }

@@ -4,7 +4,7 @@ import type { Clock } from '@millrace/kernel'
 import type { Commit } from '@millrace/kafka'
 import { archivePrefix, parseArchiveKey } from '@millrace/stores/archive-key'
 import type { NamedRange } from '@millrace/stores/archive-key'
-import type { ArchiveManifest } from '@millrace/stores/archive-manifest'
+import type { ArchivedLog, ArchiveManifest } from '@millrace/stores/archive-manifest'
 import type { ObjectStore } from '@millrace/stores/object-store'
 import type { Archive } from './archive.ts'
 
@@ -32,7 +32,7 @@ export async function keepClosing(deps: ClosingDeps): Promise<void> {
 
 export interface OrphanDeps {
   readonly objects: Pick<ObjectStore, 'list' | 'remove'>
-  readonly manifest: Pick<ArchiveManifest, 'allHeads' | 'holes' | 'keyAt'>
+  readonly manifest: Pick<ArchiveManifest, 'allHeads' | 'files' | 'holes'>
   readonly clock: Clock
   /** Younger objects stay. */
   readonly keptMs: number
@@ -44,21 +44,30 @@ export interface OrphanDeps {
  * archiver did not write, and what holds records that the archive lacks, as after a restore of an older manifest. Throws PIPE_OBJECTS_UNAVAILABLE, PIPE_POSTGRES_UNAVAILABLE.
  */
 export async function removeOrphans({ objects, manifest, clock, keptMs }: OrphanDeps): Promise<number> {
-  const heads = new Map<string, bigint>()
-  for (const { topic, partition, epoch, position } of await manifest.allHeads({}))
-    heads.set(`${topic}:${partition}:${epoch}`, position)
+  const positions = new Map((await manifest.allHeads({})).map((head) => [logKey(head), head.position]))
+  let log = ''
+  let live = new Set<string>()
   let removed = 0
   for await (const { key, modifiedAtMs } of objects.list(archivePrefix)) {
     const range = parseArchiveKey(key)
     if (range === undefined || clock.now() - modifiedAtMs < keptMs) continue
-    const position = heads.get(`${range.topic}:${range.partition}:${range.epoch}`)
+    const position = positions.get(logKey(range))
     if (position === undefined || range.first >= position) continue
-    if ((await manifest.keyAt(range, range.first)) === key) continue
-    if (await holdsLost(manifest, range)) continue
+    if (log !== logKey(range)) {
+      // Stores list the files of one log together.
+      const { topic, partition, epoch } = range
+      live = new Set((await manifest.files({ topic, partition, epoch })).map((file) => file.key))
+      log = logKey(range)
+    }
+    if (live.has(key) || (await holdsLost(manifest, range))) continue
     await objects.remove(key)
     removed++
   }
   return removed
+}
+
+function logKey({ topic, partition, epoch }: ArchivedLog): string {
+  return `${topic}:${partition}:${epoch}`
 }
 
 /** Whether some offset of `range` was gone from the log before the archive that counts had it. */
