@@ -41,26 +41,32 @@ export interface Encoder extends AsyncDisposable {
 /** Starts the thread. */
 export function startEncoder(options: EncoderOptions): Encoder {
   const worker = new Worker(new URL('./encode-thread.ts', import.meta.url), { workerData: options })
-  const waiting = new Map<number, (reply: Reply) => void>()
+  const waiting = new Map<number, PromiseWithResolvers<Reply>>()
   const died = Promise.withResolvers<never>()
   died.promise.catch(() => {})
   let lastSeq = 0
   let closing = false
   worker.on('message', (reply: Reply) => {
-    waiting.get(reply.seq)?.(reply)
+    waiting.get(reply.seq)?.resolve(reply)
     waiting.delete(reply.seq)
   })
-  worker.on('error', (error) => died.reject(error))
+  // Racing each answer with `done` would keep every answer ever given: a promise holds its reactions until it settles.
+  const die = (error: unknown): void => {
+    died.reject(error)
+    for (const { reject } of waiting.values()) reject(error)
+    waiting.clear()
+  }
+  worker.on('error', die)
   worker.on('exit', (code) => {
-    if (!closing) died.reject(new Error(`the encoding thread ended with ${code}`))
+    if (!closing) die(new Error(`the encoding thread ended with ${code}`))
   })
 
   async function ask(request: WithoutSeq, transfer: ArrayBuffer[] = []): Promise<Held | SpooledFile | undefined> {
     const seq = ++lastSeq
-    const { promise, resolve } = Promise.withResolvers<Reply>()
-    waiting.set(seq, resolve)
+    const answer = Promise.withResolvers<Reply>()
+    waiting.set(seq, answer)
     worker.postMessage({ ...request, seq }, transfer)
-    const reply = await Promise.race([promise, died.promise])
+    const reply = await answer.promise
     if (reply.ok) return reply.value
     // ENOSPC and its like; codes of Node itself begin with ERR_ and are bugs.
     if (reply.errno === undefined || reply.errno.startsWith('ERR_')) throw new Error(`encoding: ${reply.message}`)
