@@ -10,6 +10,8 @@ import { openStreamRig, sleepUntil } from './rig.ts'
 
 const logs = 100
 const spanMs = 70_000
+/** Logs that are written side by side. */
+const atOnce = 20
 /** Longer than what a set of counted ids lives that expires by the wall clock after a second. */
 const pauseMs = 2_000
 
@@ -31,8 +33,12 @@ export const shuffled: FaultCase = {
       makeEvent({ eventId: `late-${index}`, eventType: 'page_view', atMs: lateMs - index, sessionId: 'e-s1' })
     )
     const half = events.length >> 1
-    const write = (part: readonly StreamEvent[]): Promise<unknown> =>
-      Promise.all(projects.map((project) => project.write(withCopies(random, part, 0.3).map(toCopy))))
+    const write = async (part: readonly StreamEvent[]): Promise<void> => {
+      for (let first = 0; first < logs; first += atOnce) {
+        const some = projects.slice(first, first + atOnce)
+        await Promise.all(some.map((project) => project.write(withCopies(random, part, 0.3).map(toCopy))))
+      }
+    }
     await write(events.slice(0, half))
     counters.count('log written', logs)
     aggregators[0]?.kill('SIGKILL')

@@ -2,7 +2,7 @@
 // case's choice where it needs a past.
 import { rawTopic, topicSettings } from '@millrace/contracts'
 import { assertAcked, partitionFor } from '@millrace/kafka'
-import type { Admin, Producer } from '@millrace/kafka'
+import type { Admin, ProduceRecord, Producer } from '@millrace/kafka'
 import { loadTopicDeclaration } from '@millrace/operations/topics'
 import type { Postgres } from '@millrace/stores/postgres'
 import { eventually } from '../../eventually.ts'
@@ -23,6 +23,7 @@ export interface StreamTopic {
 }
 
 const perCall = 500
+const attempts = 5
 
 export interface StreamStores {
   readonly admin: Admin
@@ -71,8 +72,18 @@ function openStreamProject(
             value,
             ...(written ? { timestampMs: appendedAtMs } : {})
           }))
-        assertAcked(await producer.produce(topic, records), topic)
+        await store(producer, topic, records)
       }
     }
+  }
+}
+
+/** A record whose fate is not known is written again: a copy more is no harm, the recount reads what is there. */
+async function store(producer: Producer, topic: string, records: readonly ProduceRecord[]): Promise<void> {
+  let left = records
+  for (let attempt = 1; left.length > 0; attempt++) {
+    const outcomes = await producer.produce(topic, left)
+    if (attempt === attempts) assertAcked(outcomes, topic)
+    left = left.filter((_, index) => outcomes[index]?.kind !== 'acked')
   }
 }
