@@ -23,7 +23,8 @@ export function readEnvironment(now: number): Environment {
   return {
     date: new Date(now).toISOString(),
     commit: git('rev-parse', '--short=12', 'HEAD'),
-    dirty: git('status', '--porcelain', '--untracked-files=no') !== '',
+    // Results of the suites before this one are no change of what is measured.
+    dirty: git('status', '--porcelain', '--untracked-files=no', '--', ':!bench/results') !== '',
     cpu: processors[0]?.model.trim() ?? 'unknown',
     cpus: processors.length,
     memoryGiB: Math.round(totalmem() / 1024 ** 3),

@@ -34,7 +34,7 @@ export const wFan: Suite = {
       variant: `live, ${words}`,
       reference: `ws text once, ${words}`,
       goal: 1 / 0.75,
-      floor: words === '100' ? 0.4 : 0.7
+      floor: words === '100' ? 0.4 : 1
     }
   ]),
   open
