@@ -56,6 +56,7 @@ export function loopVariant<Task extends object>(
 }
 
 /** Serves orders in a loop's process: `work` does a task once and says how many events that were. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the task of an order, for who serves it
 export function serveLoop<Task>(work: (task: Task) => Promise<number>): void {
   const run = async ({ task, ms }: LoopOrder<Task>): Promise<void> => {
     const until = performance.now() + ms

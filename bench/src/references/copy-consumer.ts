@@ -5,7 +5,7 @@ import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
 // oxlint-disable-next-line no-restricted-imports -- a reference stands on the clients themselves
 import kafkajs from 'kafkajs'
 
-const { CompressionCodecs, CompressionTypes, Kafka, Partitioners } = kafkajs
+const { CompressionCodecs, CompressionTypes, Kafka, Partitioners, logLevel } = kafkajs
 const { KAFKA_BROKERS = '', FROM = '', TO = '' } = process.env
 const params = { [constants.ZSTD_c_compressionLevel]: 1 }
 const compress = promisify(zstdCompress)
@@ -15,7 +15,7 @@ CompressionCodecs[CompressionTypes.ZSTD] = () => ({
   decompress: (buffer: Buffer) => decompress(buffer)
 })
 
-const kafka = new Kafka({ clientId: 'bench', brokers: KAFKA_BROKERS.split(','), logLevel: 0 })
+const kafka = new Kafka({ clientId: 'bench', brokers: KAFKA_BROKERS.split(','), logLevel: logLevel.NOTHING })
 const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner })
 const consumer = kafka.consumer({ groupId: `copy-${TO}`, maxWaitTimeInMs: 100, maxBytesPerPartition: 512 * 1024 })
 await producer.connect()

@@ -10,7 +10,7 @@ import kafkajs from 'kafkajs'
 import { createEnrich } from '@millrace/contracts'
 import type { EventRow } from '@millrace/contracts'
 
-const { CompressionCodecs, CompressionTypes, Kafka } = kafkajs
+const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = kafkajs
 const { KAFKA_BROKERS = '', FROM = '', GROUP = '', REDIS_STATE_URL = '' } = process.env
 const [compress, decompress] = [promisify(zstdCompress), promisify(zstdDecompress)]
 CompressionCodecs[CompressionTypes.ZSTD] = () => ({
@@ -70,7 +70,7 @@ async function count(row: EventRow): Promise<void> {
   await work.exec()
 }
 
-const kafka = new Kafka({ clientId: 'bench', brokers: KAFKA_BROKERS.split(','), logLevel: 0 })
+const kafka = new Kafka({ clientId: 'bench', brokers: KAFKA_BROKERS.split(','), logLevel: logLevel.NOTHING })
 const consumer = kafka.consumer({ groupId: GROUP, maxWaitTimeInMs: 100, maxBytesPerPartition: 256 * 1024 })
 await consumer.connect()
 await consumer.subscribe({ topics: [FROM], fromBeginning: true })

@@ -5,7 +5,7 @@ import { zstdCompress, zstdDecompress } from 'node:zlib'
 // oxlint-disable-next-line no-restricted-imports -- a reference stands on the clients themselves
 import kafkajs from 'kafkajs'
 
-const { CompressionCodecs, CompressionTypes, Kafka } = kafkajs
+const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = kafkajs
 const { KAFKA_BROKERS = '', FROM = '', GROUP = '' } = process.env
 const [compress, decompress] = [promisify(zstdCompress), promisify(zstdDecompress)]
 CompressionCodecs[CompressionTypes.ZSTD] = () => ({
@@ -13,7 +13,7 @@ CompressionCodecs[CompressionTypes.ZSTD] = () => ({
   decompress: (buffer: Buffer) => decompress(buffer)
 })
 
-const kafka = new Kafka({ clientId: 'bench', brokers: KAFKA_BROKERS.split(','), logLevel: 0 })
+const kafka = new Kafka({ clientId: 'bench', brokers: KAFKA_BROKERS.split(','), logLevel: logLevel.NOTHING })
 const consumer = kafka.consumer({ groupId: GROUP, maxWaitTimeInMs: 100 })
 await consumer.connect()
 await consumer.subscribe({ topics: [FROM], fromBeginning: true })

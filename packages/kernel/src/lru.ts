@@ -13,7 +13,7 @@ export interface Lru<K, V> {
  * An empty memory of at most `limit` keys (at least 2). A key is kept at least until half as many others were used or
  * set after it. Values are never undefined.
  */
-export function createLru<K, V extends NonNullable<unknown>>(limit: number): Lru<K, V> {
+export function createLru<K, V extends object | string | number | boolean>(limit: number): Lru<K, V> {
   const half = Math.max(1, limit >> 1)
   let young = new Map<K, V>()
   let old = new Map<K, V>()

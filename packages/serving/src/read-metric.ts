@@ -175,7 +175,8 @@ async function readKeptDays(
 ): Promise<ReadonlyMap<number, MetricPoint>> {
   const { project, metric, dimension, kind, lengthMs } = asked
   if (missing.length === 0) return new Map()
-  const [fromMs = 0, toMs = 0] = [missing[0], (missing.at(-1) ?? 0) + lengthMs]
+  const [fromMs = 0] = missing
+  const toMs = (missing.at(-1) ?? 0) + lengthMs
   const dimensionValue = dimension === undefined ? '' : JSON.stringify(dimension)
   try {
     const rows = await deps.daysOf({ projectId: project, metric, fromMs, toMs, dimensionValue })

@@ -249,7 +249,7 @@ describe('authenticate without PostgreSQL', () => {
     const first = keys.map((key) => store.authenticate(key, 'write'))
     expect(first).toEqual([expect.any(Promise), expect.any(Promise)])
     await clock.advance(1_000)
-    expect(await Promise.all(first)).toMatchObject([{ kind: 'ok' }, { kind: 'ok' }])
+    expect(await Promise.all(first.map(async (each) => await each))).toMatchObject([{ kind: 'ok' }, { kind: 'ok' }])
     for (let at = 0; at < 40; at++) {
       await clock.advance(100)
       expect(keys.map((key) => store.authenticate(key, 'write'))).toMatchObject([{ kind: 'ok' }, { kind: 'ok' }])
@@ -258,7 +258,7 @@ describe('authenticate without PostgreSQL', () => {
     expect(server.reads).toBe(2 + 2 + 2)
     server.mode = 'up'
     await clock.advance(2_000)
-    const asked = keys.map((key) => store.authenticate(key, 'write'))
+    const asked = keys.map(async (key) => await store.authenticate(key, 'write'))
     await clock.advance(0)
     expect(await Promise.all(asked)).toMatchObject([{ kind: 'ok' }, { kind: 'ok' }])
   })

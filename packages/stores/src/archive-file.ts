@@ -153,7 +153,7 @@ function toRow(raw: Record<string, unknown>): ArchiveRow {
   return {
     topic: String(raw['topic']),
     partition: Number(raw['partition']),
-    offset: BigInt(raw['offset'] as bigint),
+    offset: BigInt(raw['offset'] as bigint | number),
     appendedAtMs: timeOf(raw['appendedAt']),
     key: bytesOf(raw['key']),
     value: bytesOf(raw['value']),

@@ -120,7 +120,7 @@ describe('an archive file', () => {
   it('is read by ClickHouse', async () => {
     const log = createSilentLogger()
     await using clickhouse = await openClickhouse({ url: CLICKHOUSE_URL, log, applicationName: 'test' })
-    const [answer] = await clickhouse.rows<Record<string, unknown>>(
+    const [answer] = await clickhouse.rows(
       `SELECT count() AS a, sum(offset) AS b, sum(length(value)) AS c, count(key) AS d, count(value) AS e,
          count(eventId) AS f, countIf(eventType = 'köp') AS g, count(userId) AS h,
          sum(toUnixTimestamp64Milli(appendedAt) - ${firstAppendedAtMs}) AS i,

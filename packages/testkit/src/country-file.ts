@@ -56,7 +56,7 @@ export function countryFile(ranges: readonly CountryRange[]): Buffer {
 
 function insert(root: Node, network: string, country: string): void {
   const [address = '', length = '32'] = network.split('/')
-  const bits = address.split('.').flatMap((octet) => [...Number(octet).toString(2).padStart(8, '0')])
+  const bits = address.split('.').flatMap((octet) => Number(octet).toString(2).padStart(8, '0').split(''))
   const path = bits.slice(0, Number(length))
   let node = root
   path.forEach((bit, depth) => {

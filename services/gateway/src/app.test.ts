@@ -14,7 +14,7 @@ describe('the response table', () => {
     const { request, published } = openFakeGateway(sceneOf(row))
     const { method, path, headers, body } = requestOf(row, plainNames)
     const response = await request({
-      method: method as 'POST',
+      method,
       url: path,
       headers,
       ...(body === undefined ? {} : { payload: body })

@@ -4,7 +4,7 @@ import { createManualClock } from '@millrace/kernel'
 import { createLateMarks } from './late-marks.ts'
 
 const slots = (count: number, prefix = 's'): readonly DedupSlot[] =>
-  Array.from({ length: count }, (_, index) => ({ prefix: 'p', word: `${prefix}${index}` }) as DedupSlot)
+  Array.from({ length: count }, (_, index) => ({ prefix: 'p', word: `${prefix}${index}` }))
 
 function setup() {
   const clock = createManualClock()

@@ -25,7 +25,7 @@ async function tryRow(url: string, row: Row, key: string): Promise<string | unde
   const text = await response.text()
   const actual = outcomeOf(row, response.status, (name) => response.headers.get(name) ?? undefined, text)
   const expected = expectedOf(row, names)
-  return isDeepStrictEqual(strip(actual), strip(expected)) ? undefined : `${JSON.stringify(actual)}`
+  return isDeepStrictEqual(strip(actual), strip(expected)) ? undefined : JSON.stringify(actual)
 }
 
 /** JSON forgets members that are undefined, which is what the comparison needs. */

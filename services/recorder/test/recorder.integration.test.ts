@@ -164,7 +164,7 @@ describe('days', () => {
 
   it('are made by many at once, each once, and made again when they went away', async () => {
     const [first, ...others] = Array.from({ length: 4 }, () => createDays(postgres))
-    await Promise.all([first, ...others].map((days) => days?.ensure([far(2099), far(2099) + 1])))
+    await Promise.all([first, ...others].map(async (days) => await days?.ensure([far(2099), far(2099) + 1])))
     expect(await partitions('raw_events_2099010[12]')).toEqual(['raw_events_20990101', 'raw_events_20990102'])
     await postgres.query('DROP TABLE raw_events_20990101')
     await first?.ensure([far(2099)])

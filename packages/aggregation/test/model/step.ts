@@ -108,14 +108,14 @@ const acts: Readonly<Record<string, (context: Context) => void>> = {
     const countedAtMs = view.nowMs + clockOff(scenario, action) - scenario.timing.marginMs
     consumerOf(world, action).counted = { partitions: view.logs.length, countedAtMs }
   },
-  close: (context) => void byClock(context, context.scenario.operations.close),
+  close: (context) => byClock(context, context.scenario.operations.close),
   remove: (context) => {
     rememberClock(context)
     byClock(context, context.scenario.operations.remove)
   },
   recheck: ({ world, action }) => reset(consumerOf(world, action)),
-  'read-window': (context) => void beginEmission(context, false),
-  'read-session': (context) => void beginEmission(context, true),
+  'read-window': (context) => beginEmission(context, false),
+  'read-session': (context) => beginEmission(context, true),
   emit,
   crash: ({ world, action }) => {
     world.left.crash--
@@ -136,7 +136,7 @@ const acts: Readonly<Record<string, (context: Context) => void>> = {
     const lanes = (built?.partitions ?? []).map(({ position }) => laneAt(Number(position)))
     world.builder = { epoch, lanes, end: undefined, sealed: false }
   },
-  decide: ({ world }) => void setRow(world, builderOf(world).epoch, 'flipping'),
+  decide: ({ world }) => setRow(world, builderOf(world).epoch, 'flipping'),
   seal: ({ scenario, world }) => {
     world.project = scenario.operations.seal(world.project).project
     builderOf(world).sealed = true
@@ -166,7 +166,7 @@ const acts: Readonly<Record<string, (context: Context) => void>> = {
     } else world.project = scenario.operations.unseal(world.project)
     world.builder = undefined
   },
-  'row-live': ({ world }) => void setRow(world, world.project.pointer, 'live'),
+  'row-live': ({ world }) => setRow(world, world.project.pointer, 'live'),
   snapshot: ({ world }) => {
     world.snapshot = { project: world.project, ghosts: new Map(world.ghosts) }
     world.left.rollback--

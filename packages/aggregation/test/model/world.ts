@@ -197,7 +197,7 @@ function keyOfGhosts(ghosts: ReadonlyMap<number, Ghost>): string {
   )
 }
 
-function entries<K, V>(map: ReadonlyMap<K, V>, show: (value: V) => string): string {
+function entries<V>(map: ReadonlyMap<string | number, V>, show: (value: V) => string): string {
   return [...map]
     .map(([key, value]) => `${key}=${show(value)}`)
     .sort()

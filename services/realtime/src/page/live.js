@@ -72,7 +72,7 @@ function waitIn(reason) {
 function later(waitMs) {
   setStatus('away', 'not connected')
   const backoff = Math.min(30_000, 500 * 2 ** attempts++) * (0.5 + Math.random())
-  if (demo) setTimeout(connect, waitMs ?? backoff)
+  if (demo) setTimeout(() => void connect(), waitMs ?? backoff)
   else show('help').hidden = false
 }
 
