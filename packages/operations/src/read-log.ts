@@ -16,16 +16,19 @@ export interface ReadLogDeps {
   readonly clock: Clock
   /** PIPE_DEADLINE when nothing comes for this long. Default 60,000. */
   readonly silenceMs?: number
+  /** Told of offsets that the log does not have any more. */
+  readonly onGone?: (part: LogPart) => void
 }
 
 /**
- * Calls `onBatch` with the records of `parts`, each partition in the order of its offsets, none twice; resolves at their
- * ends. One part per partition. Throws PIPE_KAFKA_UNAVAILABLE, PIPE_DEADLINE, and what `onBatch` throws.
+ * Calls `onBatch` with the records of `parts`, each partition in the order of its offsets; resolves at their ends. One
+ * part per partition. It waits for `onBatch`; one that takes longer than a minute may lose its place in the group and get
+ * the same records again. Throws PIPE_KAFKA_UNAVAILABLE, PIPE_DEADLINE, and what `onBatch` throws.
  */
 export async function readLog(
-  { client, clock, silenceMs = 60_000 }: ReadLogDeps,
+  { client, clock, silenceMs = 60_000, onGone }: ReadLogDeps,
   parts: readonly LogPart[],
-  onBatch: (records: RecordBatch['records']) => void
+  onBatch: (records: RecordBatch['records']) => void | Promise<void>
 ): Promise<void> {
   const open = new Map(parts.filter(({ from, to }) => to > from).map((part) => [partitionKey(part), { ...part }]))
   if (open.size === 0) return
@@ -49,18 +52,23 @@ export async function readLog(
         return new Map(assigned.map((at) => [partitionKey(at), open.get(partitionKey(at))?.from ?? 0n]))
       },
       onRevoking: async () => {},
-      onOutOfRange: (partition, _requested, logStart) => pass(partition, logStart),
+      onOutOfRange(partition, _requested, logStart) {
+        const part = open.get(partitionKey(partition))
+        if (part !== undefined && logStart > part.from)
+          onGone?.({ ...part, to: logStart < part.to ? logStart : part.to })
+        pass(partition, logStart)
+      },
       onFatal: finished.reject,
       async onBatch(batch) {
-        silence[Symbol.dispose]()
-        silence = clock.timer(silenceMs, fail)
         const part = open.get(partitionKey(batch))
         if (part === undefined) return
+        silence[Symbol.dispose]()
         try {
-          onBatch(batch.records.filter(({ offset }) => offset >= part.from && offset < part.to))
+          await onBatch(batch.records.filter(({ offset }) => offset >= part.from && offset < part.to))
         } catch (error) {
           return finished.reject(error)
         }
+        silence = clock.timer(silenceMs, fail)
         pass(batch, batch.nextOffset)
       }
     }

@@ -23,6 +23,20 @@ export function splitStatements(sql: string): readonly string[] {
   return statements
 }
 
+const makes =
+  /^(CREATE|DROP)\s+(?:OR\s+REPLACE\s+)?(?:MATERIALIZED\s+)?(?:TABLE|VIEW|DICTIONARY)\s+(?:IF\s+(?:NOT\s+)?EXISTS\s+)?`?(\w+)/i
+
+/** The tables, views and dictionaries that `statements` make and do not drop again. */
+export function namesMadeBy(statements: readonly string[]): readonly string[] {
+  const made = new Set<string>()
+  for (const statement of statements) {
+    const [, verb = '', name = ''] = makes.exec(statement) ?? []
+    if (verb.toUpperCase() === 'CREATE') made.add(name)
+    else made.delete(name)
+  }
+  return [...made]
+}
+
 /** The index after the token at `at`: a string, a comment, or one character. An unclosed one reaches to the end. */
 function endOfToken(sql: string, at: number): number {
   const char = sql[at]

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ArchiveHead } from '@millrace/stores/archive-manifest'
-import { headsOf, isSameLog } from './heads.ts'
+import { headsOf } from './heads.ts'
 
 const topic = 'events.a'
 const head = { topic, partition: 0, epoch: 3, position: 10n, appendedAtMs: 500 }
@@ -12,23 +12,7 @@ const log = (start: bigint, times: readonly number[]) => ({
     return new Map([[0, start + BigInt(found < 0 ? times.length : found)]])
   }
 })
-const isSame = ({ range, offsetsAt }: ReturnType<typeof log>) => isSameLog({ offsetsAt }, head, range)
 const upTo = (count: number, lastMs: number) => Array.from({ length: count }, (_, index) => lastMs - count + 1 + index)
-
-describe('a log', () => {
-  it('is the same when it goes on behind the archived records', async () => {
-    expect(await isSame(log(0n, [...upTo(10, 500), 500, 501]))).toBe(true)
-    expect(await isSame(log(0n, upTo(10, 500)))).toBe(true)
-    expect(await isSame(log(8n, [499, 500, 600]))).toBe(true)
-    expect(await isSame(log(10n, [600]))).toBe(true)
-    expect(await isSame(log(12n, [600]))).toBe(true)
-  })
-
-  it('is another one when it is shorter, or was begun after the last archived record', async () => {
-    expect(await isSame(log(0n, upTo(9, 500)))).toBe(false)
-    expect(await isSame(log(0n, upTo(12, 700)))).toBe(false)
-  })
-})
 
 describe('heads', () => {
   function setUp(known: readonly ArchiveHead[], { range, offsetsAt }: ReturnType<typeof log>) {

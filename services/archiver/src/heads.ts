@@ -1,5 +1,6 @@
 // Where the archive of a partition goes on, and whether the log under that name is still the one it was taken from.
 import type { Admin, PartitionRange, TopicPartition } from '@millrace/kafka'
+import { isSameLog } from '@millrace/stores/archive-log'
 import type { ArchiveHead, ArchiveManifest } from '@millrace/stores/archive-manifest'
 
 export interface HeadsDeps {
@@ -46,21 +47,6 @@ async function headOf(
   if (range === undefined || (await isSameLog(admin, head, range))) return head
   onOtherLog(head)
   return await manifest.open({ ...partition, epoch: head.epoch + 1 })
-}
-
-/**
- * Whether `range` may be of the log of which `head` archived the records before its position. Another log has fewer
- * records, or only such as were appended after the last one that was archived.
- */
-export async function isSameLog(
-  admin: Pick<Admin, 'offsetsAt'>,
-  { topic, partition, position, appendedAtMs }: ArchiveHead,
-  { start, end }: PartitionRange
-): Promise<boolean> {
-  if (end < position) return false
-  if (appendedAtMs < 0 || start >= position) return true
-  const later = (await admin.offsetsAt(topic, appendedAtMs + 1)).get(partition)
-  return later === undefined || later > start
 }
 
 /** First offset that the log of a partition still has. Throws PIPE_KAFKA_UNAVAILABLE. */
