@@ -1,18 +1,18 @@
-// The lanes a member holds and the batches cut from them: cutting, the steps of a batch, retries, backpressure, and the
-// fence that falls when the partitions are lost. Called by the loop (loop.ts) alone, one event at a time.
+// The batches cut from the lanes of a member (lane-set.ts): cutting, the steps of a batch, retries, and the fence that
+// falls when the partitions are lost. Called by the loop (loop.ts) alone, one event at a time.
 //
 // Invariants: a lane is in at most one batch; a commit names the end of a prefix whose effects and letters are stored;
 // a batch whose lanes were lost is stale, and nothing it yields is committed.
 import { AppError, backoffMs } from '@millrace/kernel'
 import { partitionKey } from '@millrace/kafka'
-import type { Commit, GroupMember, RecordBatch, TopicPartition } from '@millrace/kafka'
+import type { Commit } from '@millrace/kafka'
 import type { AttemptResult } from './attempt.ts'
-import { isFull } from './backpressure.ts'
 import type { ConsumerDef, ConsumerDeps, ConsumerSettings } from './definition.ts'
 import { cutFlush, handledDead, itemEntries, splitDelivered, truncate } from './flush.ts'
 import type { Flush, Part, Undelivered } from './flush.ts'
-import { pickLanes, sumLoads, wakeAtMs } from './flush-policy.ts'
-import { Lane } from './lane.ts'
+import { pickLanes, wakeAtMs } from './flush-policy.ts'
+import { LaneSet } from './lane-set.ts'
+import type { Lane } from './lane.ts'
 import type { LoopEvent } from './loop-event.ts'
 import { decodeRecord } from './origin.ts'
 import type { Report, WaitStep } from './report.ts'
@@ -33,16 +33,14 @@ export interface BatchesHost<Item> {
 }
 
 export class Batches<Item> {
+  /** For the loop: assigned, filled and moved by what Kafka tells, given up through `fence`. */
+  readonly lanes: LaneSet<Item>
   readonly #host: BatchesHost<Item>
   readonly #steps: StepContext<Item>
-  #member: GroupMember | undefined
-  readonly #lanes = new Map<string, Lane<Item>>()
   /** Batches on their way. */
   readonly #flushes = new Set<Flush<Item>>()
   /** Batches whose lanes are lost and whose step still runs. */
   readonly #stale = new Set<Flush<Item>>()
-  #joined = false
-  #lostAtMs: number
   #turn = 0
   #wake: Disposable | undefined
   #wakeAtMs = Infinity
@@ -50,12 +48,12 @@ export class Batches<Item> {
   constructor(host: BatchesHost<Item>) {
     const { def, deps, settings, report } = host
     this.#host = host
-    this.#lostAtMs = deps.clock.monotonic()
+    this.lanes = new LaneSet(host)
     this.#steps = {
       def,
       deps,
       settings,
-      member: () => this.#member,
+      member: () => this.lanes.member,
       onCall: (flush, seconds) => {
         flush.calledAtMs = seconds === undefined ? deps.clock.monotonic() : undefined
         if (seconds !== undefined) report.handled(seconds)
@@ -65,22 +63,13 @@ export class Batches<Item> {
 
   // What the loop asks
 
-  get joined(): boolean {
-    return this.#joined
-  }
-
-  /** Monotonic time since which the member holds no assignment; meaningless while joined. */
-  get lostAtMs(): number {
-    return this.#lostAtMs
-  }
-
   get counts(): { readonly lanes: number; readonly batches: number; readonly stale: number } {
-    return { lanes: this.#lanes.size, batches: this.#flushes.size, stale: this.#stale.size }
+    return { lanes: this.lanes.size, batches: this.#flushes.size, stale: this.#stale.size }
   }
 
   /** Nothing is buffered and nothing on its way. */
   get empty(): boolean {
-    return this.#flushes.size === 0 && [...this.#lanes.values()].every((lane) => lane.load().rows === 0)
+    return this.#flushes.size === 0 && this.lanes.empty
   }
 
   /** No step of a live batch runs: each is either done or waits for a dependency. */
@@ -100,28 +89,11 @@ export class Batches<Item> {
     return Math.max(0, ...[...this.#flushes, ...this.#stale].map(({ calledAtMs }) => nowMs - (calledAtMs ?? nowMs)))
   }
 
-  reportLanes(): void {
-    this.#host.report.lanes(this.#lanes.values())
-  }
-
   // What the loop tells
-
-  attach(member: GroupMember): void {
-    this.#member = member
-  }
-
-  assign(partitions: readonly TopicPartition[], positions: ReadonlyMap<string, bigint>): void {
-    this.#joined = true
-    for (const partition of partitions) {
-      const lane = new Lane<Item>(partition, positions.get(partitionKey(partition)))
-      this.#lanes.set(lane.key, lane)
-    }
-    this.#host.report.assigned(partitions)
-  }
 
   /** Gives up every lane and batch. What their steps still yield is ignored. */
   fence(why: string, failed = false): void {
-    const { def, deps, report } = this.#host
+    const { def } = this.#host
     const reason = new AppError('PIPE_DEADLINE', `${def.name}: ${why}`)
     for (const flush of this.#flushes) {
       flush.stale = true
@@ -131,39 +103,8 @@ export class Batches<Item> {
       flush.abort(reason)
     }
     this.#flushes.clear()
-    let discarded = 0
-    for (const lane of this.#lanes.values()) {
-      discarded += lane.clear()
-      if (lane.state !== 'failed') lane.become('fenced')
-    }
-    report.lost(why, this.#lanes.size, discarded)
-    this.#lanes.clear()
-    if (this.#joined) this.#lostAtMs = deps.clock.monotonic()
-    this.#joined = false
+    this.lanes.fence(why)
     this.#arm(Infinity)
-  }
-
-  take(batch: RecordBatch): void {
-    const lane = this.#lanes.get(partitionKey(batch))
-    if (lane === undefined) return
-    this.#host.report.taken(batch, lane.take(batch, this.#host.deps.clock.monotonic()))
-  }
-
-  outOfRange(partition: TopicPartition, requested: bigint, logStart: bigint): void {
-    const lane = this.#lanes.get(partitionKey(partition))
-    if (lane === undefined) return
-    this.#host.report.expired(partition, requested, logStart)
-    if (logStart < requested && this.#host.def.startAt !== undefined)
-      throw new AppError('PIPE_TOPIC_DRIFT', `${lane.key} ends before the position of its sink, ${requested}`)
-    lane.jump(requested, logStart)
-  }
-
-  /** Lanes without a batch on its way read on from `to`. */
-  rewind(to: readonly Commit[]): void {
-    for (const commit of to) {
-      const lane = this.#lanes.get(partitionKey(commit))
-      if (lane?.state === 'filling') this.#seek(lane, commit.offset)
-    }
   }
 
   /** A step of `flush` ended. Throws what the consumer fails with. */
@@ -196,13 +137,12 @@ export class Batches<Item> {
 
   /** Starts what is due, unless `draining`, and steers the partitions. */
   schedule(mode: 'filling' | 'draining' | 'stopping'): void {
-    if (this.#member === undefined) return
+    if (this.lanes.member === undefined) return
     if (mode !== 'draining') {
       for (const flush of this.#flushes) if (flush.wait === 'over' && this.#hasSlot()) this.#run(flush)
       while (this.#hasSlot() && this.#cut(mode === 'stopping'));
     }
-    const overBudget = this.#overBudget()
-    for (const lane of this.#lanes.values()) this.#steer(lane, mode === 'stopping', overBudget)
+    this.lanes.steer(mode === 'stopping')
     const loads = mode === 'draining' || !this.#hasSlot() ? [] : this.#idle().map((lane) => lane.load())
     this.#arm(wakeAtMs(loads, this.#host.def.policy))
   }
@@ -219,12 +159,7 @@ export class Batches<Item> {
   #idle(): Lane<Item>[] {
     const busy = new Set<string>()
     for (const { parts } of this.#stale) for (const { lane } of parts) busy.add(lane.key)
-    return [...this.#lanes.values()].filter(({ state, key }) => state === 'filling' && !busy.has(key))
-  }
-
-  #overBudget(): boolean {
-    const { bytes } = sumLoads([...this.#lanes.values()].map((lane) => lane.load()))
-    return bytes >= this.#host.settings.totalBytes
+    return this.lanes.all().filter(({ state, key }) => state === 'filling' && !busy.has(key))
   }
 
   /** Cuts and starts the next batch; false when none is due. */
@@ -233,7 +168,7 @@ export class Batches<Item> {
     const lanes = this.#idle()
     const loads = lanes.map((lane) => lane.load())
     // A batch under way relieves the budget already; only without one is another cut before its time.
-    const pressure = { stopping, overBudget: this.resting && this.#overBudget() }
+    const pressure = { stopping, overBudget: this.resting && this.lanes.overBudget }
     const picked = pickLanes(loads, def.policy, deps.clock.monotonic(), pressure)
     if (picked === undefined) return false
     const chosen = picked.lanes.flatMap((index) => lanes[index] ?? [])
@@ -330,16 +265,10 @@ export class Batches<Item> {
       const key = partitionKey({ topic, partition })
       const lane = flush.parts.find((part) => part.lane.key === key)?.lane
       if (lane === undefined) throw new Error(`${def.name}: rewind of ${key}, which is not in the batch`)
-      this.#seek(lane, offset)
+      this.lanes.seek(lane, offset)
       if (lane.rewinds > maxRewinds) throw new Error(`${def.name}: ${maxRewinds} rewinds of ${key} without progress`)
     }
     this.#release(flush.parts)
-  }
-
-  #seek(lane: Lane<Item>, offset: bigint): void {
-    lane.rewindTo(offset)
-    this.#member?.seek(lane.partition, offset)
-    this.#host.report.rewound(lane.partition, offset)
   }
 
   #onCommitted(flush: Flush<Item>): void {
@@ -373,16 +302,6 @@ export class Batches<Item> {
     const waitMs = backoffMs(settings.backoff, flush.tries, deps.random)
     flush.wait = deps.clock.timer(waitMs, () => post({ kind: 'waited', flush }))
     report.waits(step, flush.tries, waitMs, error)
-  }
-
-  /** Pauses a full or waiting partition, and resumes it when half of its buffer is free. */
-  #steer(lane: Lane<Item>, stopping: boolean, overBudget: boolean): void {
-    const full = isFull(lane.load(), this.#host.settings, lane.paused, overBudget)
-    const paused = full || stopping || lane.state === 'waiting'
-    if (paused === lane.paused) return
-    lane.paused = paused
-    if (paused) this.#member?.pause([lane.partition])
-    else this.#member?.resume([lane.partition])
   }
 
   #arm(atMs: number): void {

@@ -1,5 +1,5 @@
 // A batch on its way: which records of which lanes, what is decided about them, and which step comes next. Pure; the
-// loop (engine.ts) holds the batches and runs the steps.
+// loop (loop.ts) holds the batches and runs the steps.
 import type { Outcome } from '@millrace/kernel'
 import type { Commit } from '@millrace/kafka'
 import type { Batch, BatchRange } from './definition.ts'

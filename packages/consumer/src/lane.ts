@@ -1,5 +1,5 @@
 // One partition while this member holds it: buffered records in offset order and the position up to which everything
-// had its effect. The loop (engine.ts) is the only one that mutates it. States: see lane-state.ts.
+// had its effect. The loop (loop.ts) is the only one that mutates it. States: see lane-state.ts.
 import { partitionKey } from '@millrace/kafka'
 import type { KafkaRecord, RecordBatch, TopicPartition } from '@millrace/kafka'
 import type { LetterStage } from './dead-letter.ts'

@@ -1,6 +1,7 @@
 // The loop of a consumer. Kafka callbacks, timers and finished steps post events; the loop takes them one at a time and
-// is the only place from which lanes and batches change (batches.ts). Effects run outside of it (steps.ts) and come back
-// as events. It ends by leaving the group: after a stop with everything in hand committed, after a failure at once.
+// is the only place from which lanes (lane-set.ts) and batches (batches.ts) change. Effects run outside of it (steps.ts)
+// and come back as events. It ends by leaving the group: after a stop with everything in hand committed, after a failure
+// at once.
 import type { GroupMember } from '@millrace/kafka'
 import { Batches } from './batches.ts'
 import type { ConsumerDef, ConsumerDeps, ConsumerSettings } from './definition.ts'
@@ -58,7 +59,7 @@ export class Loop<Item> {
   }
 
   ready(): boolean {
-    if (!this.#batches.joined || this.#failed || this.#stopping !== 'no') return false
+    if (!this.#batches.lanes.joined || this.#failed || this.#stopping !== 'no') return false
     return this.#batches.waitingMs() < this.#settings.unreadyAfterMs
   }
 
@@ -69,8 +70,8 @@ export class Loop<Item> {
     if (nowMs - this.#tickedAtMs > deadAfterMs) return false
     if (this.#batches.callingMs() > maxHandleMs * 2 + deadAfterMs) return false
     // A member that lost its lanes and is not given new ones will not come back by itself.
-    if (this.#batches.joined || this.#member === undefined || this.#stopping !== 'no') return true
-    return nowMs - this.#batches.lostAtMs < 2 * (sessionTimeoutMs + rebalanceTimeoutMs)
+    if (this.#batches.lanes.joined || this.#member === undefined || this.#stopping !== 'no') return true
+    return nowMs - this.#batches.lanes.lostAtMs < 2 * (sessionTimeoutMs + rebalanceTimeoutMs)
   }
 
   /** Takes `event`, and those posted meanwhile, in order. */
@@ -97,14 +98,15 @@ export class Loop<Item> {
 
   #on(event: LoopEvent<Item>): void {
     const batches = this.#batches
+    const { lanes } = batches
     switch (event.kind) {
       case 'attached':
         this.#member = event.member
-        return batches.attach(event.member)
+        return lanes.attach(event.member)
       case 'void':
         return batches.fence('assignment void')
       case 'assigned':
-        return this.#stopping === 'no' ? batches.assign(event.partitions, event.positions) : undefined
+        return this.#stopping === 'no' ? lanes.assign(event.partitions, event.positions) : undefined
       case 'revoking':
         this.#revoking.push(event.resolve)
         this.#drain ??= this.#deps.clock.timer(this.#settings.drainMs, () => this.post({ kind: 'drainOver' }))
@@ -112,11 +114,11 @@ export class Loop<Item> {
       case 'drainOver':
         return this.#finishRevoking()
       case 'batch':
-        return this.#stopping === 'no' ? batches.take(event.batch) : undefined
+        return this.#stopping === 'no' ? lanes.take(event.batch) : undefined
       case 'outOfRange':
-        return batches.outOfRange(event.partition, event.requested, event.logStart)
+        return lanes.outOfRange(event.partition, event.requested, event.logStart)
       case 'rewind':
-        return batches.rewind(event.to)
+        return lanes.rewind(event.to)
       case 'stepped':
         return batches.stepped(event.flush, event.result)
       case 'waited':
@@ -160,7 +162,7 @@ export class Loop<Item> {
 
   #onTick(): void {
     this.#tickedAtMs = this.#deps.clock.monotonic()
-    this.#batches.reportLanes()
+    this.#batches.lanes.reportLoads()
     this.#tick = this.#deps.clock.timer(tickMs, () => this.post({ kind: 'tick' }))
   }
 
