@@ -62,6 +62,10 @@ export const errorCatalog = {
     class: 'fatal',
     doc: 'The local stack could not start or stop; the message names the part and its log.'
   },
+  PIPE_BREAKER_OPEN: {
+    class: 'transient',
+    doc: 'A store failed too often and is left alone for a while; see analytics_breaker_state.'
+  },
   PIPE_DEADLINE: { class: 'transient', doc: 'The work did not end within its deadline.' }
 } as const satisfies Record<string, { class: ErrorClass; doc: string }>
 
