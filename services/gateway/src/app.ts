@@ -7,7 +7,9 @@ import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify'
 import { problemContentType, toProblem } from '@millrace/contracts'
 import type { ProblemCode } from '@millrace/contracts'
 import type { Logger } from '@millrace/observability'
-import { addDocRoutes } from './api/doc-routes.ts'
+import { addDocRoutes } from '@millrace/service'
+import gatewayPackage from '../package.json' with { type: 'json' }
+import { createOpenApi } from './api/openapi.ts'
 import { limitConnections } from './connection-limit.ts'
 import { createIntake } from './intake/intake.ts'
 import type { Intake, IntakeDeps } from './intake/intake.ts'
@@ -52,7 +54,7 @@ export function createGatewayApp(deps: GatewayAppDeps): FastifyInstance {
     },
     clientErrorHandler: answerBrokenRequest
   })
-  addDocRoutes(app)
+  addDocRoutes(app, createOpenApi(gatewayPackage.version))
   app.setNotFoundHandler((_request, reply) => send(reply, 'not_found', deps))
   app.setErrorHandler<FastifyError>((error, _request, reply) => {
     const code = problemCodeOf(error)

@@ -135,4 +135,12 @@ describe('the description', () => {
       expect([path, (await app.inject({ method, url: path })).statusCode]).not.toEqual([path, 404])
     }
   })
+
+  it('is a page as well, which loads nothing', async () => {
+    const page = await open().app.inject('/docs')
+    expect(page.headers['content-security-policy']).toMatch(/^default-src 'none'; style-src/)
+    expect(page.body).toContain('POST</span> /v1/tickets')
+    expect(page.body).toContain('<code>ticket</code> (query, required)')
+    expect(page.body).not.toMatch(/<script|https?:\/\//)
+  })
 })

@@ -2,9 +2,10 @@
 import fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from '@millrace/observability'
-import { addDocRoutes } from './api/doc-routes.ts'
+import realtimePackage from '../package.json' with { type: 'json' }
+import { createOpenApi } from './api/openapi.ts'
 import { addPageRoutes } from './page-routes.ts'
-import { answerProblems, sendProblem } from '@millrace/service'
+import { addDocRoutes, answerProblems, sendProblem } from '@millrace/service'
 import { addTicketRoutes } from './ticket-routes.ts'
 import type { TicketRouteDeps } from './ticket-routes.ts'
 import { realtimePath } from './upgrade.ts'
@@ -40,6 +41,6 @@ export function createRealtimeApp(deps: RealtimeAppDeps): FastifyInstance {
   })
   addTicketRoutes(app, deps)
   addPageRoutes(app, deps.demoProject)
-  addDocRoutes(app)
+  addDocRoutes(app, createOpenApi(realtimePackage.version))
   return app
 }

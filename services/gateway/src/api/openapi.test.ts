@@ -4,12 +4,12 @@ import { problemCatalog } from '@millrace/contracts'
 import type { ProblemCode } from '@millrace/contracts'
 import { addOpsRoutes } from '@millrace/observability'
 import type { OpsState } from '@millrace/observability'
+import { addDocRoutes } from '@millrace/service'
 import { openFakeGateway } from '../../test/fake-gateway.ts'
 import { rows } from '../../test/response-table.ts'
 import { badInputs } from '../../test/bad-input.ts'
 import { intakePaths } from '../intake/intake.ts'
 import { addAdminRoutes } from '../admin-routes.ts'
-import { addDocRoutes } from './doc-routes.ts'
 import { createOpenApi, eventProblems, retryProblems } from './openapi.ts'
 
 interface Described {
@@ -38,7 +38,7 @@ function served(): readonly string[] {
   const found = new Set<string>(Object.keys(intakePaths))
   const app = fastify()
   app.addHook('onRoute', ({ url, method }) => void (method === 'GET' && found.add(url)))
-  addDocRoutes(app)
+  addDocRoutes(app, api)
   addAdminRoutes(app, { adminToken: 'a-token', hotWindows: async () => [] })
   // None of its handlers is called.
   addOpsRoutes(app, {} as OpsState)

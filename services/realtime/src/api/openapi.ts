@@ -73,7 +73,8 @@ export function createOpenApi(version: string) {
       '/livez': plain('Whether the process lives', json, 'It does.'),
       '/readyz': plain('Whether it takes connections', json, 'It does; 503 while it starts and stops.'),
       '/metrics': plain('Series for Prometheus', 'text/plain', 'The text format of Prometheus.'),
-      '/openapi.json': plain('This description', json, 'OpenAPI 3.1.')
+      '/openapi.json': plain('This description', json, 'OpenAPI 3.1.'),
+      '/docs': plain('This description as a page', 'text/html', 'A page that loads nothing of another host.')
     },
     components: {
       securitySchemes: {

@@ -1,9 +1,24 @@
-// The description as one page of HTML that loads nothing: no script, no font, no other host.
-import type { OpenApi } from './openapi.ts'
+// A description of an HTTP surface (OpenAPI) as one page of HTML that loads nothing: no script, no font, no other host.
+
+/** What the page shows of a description. */
+export interface ShownApi {
+  readonly info: { readonly title: string; readonly version: string; readonly description: string }
+  readonly paths: object
+  readonly components: { readonly schemas: object }
+}
+
+interface Parameter {
+  readonly name: string
+  readonly in: string
+  readonly required?: boolean
+  readonly description?: string
+  readonly schema?: Schema
+}
 
 interface Operation {
   readonly summary?: string
   readonly description?: string
+  readonly parameters?: readonly Parameter[]
   readonly security?: readonly unknown[]
   readonly requestBody?: { readonly content: Readonly<Record<string, { readonly example?: unknown }>> }
   readonly responses: Readonly<Record<string, { readonly description: string }>>
@@ -13,7 +28,7 @@ interface Schema {
   readonly type?: string
   readonly description?: string
   readonly const?: string
-  readonly enum?: readonly string[]
+  readonly enum?: readonly (string | number)[]
   readonly format?: string
   readonly pattern?: string
   readonly minLength?: number
@@ -37,10 +52,13 @@ nav a { margin-right: 1rem; }
 `
 
 /** The page of `api`. */
-export function renderDocsPage(api: OpenApi): string {
-  const { info, paths, components } = api
+export function renderDocsPage({ info, paths, components }: ShownApi): string {
   const operations = Object.entries(paths).flatMap(([path, methods]) =>
-    Object.entries(methods as Record<string, Operation>).map(([method, operation]) => ({ path, method, operation }))
+    Object.entries(methods as Readonly<Record<string, Operation>>).map(([method, operation]) => ({
+      path,
+      method,
+      operation
+    }))
   )
   // Paths that answer alike are told once.
   const groups = Map.groupBy(operations, ({ operation }) => JSON.stringify({ ...operation, operationId: undefined }))
@@ -65,13 +83,23 @@ function renderOperation(group: readonly { path: string; method: string; operati
     const text = typeof example === 'string' ? example : JSON.stringify(example, null, 2)
     return `<p><code>${escape(type)}</code></p><pre>${escape(text)}</pre>`
   })
+  const parameters = (operation.parameters ?? []).map(
+    ({ name, in: place, required, description = '', schema = {} }) => {
+      const note = required === true ? `${place}, required` : place
+      return `<tr><td><code>${escape(name)}</code> (${note})</td><td>${escape(ruleOf(schema))}</td><td>${inline(description)}</td></tr>`
+    }
+  )
+  const table =
+    parameters.length === 0
+      ? ''
+      : `<table><tr><th>Parameter</th><th>Rule</th><th></th></tr>${parameters.join('')}</table>`
   const replies = Object.entries(operation.responses).map(
     ([status, { description }]) =>
       `<tr><td>${status}</td><td>${description.split('\n\n').map(inline).join('<br>')}</td></tr>`
   )
   return `<h2><code>${title.join('<br>')}</code></h2><p>${inline(operation.summary ?? '')}. ${inline(operation.description ?? '')} ${
     operation.security?.length === 0 ? 'No API key is needed.' : ''
-  }</p>${bodies.join('')}<table><tr><th>Status</th><th>Meaning</th></tr>${replies.join('')}</table>`
+  }</p>${table}${bodies.join('')}<table><tr><th>Status</th><th>Meaning</th></tr>${replies.join('')}</table>`
 }
 
 function renderSchema(name: string, schema: Schema): string {

@@ -1,12 +1,10 @@
-// GET /openapi.json and GET /docs.
+// GET /openapi.json and GET /docs, the same for every service with an HTTP surface.
 import type { FastifyInstance } from 'fastify'
-import gatewayPackage from '../../package.json' with { type: 'json' }
 import { renderDocsPage } from './docs-page.ts'
-import { createOpenApi } from './openapi.ts'
+import type { ShownApi } from './docs-page.ts'
 
-/** Adds the description of the gateway to `app`; any page may read it. */
-export function addDocRoutes(app: FastifyInstance): void {
-  const api = createOpenApi(gatewayPackage.version)
+/** Adds the description `api` (OpenAPI 3.1) to `app`, as it is and as a page; any page of any host may read it. */
+export function addDocRoutes(app: FastifyInstance, api: ShownApi): void {
   const text = JSON.stringify(api)
   const page = renderDocsPage(api)
   const keep = 'public, max-age=300'
