@@ -13,6 +13,7 @@ const order = [
   'service',
   'kafka',
   'stores',
+  'warehouse',
   'consumer',
   'aggregation',
   'local-stack',

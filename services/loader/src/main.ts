@@ -7,12 +7,11 @@ import { bindMetrics, startCpuCost } from '@millrace/observability'
 import { errorFields, runService } from '@millrace/service'
 import { openClickhouse } from '@millrace/stores/clickhouse'
 import { openEnrich } from '@millrace/stores/country-database'
+import { createTableCheck } from '@millrace/warehouse/check-tables'
+import { createToEntry } from '@millrace/warehouse/entry'
 import { loaderRules, loaderSpec } from './config.ts'
-import { createLoad } from './load.ts'
 import { loaderMetrics } from './metrics.ts'
-import { withPlantedBugs } from './planted.ts'
-import { createTableCheck } from './table.ts'
-import { createToLine } from './to-line.ts'
+import { createPlantedLoad } from './planted.ts'
 
 await runService(
   { name: 'loader', spec: loaderSpec, rules: loaderRules },
@@ -25,16 +24,17 @@ await runService(
         requestTimeoutMs: config.INSERT_TIMEOUT_MS
       })
     )
-    const checkTable = createTableCheck(clickhouse)
+    const checkTables = createTableCheck(clickhouse)
     // A server that is down is no reason to stay down: the check is made again before the first insert.
-    await checkTable().catch((error: unknown) => {
+    await checkTables().catch((error: unknown) => {
       if (!isTransient(error)) throw error
-      log.warn(errorFields(error), 'clickhouse does not answer, its table is checked later')
+      log.warn(errorFields(error), 'clickhouse does not answer, its tables are checked later')
     })
     const kafka = stack.use(await openKafka(config, { log, clientId: 'loader' }))
     const admin = adminLater(kafka)
     const producer = stack.use(await kafka.producer())
-    const load = createLoad({ clickhouse, checkTable, metrics: bindMetrics(loaderMetrics, registry), clock, faults })
+    const metrics = bindMetrics(loaderMetrics, registry)
+    const load = createPlantedLoad({ clickhouse, checkTables, metrics, clock, faults }, planted)
     const cost = startCpuCost({ stage: 'load', registry, clock, signal })
     const consumer = stack.use(
       await startConsumer(
@@ -52,8 +52,8 @@ await runService(
             maxAgeMs: config.FLUSH_AFTER_MS,
             scope: 'process'
           },
-          decode: createToLine(await openEnrich(config)),
-          handle: cost.counting(withPlantedBugs(load, planted)),
+          decode: createToEntry(await openEnrich(config)),
+          handle: cost.counting(load),
           settings: {
             maxHandleMs: config.INSERT_TIMEOUT_MS,
             sessionTimeoutMs: config.SESSION_TIMEOUT_MS,

@@ -2,7 +2,7 @@
 // has users and row policies instead (schemas/clickhouse); the query service behaves the same towards both.
 
 /** Tables whose rows belong to a project; a query sees all of them only with an empty log_comment. */
-const projectTables = ['events_raw'] as const
+const projectTables = ['events_raw', 'identity_links', 'first_seen'] as const
 
 /**
  * The users file. `log_comment = '<project>:<queryId>'` shows the rows of that project only; an empty one, which only
