@@ -13,9 +13,13 @@ export interface MetricAdmin {
   readonly actor: string
 }
 
-export interface DefinedMetric {
+/** A version of a metric, and whose it is. */
+export interface ProjectDefinition {
   readonly projectId: string
   readonly definition: MetricDefinition
+}
+
+export interface DefinedMetric extends ProjectDefinition {
   /** False when the latest version says the same: nothing was added. */
   readonly added: boolean
 }
@@ -37,7 +41,7 @@ interface DefinitionRow extends Row {
 }
 
 const hourMs = 3_600_000
-/** Workers know of a definition by then: they stop when theirs are older than two minutes. */
+/** Workers know of a definition by then, unless PostgreSQL is away from them all the time until it begins to count. */
 const aheadMs = 300_000
 const furthestMs = 30 * 24 * hourMs
 const foreignKeyViolation = '23503'
@@ -71,10 +75,7 @@ export async function defineMetric(
 }
 
 /** All versions of the definitions of a project, or of all projects, by project, name and version. */
-export async function listDefinitions(
-  postgres: Queryable,
-  projectId?: string
-): Promise<readonly { readonly projectId: string; readonly definition: MetricDefinition }[]> {
+export async function listDefinitions(postgres: Queryable, projectId?: string): Promise<readonly ProjectDefinition[]> {
   const rows = await postgres.query<DefinitionRow>(
     `SELECT project_id, name, version, effective_from, definition FROM metric_definitions
      WHERE $1::text IS NULL OR project_id = $1 ORDER BY project_id, name, version`,

@@ -4,6 +4,7 @@ import { letterTopic, rawTopicsOf } from '@millrace/contracts'
 import { adminLater, openKafka } from '@millrace/kafka'
 import { bindMetrics, startCpuCost } from '@millrace/observability'
 import { startDefinitionCache } from '@millrace/operations/definition-cache'
+import { createDefinitionCopy } from '@millrace/operations/definition-copy'
 import { loadTopicDeclaration } from '@millrace/operations/topics'
 import { runService } from '@millrace/service'
 import { openEnrich } from '@millrace/stores/country-database'
@@ -12,8 +13,10 @@ import { openRedis } from '@millrace/stores/redis'
 import { createAggregate } from './aggregate.ts'
 import { createChangedValues } from './changed-values.ts'
 import { aggregatorRules, aggregatorSpec } from './config.ts'
+import { createDayQueue } from './day-queue.ts'
 import { consumerSettingsOf, flushPolicyOf, foldOptions, timingOf } from './settings.ts'
 import { aggregatorMetrics } from './metrics.ts'
+import { tellMissed } from './missed-definitions.ts'
 import { openLive } from './open-live.ts'
 import { runTasks } from './run-tasks.ts'
 import { createTasks, taskIntervals } from './tasks.ts'
@@ -41,8 +44,16 @@ await runService(
     const admin = adminLater(kafka)
     const { CONSUMER_GROUP: group, CONVERSION_TYPES: conversionTypes } = config
     const timing = timingOf(config)
-    const definitions = startDefinitionCache({ postgres, clock, log, signal, conversionTypes })
     const { projects, applier } = openLive({ redis, postgres, admin, group, timing, clock, log, metrics, planted })
+    const definitions = startDefinitionCache({
+      postgres,
+      clock,
+      log,
+      signal,
+      conversionTypes,
+      copy: createDefinitionCopy(redis),
+      onMissed: tellMissed({ projects, queueDays: createDayQueue(redis).addRecounts, clock, log, metrics })
+    })
     const changed = createChangedValues()
     const consumer = stack.use(
       await startConsumer(

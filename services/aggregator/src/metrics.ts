@@ -47,6 +47,10 @@ export const aggregatorMetrics = {
     help: 'Age of the oldest clock of an owned partition; windows close by it.',
     across: 'max'
   }),
+  missedDefinitions: counter({
+    name: 'analytics_aggregator_missed_definitions_total',
+    help: 'Versions of metrics that had begun to count before they were read: PostgreSQL was away. A new epoch mends them.'
+  }),
   halted: gauge({
     name: 'analytics_aggregator_halted_projects',
     help: 'Projects whose live state takes nothing until a new epoch is built: torn, of another log, or of a wrong type.',

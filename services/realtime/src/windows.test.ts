@@ -14,11 +14,12 @@ const window = (startMs: number, dimensions: readonly string[]): WindowValue => 
   revision: 6,
   values: new Map(dimensions.map((dimension) => [dimension, share]))
 })
-const definitions = { of: () => builtInMetrics([]) }
+const definitions = { of: () => builtInMetrics([]), ageMs: () => 0 }
 const unknown = {
   of: () => {
     throw new AppError('PIPE_LIVE_STATE', 'not known')
-  }
+  },
+  ageMs: () => Number.POSITIVE_INFINITY
 }
 
 describe('createReadWindows', () => {
@@ -69,5 +70,6 @@ describe('createIsKnown', () => {
     const isKnown = createIsKnown(definitions)
     expect(['events', 'bounce_rate', 'nonsense'].map((name) => isKnown('shop', name))).toEqual([true, true, false])
     expect(createIsKnown(unknown)('shop', 'nonsense')).toBe(true)
+    expect(createIsKnown({ ...definitions, ageMs: () => 120_001 })('shop', 'added_since')).toBe(true)
   })
 })

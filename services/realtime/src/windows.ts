@@ -3,12 +3,15 @@ import { kindOfMetric, sessionMetrics, toMetricMessages } from '@millrace/aggreg
 import { windowNames } from '@millrace/aggregation/window-reader'
 import type { WindowReader } from '@millrace/aggregation/window-reader'
 import { totalDimension } from '@millrace/aggregation/windows'
-import { isTransient } from '@millrace/kernel'
+import { AppError, isTransient } from '@millrace/kernel'
 import type { MetricKind } from '@millrace/contracts'
 import type { DefinitionCache } from '@millrace/operations/definition-cache'
 import type { ReadWindows } from './feeds/metric-feed.ts'
 
-type Definitions = Pick<DefinitionCache, 'of'>
+type Definitions = Pick<DefinitionCache, 'of' | 'ageMs'>
+
+/** Definitions this old may lack one that somebody added since: PostgreSQL is away. */
+const unsureMs = 120_000
 
 /** Reads windows through `reader`. Windows that the live state did not see whole are left out. */
 export function createReadWindows(reader: WindowReader, definitions: Definitions): ReadWindows {
@@ -27,12 +30,12 @@ export function createReadWindows(reader: WindowReader, definitions: Definitions
   }
 }
 
-/** Whether a project has a metric of that name; while definitions are not known it may have it. */
+/** Whether a project has a metric of that name; while definitions are not known, or old, it may have it. */
 export function createIsKnown(definitions: Definitions): (project: string, metric: string) => boolean {
   return (project, metric) => {
     if (sessionMetrics.includes(metric)) return true
     try {
-      return definitions.of(project).some(({ name }) => name === metric)
+      return definitions.of(project).some(({ name }) => name === metric) || definitions.ageMs() > unsureMs
     } catch (error) {
       if (!isTransient(error)) throw error
       return true
@@ -40,8 +43,10 @@ export function createIsKnown(definitions: Definitions): (project: string, metri
   }
 }
 
-/** All versions of a metric are of one kind. Throws PIPE_LIVE_STATE while definitions are not known. */
+/** All versions of a metric are of one kind. Throws PIPE_LIVE_STATE while its definition is not known. */
 function kindOf(definitions: Definitions, project: string, metric: string): MetricKind {
   if (sessionMetrics.includes(metric)) return kindOfMetric(undefined)
-  return kindOfMetric(definitions.of(project).find(({ name }) => name === metric))
+  const definition = definitions.of(project).find(({ name }) => name === metric)
+  if (definition === undefined) throw new AppError('PIPE_LIVE_STATE', `the definition of ${metric} is not known yet`)
+  return kindOfMetric(definition)
 }
