@@ -1,6 +1,7 @@
 // The epoch in force of a project, looked at by every owner on assignment and every few seconds. Rows say what was
 // decided, Redis what is there; where they differ the keeper mends it: a first epoch, a new one for a state that is lost,
-// a decided flip that was not finished, a seal that nobody followed up.
+// a decided flip that was not finished, a seal that nobody followed up, keys that nobody deleted. So whoever builds an
+// epoch may end at any point.
 import { checkEpoch } from '@millrace/aggregation/epochs'
 import type { Inspection } from '@millrace/aggregation/inspection'
 import type { EpochStart, RedisEpochs } from '@millrace/aggregation/redis-epochs'
@@ -15,7 +16,8 @@ import { writeAudit } from './audit.ts'
 import { queueRecount } from './daily-metrics.ts'
 import { startOfLost } from './epoch-start.ts'
 import type { StartAdmin } from './epoch-start.ts'
-import { insertEpoch, listEpochs, moveEpoch } from './state-epochs.ts'
+import { settleFlip } from './settle-flip.ts'
+import { insertEpoch, listEpochs } from './state-epochs.ts'
 import type { EpochReason, StateEpoch } from './state-epochs.ts'
 
 /** What may be written of a project now. */
@@ -29,7 +31,7 @@ export interface EpochInForce {
 
 export interface EpochKeeperDeps {
   readonly postgres: Postgres
-  readonly epochs: Pick<RedisEpochs, 'look' | 'init' | 'seal' | 'unseal' | 'flip'>
+  readonly epochs: Pick<RedisEpochs, 'look' | 'init' | 'seal' | 'unseal' | 'flip' | 'abort' | 'sweep'>
   readonly admin: StartAdmin
   readonly clock: Clock
   readonly timing: Timing
@@ -45,14 +47,23 @@ const longestSealMs = 30_000
 /** A row that somebody has just written and not yet made true is taken up again instead of writing another one. */
 const freshRowMs = 60_000
 const dayMs = 86_400_000
+/** Pages of keys deleted at a look; who gave an epoch up deletes them himself, unless he ended before. */
+const pagesAtOnce = 10
 
 /**
- * The epoch in force of a project, made when there is none. Throws PIPE_LIVE_STATE while a flip waits for its build or
- * another process makes the epoch, PIPE_REDIS_UNAVAILABLE, PIPE_KAFKA_UNAVAILABLE, and PIPE_POSTGRES_UNAVAILABLE only
+ * The epoch in force of a project, made when there is none. Throws PIPE_LIVE_STATE while another process makes the
+ * epoch, PIPE_REDIS_UNAVAILABLE, PIPE_KAFKA_UNAVAILABLE, and PIPE_POSTGRES_UNAVAILABLE only
  * when there is no live epoch: an outage of the database must not stop one that runs.
  */
 export function createEpochKeeper(deps: EpochKeeperDeps): (project: string) => Promise<EpochInForce> {
   const sealedSince = new Map<string, number>()
+  const told = new Set<string>()
+  const tellBehind = (project: string, epoch: number): void => {
+    const key = `${project}:${epoch}`
+    if (!told.has(key))
+      deps.log.warn({ project, epoch }, 'a decided flip waits for its build: `npx millrace epoch flip` goes on with it')
+    told.add(key)
+  }
   return async function inForce(project) {
     const seen = await deps.epochs.look(project)
     const rows = await readRows(deps, project, seen)
@@ -62,12 +73,23 @@ export function createEpochKeeper(deps: EpochKeeperDeps): (project: string) => P
       case 'run':
         await liftOldSeal(deps, project, seen, sealedSince)
         await agreeRow(deps, project, seen, rows)
+        await sweepLeft(deps, project, seen, rows)
         return toInForce(project, seen)
       case 'broken':
         return toInForce(project, seen)
       case 'finish-flip':
-        await finishFlip(deps, project, checked.epoch)
-        return toInForce(project, await deps.epochs.look(project))
+        if (
+          await finishFlip(
+            deps,
+            seen,
+            rows.find(({ epoch }) => epoch === checked.epoch)
+          )
+        )
+          return toInForce(project, await deps.epochs.look(project))
+        // The epoch before it goes on, as it did until the decision.
+        tellBehind(project, checked.epoch)
+        await liftOldSeal(deps, project, seen, sealedSince)
+        return toInForce(project, seen)
       case 'lost':
         await begin(deps, project, seen, rows)
         return toInForce(project, await deps.epochs.look(project))
@@ -127,26 +149,42 @@ async function agreeRow(
   const row = rows.find(({ epoch }) => epoch === pointer)
   const live = epochs.get(pointer)
   if (row?.state === 'live' || live === undefined) return
-  if (row !== undefined) {
-    await moveEpoch(postgres, row, ['building', 'flipping'], 'live')
-    return
-  }
+  if (row !== undefined) return await settleFlip(postgres, row, actor)
   const made = { projectId: project, epoch: pointer, state: 'live', reason: 'first', actor } as const
   await insertEpoch(postgres, { ...made, startOffsets: [], completeFromMs: live.completeFromMs }).catch(ignoreConflict)
 }
 
-async function finishFlip({ epochs, postgres }: EpochKeeperDeps, project: string, epoch: number): Promise<void> {
-  const sealed = await epochs.seal(project)
-  const reply = sealed.kind === 'ok' ? await epochs.flip(project, epoch) : sealed
-  if (reply.kind === 'ok' || reply.kind === 'epoch') {
-    if (reply.kind === 'ok') await moveEpoch(postgres, { projectId: project, epoch }, ['flipping'], 'live')
-    return
-  }
-  throw new AppError(
-    'PIPE_LIVE_STATE',
-    `the flip of ${project} to epoch ${epoch} is decided and cannot be finished (${reply.kind}); ` +
-      `run \`npx millrace epoch flip --project ${project}\``
-  )
+/** False: the build has not passed the epoch in force, so that nobody need wait for it. */
+async function finishFlip(
+  { epochs, postgres, actor }: EpochKeeperDeps,
+  { pointer, epochs: held }: Inspection,
+  row: StateEpoch | undefined
+): Promise<boolean> {
+  const live = held.get(pointer)?.partitions ?? []
+  const built = row === undefined ? undefined : held.get(row.epoch)?.partitions
+  const isBehind = live.some(({ position }, partition) => (built?.[partition]?.position ?? 0n) < position)
+  if (row === undefined || isBehind) return false
+  const { projectId, epoch } = row
+  const sealed = await epochs.seal(projectId)
+  const reply = sealed.kind === 'ok' ? await epochs.flip(projectId, epoch) : sealed
+  if (reply.kind === 'ok') await settleFlip(postgres, row, actor)
+  // Something came in between the look and the seal.
+  else if (reply.kind === 'behind') await epochs.unseal(projectId)
+  return reply.kind === 'ok' || reply.kind === 'epoch'
+}
+
+/** Deletes a part of what nobody reads any more: epochs before the one in force, and builds that were given up. */
+async function sweepLeft(
+  { epochs }: EpochKeeperDeps,
+  project: string,
+  { epochs: held }: Inspection,
+  rows: readonly StateEpoch[]
+): Promise<void> {
+  const aborted = rows.filter(({ state, epoch }) => state === 'aborted' && held.get(epoch)?.stage === 'building')
+  for (const { epoch } of aborted) await epochs.abort(project, epoch)
+  if (aborted.length === 0 && ![...held.values()].some(({ stage }) => stage === 'over')) return
+  for (let page = 0, remaining = true; remaining && page < pagesAtOnce; page++)
+    remaining = (await epochs.sweep(project)).remaining
 }
 
 /** Epoch 1, or a new one for a state that is lost. Several owners may find it at once. */

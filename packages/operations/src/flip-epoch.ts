@@ -4,12 +4,11 @@ import type { Inspection } from '@millrace/aggregation/inspection'
 import { rawTopic } from '@millrace/contracts'
 import type { Admin } from '@millrace/kafka'
 import { AppError } from '@millrace/kernel'
-import { writeAudit } from './audit.ts'
-import { queueLiveDays, queueRecount } from './daily-metrics.ts'
 import { startFill } from './fill-epoch.ts'
 import type { Fill, FillDeps } from './fill-epoch.ts'
 import { sweepAll } from './rebuild.ts'
 import type { EpochAdmin } from './rebuild.ts'
+import { settleFlip } from './settle-flip.ts'
 import { moveEpoch } from './state-epochs.ts'
 import type { StateEpoch } from './state-epochs.ts'
 
@@ -75,7 +74,9 @@ export async function fillAndFlip(deps: BuildDeps, row: StateEpoch): Promise<Fli
         )
     }
   }
-  await settle(deps, row)
+  await deps.faults?.at('epoch.flipped')
+  await settleFlip(deps.postgres, row, deps.actor)
+  await deps.faults?.at('epoch.settled')
   const deletedKeys = await sweepAll(deps.epochs, projectId)
   await report(deps, row, 'flipped')
   return { projectId, epoch, completeFromMs: row.completeFromMs, sealedMs: Math.round(sealedMs), deletedKeys }
@@ -86,6 +87,7 @@ const flipAttempts = 5
 async function caughtUp(deps: BuildDeps, row: StateEpoch, fill: Fill): Promise<BuildProgress> {
   for (;;) {
     const progress = await report(deps, row, 'reading')
+    await deps.faults?.at('epoch.reading')
     if (progress.remaining <= BigInt(deps.caughtUp ?? 5_000)) return await report(deps, row, 'caught-up')
     await pause(deps, fill)
   }
@@ -93,8 +95,8 @@ async function caughtUp(deps: BuildDeps, row: StateEpoch, fill: Fill): Promise<B
 
 /** False when the build does not get there while live events wait; they go on then. */
 async function sealAndFlip(deps: BuildDeps, row: StateEpoch, fill: Fill): Promise<boolean> {
-  const { epochs, postgres, clock, sealMs = 30_000 } = deps
-  const { projectId, epoch } = row
+  const { epochs, clock, sealMs = 30_000 } = deps
+  const { projectId } = row
   const untilMs = clock.monotonic() + sealMs
   let isFlipped = false
   try {
@@ -103,6 +105,7 @@ async function sealAndFlip(deps: BuildDeps, row: StateEpoch, fill: Fill): Promis
       const sealed = await epochs.seal(projectId)
       if (sealed.kind === 'epoch') throw new AppError('PIPE_LIVE_STATE', `${projectId} has no live state to flip from`)
       await report(deps, row, 'sealed')
+      await deps.faults?.at('epoch.sealed')
       if (!(await hasPassed(deps, row, sealed.positions))) await pause(deps, fill, sealPollMs)
       else if (await decide(deps, row)) isFlipped = await flipNow(deps, row)
     }
@@ -111,7 +114,6 @@ async function sealAndFlip(deps: BuildDeps, row: StateEpoch, fill: Fill): Promis
     // an owner did it first and the seal met the new epoch.
     await epochs.unseal(projectId)
   }
-  if (isFlipped) await moveEpoch(postgres, { projectId, epoch }, ['flipping'], 'live')
   return isFlipped
 }
 
@@ -131,33 +133,14 @@ async function decide({ postgres, epochs }: BuildDeps, row: StateEpoch): Promise
 }
 
 /** An owner that saw the decision may have done it before. */
-async function flipNow({ epochs }: BuildDeps, { projectId, epoch }: StateEpoch): Promise<boolean> {
+async function flipNow({ epochs, faults }: BuildDeps, { projectId, epoch }: StateEpoch): Promise<boolean> {
+  await faults?.at('epoch.decided')
   const reply = await epochs.flip(projectId, epoch)
   if (reply.kind === 'ok') return true
   if (reply.kind === 'behind' || reply.kind === 'not-sealed') return false
   if ((await epochs.look(projectId)).pointer >= epoch) return true
   throw new AppError('PIPE_LIVE_STATE', `the flip of ${projectId} to epoch ${epoch} was refused: ${reply.kind}`)
 }
-
-/** Days that the new epoch does not hold whole were made by an epoch that was not trusted. */
-async function settle({ postgres, actor }: BuildDeps, row: StateEpoch): Promise<void> {
-  const { projectId, epoch, completeFromMs } = row
-  await postgres.transaction(async (tx) => {
-    await moveEpoch(tx, row, ['building', 'flipping'], 'live')
-    await queueLiveDays(tx, projectId, completeFromMs)
-    const intoDayMs = completeFromMs % dayMs
-    if (intoDayMs > 0) await queueRecount(tx, projectId, [completeFromMs - intoDayMs], 'rebuild')
-    await writeAudit(tx, {
-      actor,
-      action: 'epoch.flip',
-      projectId,
-      subject: String(epoch),
-      details: { completeFromMs }
-    })
-  })
-}
-
-const dayMs = 86_400_000
 
 async function report(deps: BuildDeps, row: StateEpoch, step: BuildProgress['step']): Promise<BuildProgress> {
   const { admin, epochs, onProgress } = deps

@@ -21,6 +21,8 @@ export interface EpochAdmin {
   readonly timing: Timing
   /** Who acts, for the rows and the audit log. */
   readonly actor: string
+  /** Named points between the steps, for tests. */
+  readonly faults?: { at(label: string): void | Promise<void> }
 }
 
 export interface RebuildRequest {
@@ -97,6 +99,7 @@ export async function beginBuild(deps: EpochAdmin, plan: RebuildPlan): Promise<S
     await writeAudit(tx, { actor, action: 'epoch.new', projectId, subject: String(inserted.epoch), details })
     return inserted
   })
+  await deps.faults?.at('epoch.row-written')
   await makeKeys(deps, row)
   return row
 }
@@ -138,6 +141,7 @@ export async function abortBuild(deps: EpochAdmin, projectId: string): Promise<S
       throw new AppError('PIPE_CONFLICT', `epoch ${row.epoch} of '${projectId}' is not being built any more`)
     if (isMoved) await writeAudit(tx, { actor, action: 'epoch.abort', projectId, subject: String(row.epoch) })
   })
+  await deps.faults?.at('epoch.given-up')
   await epochs.abort(projectId, row.epoch)
   await sweepAll(epochs, projectId)
   return { ...row, state: 'aborted' }

@@ -122,7 +122,7 @@ describe('the epoch in force', () => {
     expect(await rowsOf(project)).toEqual(['1 live first'])
   })
 
-  it('is the one that a decided flip leads to, and waits while that build is behind', async () => {
+  it('is the one that a decided flip leads to, and goes on unsealed while that build is behind', async () => {
     const project = uniqueProject('epochs')
     const inForce = createEpochKeeper(depsWith())
     await inForce(project)
@@ -143,10 +143,46 @@ describe('the epoch in force', () => {
     const next = await insertEpoch(postgres, { ...row, startOffsets: [4n, 0n], state: 'building' })
     await epochs.beginRebuild(project, next.epoch, next)
     await moveEpoch(postgres, next, ['building'], 'flipping')
-    await expect(inForce(project)).rejects.toMatchObject({
-      code: 'PIPE_LIVE_STATE',
-      message: expect.stringContaining('behind') as string
-    })
+    expect(await inForce(project)).toMatchObject({ epoch: 2 })
+    expect((await epochs.look(project)).epochs.get(2)?.stage).toBe('live')
+    expect(await rowsOf(project)).toEqual(['1 live first', '2 live rebuild', '3 flipping rebuild'])
+  })
+
+  it('settles a flip whose builder ended behind it, once: days are queued, and what is over is deleted', async () => {
+    const project = uniqueProject('epochs')
+    const inForce = createEpochKeeper(depsWith())
+    await inForce(project)
+    const half = noon + hour
+    const row = { startOffsets: [0n, 0n], completeFromMs: half, reason: 'rebuild', actor: 'x' } as const
+    const { epoch } = await insertEpoch(postgres, { ...row, projectId: project, state: 'building' })
+    await epochs.beginRebuild(project, epoch, row)
+    await epochs.seal(project)
+    await moveEpoch(postgres, { projectId: project, epoch }, ['building'], 'flipping')
+    expect(await epochs.flip(project, epoch)).toEqual({ kind: 'ok' })
+    await Promise.all([inForce(project), inForce(project)])
+    expect(await rowsOf(project)).toEqual(['1 live first', '2 live rebuild'])
+    expect([...(await epochs.look(project)).epochs.keys()]).toEqual([2])
+    const days = await postgres.query(`SELECT day::text, reason FROM recount_days WHERE project_id = $1`, [project])
+    expect(days).toEqual([{ day: '2026-06-01', reason: 'rebuild' }])
+    const flips = await postgres.query(
+      `SELECT subject FROM audit_log WHERE project_id = $1 AND action = 'epoch.flip'`,
+      [project]
+    )
+    expect(flips).toEqual([{ subject: '2' }])
+  })
+
+  it('deletes the keys of a build whose row says that it was given up', async () => {
+    const project = uniqueProject('epochs')
+    const inForce = createEpochKeeper(depsWith())
+    await inForce(project)
+    const row = { startOffsets: [0n, 0n], completeFromMs: 0, reason: 'rebuild', actor: 'x' } as const
+    const { epoch } = await insertEpoch(postgres, { ...row, projectId: project, state: 'building' })
+    await epochs.beginRebuild(project, epoch, row)
+    await inForce(project)
+    expect([...(await epochs.look(project)).epochs.keys()]).toEqual([1, 2])
+    await moveEpoch(postgres, { projectId: project, epoch }, ['building'], 'aborted')
+    await inForce(project)
+    expect([...(await epochs.look(project)).epochs.keys()]).toEqual([1])
   })
 
   it('goes on while PostgreSQL is away, but does not begin without it', async () => {

@@ -3,12 +3,13 @@ import { randomUUID } from 'node:crypto'
 import { liveTiming } from '@millrace/aggregation/timing'
 import { createRedisApply } from '@millrace/aggregation/redis-apply'
 import { createRedisEpochs } from '@millrace/aggregation/redis-epochs'
-import { enrichFields, kafkaFields, liveStateFields } from '@millrace/config'
+import { consumerFields, enrichFields, kafkaFields, liveStateFields } from '@millrace/config'
 import { openKafka } from '@millrace/kafka'
 import { createSilentLogger } from '@millrace/observability'
 import { startDefinitionCache } from '@millrace/operations/definition-cache'
 import type { BuildDeps } from '@millrace/operations/flip-epoch'
 import type { EpochAdmin } from '@millrace/operations/rebuild'
+import { createFaults } from '@millrace/service'
 import { openEnrich } from '@millrace/stores/country-database'
 import type { Redis } from '@millrace/stores/redis'
 import { openAdmin, openDatabase, openLiveState } from './connections.ts'
@@ -37,7 +38,8 @@ export async function openEpochAdmin(
     admin: await openAdmin(context, dataDir, stack),
     clock: context.clock,
     timing: { ...liveTiming, latenessMs, sessionIdleMs },
-    actor: actorOf()
+    actor: actorOf(),
+    faults: createFaults(context.env['MILLRACE_FAULTS'], context.env['MILLRACE_TEST'] === '1')
   }
 }
 
@@ -54,10 +56,20 @@ export async function openBuildDeps(
   const stop = new AbortController()
   stack.defer(() => stop.abort())
   const { postgres, clock, timing, redis } = opened
-  const definitions = startDefinitionCache({ postgres, clock, log, signal: stop.signal, conversionTypes })
+  // A build can wait, unlike live events: it counts by what is known for certain.
+  const definitions = startDefinitionCache({
+    postgres,
+    clock,
+    log,
+    signal: stop.signal,
+    conversionTypes,
+    waitAfterMs: 120_000
+  })
   const conversions = new Set(conversionTypes)
+  const { SESSION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS } = settings(context, dataDir, consumerFields)
   return {
     ...opened,
+    settings: { sessionTimeoutMs: SESSION_TIMEOUT_MS, heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS },
     client: kafka.consumers,
     producer: stack.use(await kafka.producer()),
     apply: createRedisApply(redis),
