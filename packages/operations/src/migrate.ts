@@ -1,5 +1,5 @@
 // Both databases to the state of this version's schemas.
-import { migrateClickhouse, migratePostgres } from '@millrace/stores/migrations'
+import { migrateClickhouse, migratePostgres, restoreClickhouse } from '@millrace/stores/migrations'
 import type { MigrationOptions } from '@millrace/stores/migrations'
 import { withAdvisoryLock } from '@millrace/stores/advisory-lock'
 
@@ -30,4 +30,14 @@ export async function migrate(options: MigrateOptions): Promise<Migrated> {
     postgres: await migratePostgres({ url: databaseDirectUrl, folder: new URL('postgres/', schemas), log }),
     clickhouse: await migrateClickhouse({ url: clickhouseUrl, folder: new URL('clickhouse/', schemas), log })
   }))
+}
+
+/**
+ * Makes the tables and views of the warehouse that are missing, whoever dropped them; resolves with their names. Takes
+ * turns with `migrate`. Throws PIPE_MIGRATION_DRIFT, or what the databases answer.
+ */
+export async function restoreWarehouse(options: MigrateOptions): Promise<readonly string[]> {
+  const { databaseDirectUrl, clickhouseUrl, log, schemas = schemasFolder } = options
+  const files = { url: clickhouseUrl, folder: new URL('clickhouse/', schemas), log }
+  return await withAdvisoryLock(databaseDirectUrl, 'millrace:migrate', () => restoreClickhouse(files))
 }

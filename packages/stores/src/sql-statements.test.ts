@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { splitStatements } from './sql-statements.ts'
+import { namesMadeBy, splitStatements } from './sql-statements.ts'
 
 describe('splitStatements', () => {
   it.each([
@@ -20,5 +20,21 @@ describe('splitStatements', () => {
     ['nothing', ' -- nothing\n', []]
   ])('%s', (_what, sql, statements) => {
     expect(splitStatements(sql)).toEqual(statements)
+  })
+})
+
+describe('namesMadeBy', () => {
+  it('gives the tables, views and dictionaries that are left', () => {
+    const statements = [
+      'CREATE TABLE IF NOT EXISTS a (x Int8)',
+      'create or replace view b SQL SECURITY DEFINER AS SELECT 1',
+      'CREATE MATERIALIZED VIEW `c` TO a AS SELECT 1',
+      'CREATE DICTIONARY IF NOT EXISTS d (x Int8)',
+      'ALTER TABLE a ADD COLUMN y Int8',
+      'CREATE TABLE e (x Int8)',
+      'DROP TABLE IF EXISTS e',
+      'INSERT INTO f SELECT 1'
+    ]
+    expect(namesMadeBy(statements)).toEqual(['a', 'b', 'c', 'd'])
   })
 })

@@ -1,4 +1,4 @@
-// `millrace archive`: what is archived, its rows, and whether it is as promised.
+// `millrace archive`: what is archived, its rows, whether it is as promised, and the warehouse made of it again.
 import { AppError, systemClock } from '@millrace/kernel'
 import { catFile, catRange } from '@millrace/operations/archive-rows'
 import { verifyArchive } from '@millrace/operations/archive-verify'
@@ -10,6 +10,7 @@ import type { Command } from 'commander'
 import { openDatabase, openLog, openObjects } from '../connections.ts'
 import type { CliContext, CommonOptions } from '../context.ts'
 import { print, toTable, UsageError } from '../output.ts'
+import { addArchiveRebuild } from './archive-rebuild.ts'
 import { addCommand, addGroup } from './command.ts'
 
 type ArchiveOptions = CommonOptions & {
@@ -20,10 +21,10 @@ type ArchiveOptions = CommonOptions & {
   readonly log: boolean
 }
 
-/** Adds `archive ls|cat|verify`. */
+/** Adds `archive ls|cat|verify|rebuild`. */
 export function addArchiveCommands(program: Command, context: CliContext): void {
   const { terminal } = context
-  const group = addGroup(program, 'archive', 'list, read and verify the Parquet archive')
+  const group = addGroup(program, 'archive', 'list, read and verify the Parquet archive, and load it again')
 
   addCommand(group, {
     usage: 'ls',
@@ -81,6 +82,8 @@ export function addArchiveCommands(program: Command, context: CliContext): void 
       if (problems.length > 0)
         throw new AppError('PIPE_ARCHIVE_BROKEN', `${problems.length} problem(s) in the archive; see docs/archive.md`)
     })
+
+  addArchiveRebuild(group, context)
 }
 
 function filterOf({ project, partition }: ArchiveOptions): FileFilter {

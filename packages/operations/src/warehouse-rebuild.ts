@@ -1,0 +1,168 @@
+// Fills the tables of the warehouse again from the archive, and from the log where the archive ends. Loaders may run
+// meanwhile: a row is a pure function of its record and rows of one event collapse, so nothing is loaded twice, and the
+// goal is fixed after the tables are there, so whatever a loader wrote into tables that were dropped lies before it.
+import { createHash } from 'node:crypto'
+import type { RawRecord } from '@millrace/contracts'
+import { AppError } from '@millrace/kernel'
+import type { Clock } from '@millrace/kernel'
+import type { Admin } from '@millrace/kafka'
+import { readArchiveFile } from '@millrace/stores/archive-file'
+import type { ArchiveFile } from '@millrace/stores/archive-manifest'
+import type { ArchiveRow } from '@millrace/stores/archive-rows'
+import type { ObjectStore } from '@millrace/stores/object-store'
+import { moveGroup } from './move-group.ts'
+import type { GroupMove } from './move-group.ts'
+import { readLog } from './read-log.ts'
+import type { LogPart, ReadLogDeps } from './read-log.ts'
+import { goalOf, planWarehouse, recordsOf } from './warehouse-plan.ts'
+import type { PlanDeps, WarehousePlan } from './warehouse-plan.ts'
+import type { RefusedRecord, WarehouseSink } from './warehouse-sink.ts'
+
+export interface RebuildDeps {
+  readonly manifest: PlanDeps['manifest']
+  readonly objects: Pick<ObjectStore, 'get'>
+  /** Undefined: the archive alone, and the group stays where it is. */
+  readonly log: (ReadLogDeps & { readonly admin: RebuildAdmin }) | undefined
+  readonly sink: WarehouseSink
+  readonly clock: Clock
+  readonly onProgress?: (progress: RebuildProgress) => void
+}
+
+export type RebuildAdmin = Pick<Admin, 'listTopics' | 'ranges' | 'offsetsAt' | 'groupOffsets' | 'setGroupOffsets'>
+
+export interface RebuildRequest {
+  /** None named: all. */
+  readonly projects: readonly string[]
+  /** The group of the loaders. */
+  readonly group: string
+  /** Records a second at most; undefined: as fast as it goes. */
+  readonly perSecond?: number | undefined
+}
+
+export interface RebuildProgress {
+  /** Records that are loaded, and all there are. */
+  readonly done: number
+  readonly of: number
+  readonly elapsedMs: number
+}
+
+/** A file that could not be loaded; the rest was. */
+export interface BrokenFile {
+  readonly key: string
+  readonly problem: string
+}
+
+export interface RebuildReport {
+  readonly projects: readonly string[]
+  readonly files: number
+  /** Records read from files and from the log. */
+  readonly archived: number
+  readonly logged: number
+  /** Records among them that are no events. */
+  readonly invalid: number
+  readonly refused: readonly RefusedRecord[]
+  readonly broken: readonly BrokenFile[]
+  /** Offsets that neither the archive nor the log has. */
+  readonly gone: readonly LogPart[]
+  readonly group: GroupMove
+  readonly elapsedMs: number
+}
+
+/**
+ * Loads everything up to the end that the log has now. Running it again after any end is harmless. What cannot be loaded
+ * is part of the report; throws when something does not answer (PIPE_OBJECTS_UNAVAILABLE, PIPE_POSTGRES_UNAVAILABLE,
+ * PIPE_KAFKA_UNAVAILABLE, PIPE_CLICKHOUSE_UNAVAILABLE, PIPE_DEADLINE) and PIPE_TABLE_DRIFT when the tables do not fit.
+ */
+export async function rebuildWarehouse(deps: RebuildDeps, request: RebuildRequest): Promise<RebuildReport> {
+  const { manifest, log, sink, clock } = deps
+  const { projects, group, perSecond } = request
+  const startedAtMs = clock.monotonic()
+  await sink.check()
+  const goal = await goalOf(log?.admin, projects)
+  const plan = (): Promise<WarehousePlan> => planWarehouse({ manifest, admin: log?.admin }, projects, goal)
+  const total = recordsOf(await plan())
+  let done = 0
+  const add = async (records: readonly RawRecord[]): Promise<void> => {
+    await sink.add(records)
+    done += records.length
+    const elapsedMs = clock.monotonic() - startedAtMs
+    deps.onProgress?.({ done: Math.min(done, total), of: total, elapsedMs })
+    const dueMs = perSecond === undefined ? 0 : (done / perSecond) * 1_000
+    if (dueMs > elapsedMs) await clock.sleep(dueMs - elapsedMs)
+  }
+  const { files, broken, last } = await loadFiles(deps, plan, add)
+  const archived = done
+  const gone = [...last.gone]
+  if (log !== undefined) await loadTails(log, last.tails, add, (part) => void gone.push(part))
+  const { invalid, refused } = await sink.end()
+  return {
+    projects: last.projects,
+    files,
+    archived,
+    logged: done - archived,
+    invalid,
+    refused,
+    broken,
+    gone,
+    // A loader may still find in the log what a broken file does not give.
+    group: log === undefined || broken.length > 0 ? 'untouched' : await moveGroup(log.admin, group, goal),
+    elapsedMs: clock.monotonic() - startedAtMs
+  }
+}
+
+type Add = (records: readonly RawRecord[]) => Promise<void>
+
+/** Loads files until there is none that was not: the archiver goes on meanwhile, and the log forgets behind it. */
+async function loadFiles({ objects }: RebuildDeps, plan: () => Promise<WarehousePlan>, add: Add) {
+  const broken: BrokenFile[] = []
+  const seen = new Set<string>()
+  for (;;) {
+    const last = await plan()
+    const files = last.files.filter(({ key }) => !seen.has(key))
+    if (files.length === 0) return { files: seen.size - broken.length, broken, last }
+    for (const file of files) {
+      seen.add(file.key)
+      const problem = await loadFile(objects, file, add)
+      if (problem !== undefined) broken.push({ key: file.key, problem })
+    }
+  }
+}
+
+/** Loads one file; resolves with what is wrong with it, if anything is. */
+async function loadFile(objects: Pick<ObjectStore, 'get'>, file: ArchiveFile, add: Add): Promise<string | undefined> {
+  try {
+    const bytes = await objects.get(file.key)
+    if (createHash('sha256').update(bytes).digest('hex') !== file.sha256) return 'it is not the file that was archived'
+    for await (const group of readArchiveFile(bytes)) await add(group.map(toRawRecord))
+    return undefined
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    if (error.code !== 'PIPE_NOT_FOUND' && error.code !== 'PIPE_INVALID_INPUT') throw error
+    return error.message
+  }
+}
+
+function toRawRecord({ topic, partition, offset, appendedAtMs, value }: ArchiveRow): RawRecord {
+  const bytes = value === null ? null : Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+  return { topic, partition, offset, appendedAtMs, value: bytes }
+}
+
+/** Records of the log that are loaded at once. */
+const tailBatch = 20_000
+
+async function loadTails(
+  log: ReadLogDeps,
+  tails: readonly LogPart[],
+  add: Add,
+  onGone: (part: LogPart) => void
+): Promise<void> {
+  let waiting: RawRecord[] = []
+  await readLog({ ...log, onGone }, tails, async (records) => {
+    waiting.push(...records)
+    if (waiting.length < tailBatch) return
+    const batch = waiting
+    waiting = []
+    await add(batch)
+  })
+  if (waiting.length > 0) await add(waiting)
+}
