@@ -57,6 +57,12 @@ export const eventColumns = [
   }
 ] as const
 
+/** What the view `events` adds to the columns of the table: who did the event, decided when somebody asks. */
+export const personColumns = [
+  { name: 'personId', type: 'String', doc: 'Person of the event by all that is known; empty when it names nobody.' },
+  { name: 'personIdAtEvent', type: 'String', doc: 'Person by what was known up to the time of the event.' }
+] as const
+
 /** Name of a column. */
 export type EventColumn = (typeof eventColumns)[number]['name']
 
