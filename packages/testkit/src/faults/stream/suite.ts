@@ -1,6 +1,7 @@
 // What live windows and sessions promise under faults: they equal a recount of the log.
 import type { FaultSuite } from '../fault-case.ts'
 import { behind } from './behind.ts'
+import { builderKilled } from './builder-killed.ts'
 import { failedOver } from './failed-over.ts'
 import { members } from './members.ts'
 import { rebuilt } from './rebuilt.ts'
@@ -25,6 +26,7 @@ export const streamSuite: FaultSuite = {
     members,
     wildClients,
     rebuilt,
+    builderKilled,
     torn,
     failedOver,
     topicsChanged
