@@ -29,6 +29,9 @@ export interface RawQuery extends ClickhouseRequest {
   readonly maxBytes: number
 }
 
+/** Of any length: the reader bounds it. */
+export type StreamedQuery = Omit<RawQuery, 'maxBytes'>
+
 export interface Clickhouse extends AsyncDisposable {
   /** The database of the URL. */
   readonly database: string
@@ -45,6 +48,11 @@ export interface Clickhouse extends AsyncDisposable {
   ): Promise<void>
   /** The whole answer in `format`. Throws PIPE_CLICKHOUSE_QUERY or PIPE_CLICKHOUSE_UNAVAILABLE. */
   queryRaw(query: RawQuery): Promise<Buffer>
+  /**
+   * The answer in `format` as the server makes it; errors of before the first row are thrown as by queryRaw. A stream that
+   * fails or is cut is no whole answer; `signal` destroys it.
+   */
+  queryStream(query: StreamedQuery): Promise<Readable>
   /** Rows as objects; 64-bit integers are strings. For small answers of our own queries. */
   rows<R = Record<string, unknown>>(
     sql: string,
@@ -95,9 +103,19 @@ export async function openClickhouse(options: ClickhouseOptions): Promise<Clickh
       })
       return await collect(result.stream, query.maxBytes)
     })
+  const queryStream = async (query: StreamedQuery): Promise<Readable> =>
+    await guarded('query', firstWords(query.sql), query.signal, async () => {
+      const { stream } = await client.exec({
+        query: `${query.sql}\nFORMAT ${query.format}`,
+        ...parameters(query, {}),
+        ...(query.params === undefined ? {} : { query_params: { ...query.params } })
+      })
+      return stream
+    })
   return {
     database,
     queryRaw,
+    queryStream,
     insertLines: (table, columns, body, request = {}) =>
       guarded('insert', `insert into ${table}`, request.signal, async () => {
         // `insert` of the client would make text of objects; `exec` sends bytes as they are.

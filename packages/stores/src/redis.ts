@@ -21,6 +21,8 @@ export interface Redis extends AsyncDisposable {
   readonly isCluster: boolean
   /** Sends one command. Replies are strings, numbers, arrays and null. Throws PIPE_REDIS_UNAVAILABLE or _REFUSED. */
   command(name: string, ...args: readonly RedisArg[]): Promise<unknown>
+  /** As `command`; strings of the reply are Buffers. */
+  bytes(name: string, ...args: readonly RedisArg[]): Promise<unknown>
   /** Sends many commands in one write; each has its own reply or AppError, all of them when nothing could be sent. */
   pipeline(commands: readonly (readonly [name: string, ...args: RedisArg[]])[]): Promise<readonly RedisReply[]>
   /** Resolves when a round trip succeeded. */
@@ -64,6 +66,7 @@ export async function openRedis(options: RedisOptions): Promise<Redis> {
     down = true
   })
   const send = createSend(client, timeoutMs)
+  const sendForBytes = createSend(client, timeoutMs, 'callBuffer')
   const check = async (): Promise<void> => {
     const nodes = client instanceof Cluster ? client.nodes('master').map((node) => createSend(node, timeoutMs)) : [send]
     for (const sendToNode of nodes) await checkRedisPolicy(role, sendToNode)
@@ -93,6 +96,7 @@ export async function openRedis(options: RedisOptions): Promise<Redis> {
     role,
     isCluster: client instanceof Cluster,
     command: send,
+    bytes: sendForBytes,
     pipeline: (commands) => sendAll(client, timeoutMs, commands),
     ping: async () => {
       await send('PING')
@@ -105,10 +109,14 @@ export async function openRedis(options: RedisOptions): Promise<Redis> {
   }
 }
 
-function createSend(client: Client | Cluster, timeoutMs: number): Redis['command'] {
+function createSend(
+  client: Client | Cluster,
+  timeoutMs: number,
+  call: 'call' | 'callBuffer' = 'call'
+): Redis['command'] {
   return async (name, ...args) => {
     try {
-      return await answered(client.call(name, ...args), timeoutMs)
+      return await answered<unknown>(client[call](name, ...args), timeoutMs)
     } catch (error) {
       throw toRedisError(error, name)
     }

@@ -1,11 +1,19 @@
+import { Readable } from 'node:stream'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { AppError, createManualClock } from '@millrace/kernel'
 import { bindMetrics, createRegistry, createSilentLogger } from '@millrace/observability'
+import type { Breaker } from '@millrace/stores/breaker'
 import { createQueryApp } from './app.ts'
 import { createBulkhead } from './bulkhead.ts'
+import type { AnswerCache } from './cache/answer-cache.ts'
+import { createAnswers } from './cache/answers.ts'
+import { cacheKeyOf } from './cache/cache-key.ts'
+import type { Entry } from './cache/envelope.ts'
+import { createLocalAnswers } from './cache/local-answers.ts'
+import { createEngine } from './engine.ts'
 import { queryMetrics } from './metrics.ts'
 import type { QueryRequest } from './run-query.ts'
-import { loadGate } from './sql/gate.ts'
+import { createGate, loadGate } from './sql/gate.ts'
 
 beforeAll(loadGate)
 
@@ -15,32 +23,66 @@ const keys = {
   away: { kind: 'unavailable' }
 } as const
 const auth = { authorization: 'Bearer good' }
+const times = { freshOpenMs: 30_000, freshClosedMs: 600_000, staleOpenMs: 600_000, ttlMs: 3_600_000, mistakeMs: 30_000 }
 
-function setup(run: (request: QueryRequest) => Promise<unknown[][]> = async () => [[3]]) {
+function memoryCache(): AnswerCache & { purges: string[] } {
+  const stored = new Map<string, Entry>()
+  const purges: string[] = []
+  return {
+    purges,
+    read: async (_projectId, key) => ({ kind: 'read', generation: '', entry: stored.get(key) }),
+    write: async (entry) => void stored.set(entry.key, entry),
+    lock: async () => ({ kind: 'held', release: async () => {} }),
+    purge: async (projectId) => void purges.push(projectId)
+  }
+}
+
+function setup(run: (request: QueryRequest) => Promise<unknown[][]> = async () => [[3]], queued = 0) {
   const seen: QueryRequest[] = []
   const clock = createManualClock()
+  const breaker: Breaker = {
+    name: 'warehouse',
+    state: 'closed',
+    run: (work) => work(new AbortController().signal),
+    [Symbol.dispose]: () => {}
+  }
+  const runner = {
+    run: async (request: QueryRequest) => {
+      seen.push(request)
+      const data = await run(request)
+      if (request.format !== 'JSONCompact') return Buffer.from(`"${request.format}"\n`)
+      const statistics = { elapsed: 0.001, rows_read: 3, bytes_read: 30 }
+      return Buffer.from(
+        JSON.stringify({ meta: [{ name: 'count()', type: 'UInt64' }], data, rows: data.length, statistics })
+      )
+    },
+    stream: async (request: QueryRequest) => {
+      seen.push(request)
+      await run(request)
+      return Readable.from([Buffer.from('{"n":1}\n'), Buffer.from('{"n":2}\n')], { objectMode: false })
+    }
+  }
+  const bulkhead = createBulkhead({ running: 1, runningOfProject: 1, queued, waitMs: 1_000, clock })
+  const cache = memoryCache()
   const app = createQueryApp({
     keys: { authenticate: (raw) => Object.entries(keys).find(([name]) => name === raw)?.[1] ?? { kind: 'invalid' } },
-    run: async (request) => {
-      seen.push(request)
-      const rows = await run(request)
-      return {
-        columns: [{ name: 'count()', type: 'UInt64' }],
-        rows,
-        rowCount: rows.length,
-        stats: { elapsedMs: 1, readRows: 3, readBytes: 30 }
-      }
-    },
-    bulkhead: createBulkhead({ running: 1, queued: 0, waitMs: 1_000, clock }),
+    gate: createGate(),
+    engine: createEngine({ bulkhead, breaker, runner, clock }),
+    answers: createAnswers({ cache, local: createLocalAnswers(1_000_000), clock, times, random: () => 0 }),
+    cache,
+    schemaVersion: () => 'v1',
+    keyOf: cacheKeyOf,
+    streamMaxRows: 1_000,
+    timeoutMs: 10_000,
     metrics: bindMetrics(queryMetrics, createRegistry()),
     log: createSilentLogger(),
     clock
   })
-  const get = (sql: string, headers: Record<string, string> = auth) =>
-    app.inject({ url: '/v1/query', query: { sql }, headers })
+  const get = (sql: string, headers: Record<string, string> = auth, values: Record<string, string> = {}) =>
+    app.inject({ url: '/v1/query', query: { sql, ...values }, headers })
   const post = (payload: object, headers: Record<string, string> = auth) =>
     app.inject({ method: 'POST', url: '/v1/query', payload, headers })
-  return { app, seen, get, post }
+  return { app, clock, cache, bulkhead, seen, get, post }
 }
 
 describe('/v1/query', () => {
@@ -49,7 +91,7 @@ describe('/v1/query', () => {
     const response = await get("SELECT COUNT(*) FROM events WHERE eventType='purchase'")
     expect([response.statusCode, response.headers['x-cache'], response.json()]).toEqual([
       200,
-      'BYPASS',
+      'MISS',
       {
         columns: [{ name: 'count()', type: 'UInt64' }],
         rows: [[3]],
@@ -155,5 +197,101 @@ describe('/v1/query', () => {
     gate.resolve([[1]])
     expect((await first).statusCode).toBe(200)
     expect((await get('SELECT 3')).statusCode).toBe(200)
+  })
+})
+
+describe('the cache of /v1/query', () => {
+  it('sends the same bytes again, whatever the spelling, and tells how old they are', async () => {
+    const { clock, get, seen } = setup()
+    const first = await get("SELECT COUNT(*) FROM events WHERE eventType='purchase'")
+    await clock.advance(5_400)
+    const again = await get("select COUNT(*) -- all\nFROM events   WHERE eventType = 'purchase'")
+    expect([again.headers['x-cache'], again.headers['age'], again.body]).toEqual(['HIT', '5', first.body])
+    expect(again.headers['x-query-id']).toBe(first.headers['x-query-id'])
+    expect([seen.length, first.headers['age']]).toEqual([1, undefined])
+  })
+
+  it('keeps answers apart by values and by form', async () => {
+    const { get, seen } = setup()
+    const sql = 'SELECT count() FROM events WHERE eventType = {t:String}'
+    const ask = (t: string, accept: string) => get(sql, { ...auth, accept }, { param_t: t })
+    const all = [await ask('a', '*/*'), await ask('b', '*/*'), await ask('a', 'text/csv'), await ask('a', '*/*')]
+    expect(all.map(({ headers }) => headers['x-cache'])).toEqual(['MISS', 'MISS', 'MISS', 'HIT'])
+    expect([all[2]?.body, all[2]?.headers['content-type']]).toEqual([
+      '"CSVWithNames"\n',
+      'text/csv; charset=utf-8; header=present'
+    ])
+    expect(seen.map(({ params }) => params)).toEqual([{ t: 'a' }, { t: 'b' }, { t: 'a' }])
+  })
+
+  it('streams lines, which are not kept', async () => {
+    const { get, seen } = setup(undefined, 1)
+    const headers = { ...auth, accept: 'application/x-ndjson' }
+    const [first, second] = [await get('SELECT 1', headers), await get('SELECT 1', headers)]
+    expect([first.headers['x-cache'], first.headers['content-type'], first.body]).toEqual([
+      'BYPASS',
+      'application/x-ndjson; charset=utf-8',
+      '{"n":1}\n{"n":2}\n'
+    ])
+    expect([second.statusCode, seen.map(({ format }) => format)]).toEqual([200, ['JSONEachRow', 'JSONEachRow']])
+  })
+
+  it('keeps a mistake of a query for half a minute, and no limit that depends on the load', async () => {
+    let code = 47
+    const { clock, get, seen } = setup(async () =>
+      Promise.reject(new AppError('PIPE_CLICKHOUSE_QUERY', 'x', { details: { code } }))
+    )
+    const first = await get('SELECT nope FROM events')
+    const again = await get('SELECT nope FROM events')
+    expect([first.statusCode, again.statusCode, again.headers['x-cache'], again.body]).toEqual([
+      422,
+      422,
+      'HIT',
+      first.body
+    ])
+    expect(again.headers['content-type']).toBe('application/problem+json')
+    await clock.advance(30_000)
+    code = 241
+    await get('SELECT nope FROM events')
+    await get('SELECT nope FROM events')
+    expect(seen.length).toBe(3)
+  })
+
+  it('gives an old answer for one that cannot be had, unless the client refuses it', async () => {
+    let isAway = false
+    const { clock, get } = setup(async () => {
+      if (isAway) throw new AppError('PIPE_CLICKHOUSE_UNAVAILABLE', 'away')
+      return [[3]]
+    })
+    await get('SELECT 1 FROM events')
+    isAway = true
+    await clock.advance(60_000)
+    const stale = await get('SELECT 1 FROM events')
+    expect([stale.statusCode, stale.headers['x-cache'], stale.headers['age']]).toEqual([200, 'STALE', '60'])
+    const strict = await get('SELECT 1 FROM events', { ...auth, 'cache-control': 'stale-if-error=0' })
+    expect([strict.statusCode, strict.headers['retry-after']]).toEqual([503, '2'])
+  })
+
+  it('is emptied for a project by its key', async () => {
+    const { app, cache } = setup()
+    const purged = await app.inject({ method: 'DELETE', url: '/v1/cache', headers: auth })
+    const refused = await app.inject({ method: 'DELETE', url: '/v1/cache' })
+    expect([purged.statusCode, refused.statusCode, cache.purges]).toEqual([204, 401, ['demo']])
+  })
+
+  it('gives a query what is left of its time', async () => {
+    const gate = Promise.withResolvers<unknown[][]>()
+    const { clock, bulkhead, get, seen } = setup(() => gate.promise, 1)
+    const headers = { ...auth, 'x-timeout-ms': '3000' }
+    const first = get('SELECT 1', headers)
+    await expect.poll(() => seen.length).toBe(1)
+    const second = get('SELECT 2', headers)
+    await expect.poll(() => bulkhead.waiting).toBe(1)
+    await clock.advance(900)
+    gate.resolve([[1]])
+    await Promise.all([first, second])
+    expect(seen.map(({ timeoutMs }) => timeoutMs)).toEqual([3_000, 2_100])
+    expect((await get('SELECT 1', { ...auth, 'x-timeout-ms': 'soon' })).statusCode).toBe(400)
+    expect((await get('SELECT 1', { ...auth, 'x-priority': 'urgent' })).statusCode).toBe(400)
   })
 })

@@ -2,14 +2,18 @@
 import fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import { answerProblems } from '@millrace/service'
+import { addCacheRoutes } from './routes/cache.ts'
+import type { CacheRouteDeps } from './routes/cache.ts'
 import { addQueryRoutes } from './routes/query.ts'
 import type { QueryRouteDeps } from './routes/query.ts'
+
+export type QueryAppDeps = QueryRouteDeps & CacheRouteDeps
 
 /** A query is at most 64 KiB of text; its bound values may take as much again and more. */
 const bodyLimit = 1024 * 1024
 
 /** The server, not yet listening. */
-export function createQueryApp(deps: QueryRouteDeps): FastifyInstance {
+export function createQueryApp(deps: QueryAppDeps): FastifyInstance {
   const app = fastify({
     logger: false,
     requestIdHeader: false,
@@ -25,5 +29,6 @@ export function createQueryApp(deps: QueryRouteDeps): FastifyInstance {
   })
   answerProblems(app, deps.log)
   addQueryRoutes(app, deps)
+  addCacheRoutes(app, deps)
   return app
 }

@@ -1,13 +1,29 @@
-// Bounds what reaches the engine: so many at once, so many waiting, each for so long. The rest is told to come back,
-// which keeps the wait of those inside short (the bulkhead pattern).
+// Bounds what reaches the engine: so many at once, of one project fewer, so many waiting, each for so long. The rest is
+// told to come back, which keeps the wait of those inside short (the bulkhead pattern). What is critical goes first;
+// when the queue is full, background work leaves it first, then what the project with the longest line has asked last.
 import { AppError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 
+export const priorities = ['critical', 'normal', 'background'] as const
+export type Priority = (typeof priorities)[number]
+
 export interface BulkheadOptions {
   readonly running: number
+  /** Of one project. */
+  readonly runningOfProject: number
   readonly queued: number
   readonly waitMs: number
   readonly clock: Clock
+  /** Told when somebody has come in, left, or begun to wait. */
+  readonly onChange?: () => void
+  /** Told of each refusal. */
+  readonly onRefused?: (priority: Priority) => void
+}
+
+export interface Visitor {
+  readonly projectId: string
+  readonly priority: Priority
+  readonly signal: AbortSignal
 }
 
 export interface Bulkhead {
@@ -15,12 +31,14 @@ export interface Bulkhead {
    * Runs `work` when there is a place. Throws PIPE_CLICKHOUSE_UNAVAILABLE with `details.reason` = bulkhead when the queue
    * is full or the wait too long, and the signal's reason when it aborts while waiting.
    */
-  run<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T>
+  run<T>(work: () => Promise<T>, visitor: Visitor): Promise<T>
   readonly inside: number
   readonly waiting: number
 }
 
 interface Waiter {
+  readonly projectId: string
+  readonly rank: number
   readonly enter: () => void
   readonly leave: (error: unknown) => void
 }
@@ -28,56 +46,106 @@ interface Waiter {
 /** A bulkhead with nobody inside. */
 export function createBulkhead(options: BulkheadOptions): Bulkhead {
   const { clock } = options
-  const waiters = new Set<Waiter>()
+  /** Sorted: by rank, then as they came. */
+  const waiters: Waiter[] = []
+  const insideOf = new Map<string, number>()
   let inside = 0
 
-  const waitForPlace = async (signal: AbortSignal): Promise<void> => {
-    if (inside < options.running) {
-      inside++
-      return
-    }
-    if (waiters.size >= options.queued) throw full('too many queries wait already')
+  const mayEnter = (projectId: string): boolean =>
+    inside < options.running && (insideOf.get(projectId) ?? 0) < options.runningOfProject
+  const enter = (projectId: string): void => {
+    inside++
+    insideOf.set(projectId, (insideOf.get(projectId) ?? 0) + 1)
+    options.onChange?.()
+  }
+  const leave = (projectId: string): void => {
+    inside--
+    const others = (insideOf.get(projectId) ?? 1) - 1
+    if (others === 0) insideOf.delete(projectId)
+    else insideOf.set(projectId, others)
+    const next = waiters.find((waiter) => mayEnter(waiter.projectId))
+    if (next === undefined) return options.onChange?.()
+    // The place is taken here and not when the waiter wakes up, or somebody else could take it in between.
+    remove(waiters, next)
+    enter(next.projectId)
+    next.enter()
+  }
+
+  const makeRoom = (newcomer: Pick<Waiter, 'projectId' | 'rank'>): void => {
+    if (waiters.length < options.queued) return
+    const victim = victimOf(waiters, newcomer)
+    if (victim === undefined) throw full('too many queries wait already')
+    remove(waiters, victim)
+    victim.leave(full('too many queries wait, and others go first'))
+  }
+
+  const waitForPlace = async ({ projectId, priority, signal }: Visitor): Promise<void> => {
+    if (mayEnter(projectId)) return enter(projectId)
+    const rank = priorities.indexOf(priority)
+    makeRoom({ projectId, rank })
     const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const waiter: Waiter = { enter: resolve, leave: reject }
-    const onAbort = (): void => waiter.leave(signal.reason)
-    waiters.add(waiter)
+    const waiter: Waiter = { projectId, rank, enter: resolve, leave: reject }
+    const giveUp = (error: unknown): void => {
+      // Whoever has a place already keeps it.
+      if (remove(waiters, waiter)) reject(error)
+    }
+    const onAbort = (): void => giveUp(signal.reason)
+    const before = waiters.findIndex((other) => other.rank > rank)
+    waiters.splice(before < 0 ? waiters.length : before, 0, waiter)
+    options.onChange?.()
     signal.addEventListener('abort', onAbort, { once: true })
-    using _timer = clock.timer(options.waitMs, () => waiter.leave(full(`no place within ${options.waitMs} ms`)))
+    using _timer = clock.timer(options.waitMs, () => giveUp(full(`no place within ${options.waitMs} ms`)))
     try {
       await promise
     } finally {
-      waiters.delete(waiter)
       signal.removeEventListener('abort', onAbort)
-    }
-  }
-
-  const leave = (): void => {
-    const [next] = waiters
-    if (next === undefined) inside--
-    else {
-      // The place goes to the next in line without becoming free in between.
-      waiters.delete(next)
-      next.enter()
+      options.onChange?.()
     }
   }
 
   return {
-    run: async (work, signal) => {
-      signal.throwIfAborted()
-      await waitForPlace(signal)
+    run: async (work, visitor) => {
+      visitor.signal.throwIfAborted()
+      try {
+        await waitForPlace(visitor)
+      } catch (error) {
+        if (!visitor.signal.aborted) options.onRefused?.(visitor.priority)
+        throw error
+      }
       try {
         return await work()
       } finally {
-        leave()
+        leave(visitor.projectId)
       }
     },
     get inside() {
       return inside
     },
     get waiting() {
-      return waiters.size
+      return waiters.length
     }
   }
+}
+
+/** Who leaves a full queue for the newcomer; undefined: nobody. */
+function victimOf(waiters: readonly Waiter[], newcomer: Pick<Waiter, 'projectId' | 'rank'>): Waiter | undefined {
+  const last = waiters.at(-1)
+  if (last === undefined || last.rank < newcomer.rank) return undefined
+  const lineOf = (projectId: string): number => waiters.filter((each) => each.projectId === projectId).length
+  let victim = last
+  let longest = 0
+  for (const waiter of waiters.filter(({ rank }) => rank === last.rank)) {
+    const line = lineOf(waiter.projectId)
+    if (line >= longest) [victim, longest] = [waiter, line]
+  }
+  if (victim.rank > newcomer.rank) return victim
+  return longest > lineOf(newcomer.projectId) + 1 ? victim : undefined
+}
+
+function remove(waiters: Waiter[], waiter: Waiter): boolean {
+  const at = waiters.indexOf(waiter)
+  if (at >= 0) waiters.splice(at, 1)
+  return at >= 0
 }
 
 function full(message: string): AppError {

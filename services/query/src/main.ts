@@ -1,18 +1,24 @@
-// query: answers SQL over the events of a project. Wiring only.
-import { runService } from '@millrace/service'
+// query: answers SQL and metrics of a project. Wiring only.
 import { bindMetrics } from '@millrace/observability'
+import { runService } from '@millrace/service'
 import { createKeyStore } from '@millrace/stores/api-keys'
 import { openClickhouse } from '@millrace/stores/clickhouse'
 import { openPostgres } from '@millrace/stores/postgres'
+import { openRedis } from '@millrace/stores/redis'
 import { createQueryApp } from './app.ts'
-import { createBulkhead } from './bulkhead.ts'
+import { cacheKeyOf } from './cache/cache-key.ts'
 import { querySpec } from './config.ts'
 import { queryMetrics } from './metrics.ts'
-import { createRunQuery } from './run-query.ts'
-import { loadGate } from './sql/gate.ts'
+import { withPlantedKey } from './planted.ts'
+import { createQueryService } from './query-service.ts'
+import { createGate, loadGate } from './sql/gate.ts'
+import { startTableSchema } from './table-schema.ts'
 
-await runService({ name: 'query', spec: querySpec }, async ({ config, log, registry, clock, stack }) => {
+await runService({ name: 'query', spec: querySpec }, async (context) => {
+  const { config, log, registry, clock, stack, signal, planted } = context
   await loadGate()
+  const metrics = bindMetrics(queryMetrics, registry)
+  const failed = Promise.withResolvers<never>()
   const postgres = stack.use(
     await openPostgres({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, log, name: 'query' })
   )
@@ -21,33 +27,50 @@ await runService({ name: 'query', spec: querySpec }, async ({ config, log, regis
       url: config.CLICKHOUSE_URL,
       log,
       applicationName: 'millrace-query',
-      maxConnections: config.QUERY_CONCURRENCY + 2,
+      maxConnections: config.QUERY_CONCURRENCY + config.METRICS_CONCURRENCY + 4,
       requestTimeoutMs: config.QUERY_TIMEOUT_MS + 5_000
     })
   )
-  const metrics = bindMetrics(queryMetrics, registry)
-  const bulkhead = createBulkhead({
-    running: config.QUERY_CONCURRENCY,
-    queued: config.QUERY_QUEUE,
-    waitMs: config.QUERY_QUEUE_MS,
-    clock
-  })
-  const run = createRunQuery(clickhouse, {
+  const redis = stack.use(
+    await openRedis({
+      url: config.REDIS_CACHE_URL,
+      role: 'cache',
+      log,
+      commandTimeoutMs: config.CACHE_TIMEOUT_MS,
+      requirePolicy: 'when-reachable',
+      onPolicyViolation: failed.reject
+    })
+  )
+  const service = stack.use(createQueryService({ config, clickhouse, redis, metrics, log, clock }))
+  const schema = startTableSchema({ clickhouse, clock, log, signal })
+  const app = createQueryApp({
+    keys: createKeyStore({ postgres, pepper: config.API_KEY_PEPPER, clock, log }),
+    metrics,
+    log,
+    clock,
     timeoutMs: config.QUERY_TIMEOUT_MS,
-    maxResultRows: config.QUERY_MAX_RESULT_ROWS,
-    maxResultBytes: config.QUERY_MAX_RESULT_BYTES,
-    maxReadRows: config.QUERY_MAX_READ_ROWS,
-    maxMemoryBytes: config.QUERY_MAX_MEMORY_BYTES,
-    maxThreads: config.QUERY_MAX_THREADS
+    gate: createGate(),
+    answers: service.answers,
+    engine: service.engine,
+    schemaVersion: schema.version,
+    keyOf: withPlantedKey(cacheKeyOf, planted),
+    streamMaxRows: config.QUERY_STREAM_MAX_ROWS,
+    cache: service.cache
   })
-  const keys = createKeyStore({ postgres, pepper: config.API_KEY_PEPPER, clock, log })
-  const app = createQueryApp({ keys, run, bulkhead, metrics, log, clock })
+  const closed = (name: keyof typeof service.breakers) => async (): Promise<void> => {
+    const { state } = service.breakers[name]
+    if (state !== 'closed') throw new Error(`the breaker ${name} is ${state}`)
+  }
   return {
     ready: () => true,
+    done: failed.promise,
     app,
     checks: {
       clickhouse: { critical: false, run: () => clickhouse.ping() },
-      database: { critical: false, run: () => postgres.ping() }
+      database: { critical: false, run: () => postgres.ping() },
+      cache: { critical: false, run: () => redis.ping() },
+      'breaker-cache': { critical: false, run: closed('cache') },
+      'breaker-warehouse': { critical: false, run: closed('warehouse') }
     }
   }
 })

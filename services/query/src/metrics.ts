@@ -13,7 +13,42 @@ export const queryMetrics = {
     labels: ['endpoint'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
   }),
-  running: gauge({ name: 'analytics_query_running', help: 'Queries that run in the engine now.' }),
-  queued: gauge({ name: 'analytics_query_queued', help: 'Queries that wait for a place.' }),
-  readRows: counter({ name: 'analytics_query_read_rows_total', help: 'Rows read by finished queries.' })
+  running: gauge({ name: 'analytics_query_running', help: 'Queries that run in the engine now.', labels: ['lane'] }),
+  queued: gauge({ name: 'analytics_query_queued', help: 'Queries that wait for a place.', labels: ['lane'] }),
+  asked: counter({
+    name: 'analytics_query_engine_total',
+    help: 'Queries that were sent to the engine.',
+    labels: ['lane']
+  }),
+  refused: counter({
+    name: 'analytics_query_refused_total',
+    help: 'Queries that found no place.',
+    labels: ['lane', 'priority']
+  }),
+  readRows: counter({ name: 'analytics_query_read_rows_total', help: 'Rows read by finished queries.' }),
+  cache: counter({
+    name: 'analytics_query_cache_total',
+    help: 'Replies by where they came from: hit, miss, stale, bypass.',
+    labels: ['use']
+  }),
+  cacheBad: counter({
+    name: 'analytics_query_cache_bad_total',
+    help: 'Answers found in the cache and not used. mismatch: it belongs to another project or question; alarm.',
+    labels: ['kind']
+  }),
+  refreshes: counter({
+    name: 'analytics_query_cache_refreshes_total',
+    help: 'Answers made anew behind, before their time was over.'
+  }),
+  breaker: gauge({
+    name: 'analytics_breaker_state',
+    help: 'State of a breaker: 0 closed, 1 half-open, 2 open.',
+    labels: ['breaker'],
+    across: 'max'
+  }),
+  breakerCalls: counter({
+    name: 'analytics_breaker_calls_total',
+    help: 'Calls behind a breaker: success, failure, timeout; refused: not made, it was open.',
+    labels: ['breaker', 'outcome']
+  })
 }

@@ -11,7 +11,11 @@ describe('toQueryProblem', () => {
       47,
       "Unknown expression identifier `nope` in scope SELECT nope FROM app.events. Maybe you meant: ['name']."
     )
-    expect(toQueryProblem(error)).toEqual({ code: 'query_failed', detail: 'Unknown expression identifier `nope`' })
+    expect(toQueryProblem(error)).toEqual({
+      code: 'query_failed',
+      detail: 'Unknown expression identifier `nope`',
+      isLasting: true
+    })
     const other = engine(
       43,
       'Illegal type String of argument of app.events_raw.path: While processing x (version 26.7)'
@@ -31,18 +35,33 @@ describe('toQueryProblem', () => {
     expect(toQueryProblem(engine(code, 'secret table details'))?.detail).not.toContain('secret')
   })
 
+  it.each([
+    [47, true],
+    [158, true],
+    [396, true],
+    [241, false],
+    [159, false],
+    [497, false]
+  ])('knows of code %i whether the same query will have it again: %s', (code, isLasting) => {
+    expect(toQueryProblem(engine(code, 'x'))?.isLasting).toBe(isLasting)
+  })
+
   it('does not repeat a message it does not know', () => {
     expect(toQueryProblem(engine(497, 'default: not enough rights on app.secrets', 'ACCESS_DENIED'))).toEqual({
       code: 'query_failed',
-      detail: 'the engine refused the query (ACCESS_DENIED)'
+      detail: 'the engine refused the query (ACCESS_DENIED)',
+      isLasting: false
     })
   })
 
   it('tells an engine that is away from a query that is wrong, and both from a bug', () => {
     expect(toQueryProblem(new AppError('PIPE_CLICKHOUSE_UNAVAILABLE', 'connect refused'))).toEqual({
       code: 'unavailable',
-      detail: 'the warehouse does not answer'
+      detail: 'the warehouse does not answer',
+      isLasting: false
     })
+    expect(toQueryProblem(new AppError('PIPE_BREAKER_OPEN', 'open'))).toMatchObject({ code: 'unavailable' })
+    expect(toQueryProblem(new AppError('PIPE_DEADLINE', 'slow'))).toMatchObject({ code: 'query_timeout' })
     expect(toQueryProblem(new TypeError('x'))).toBeUndefined()
   })
 })

@@ -7,6 +7,8 @@ import type { ProblemCode } from '@millrace/contracts'
 export interface QueryProblem {
   readonly code: ProblemCode
   readonly detail: string
+  /** The same query will have it again, whatever the load. */
+  readonly isLasting: boolean
 }
 
 /** ClickHouse codes of limits, each with what to do about it. */
@@ -27,25 +29,48 @@ const mistakes: ReadonlySet<number> = new Set([
 ])
 
 const timeoutCodes: ReadonlySet<number> = new Set([159, 160])
+/** What a query takes of memory depends on what else runs. */
+const memoryLimit = 241
 
 /** The problem for anything thrown while a query ran; undefined for what is not the query's fault and not known. */
 export function toQueryProblem(error: unknown): QueryProblem | undefined {
   if (!(error instanceof AppError)) return undefined
-  if (error.code === 'PIPE_CLICKHOUSE_UNAVAILABLE') {
-    return {
-      code: 'unavailable',
-      detail: error.details['reason'] === 'bulkhead' ? error.message : 'the warehouse does not answer'
-    }
+  switch (error.code) {
+    case 'PIPE_CLICKHOUSE_UNAVAILABLE':
+    case 'PIPE_BREAKER_OPEN':
+      return passing('unavailable', isCrowded(error) ? error.message : 'the warehouse does not answer')
+    case 'PIPE_DEADLINE':
+      return passing('query_timeout', tooSlow)
+    case 'PIPE_CLICKHOUSE_QUERY':
+      return ofEngine(error)
+    default:
+      return undefined
   }
-  if (error.code !== 'PIPE_CLICKHOUSE_QUERY') return undefined
-  if (error.details['limit'] === 'result_bytes') return { code: 'query_limit', detail: limits[396] ?? '' }
+}
+
+const tooSlow = 'the query took too long; narrow the time range'
+
+function ofEngine(error: AppError): QueryProblem {
+  if (error.details['limit'] === 'result_bytes') return lasting('query_limit', limits[396] ?? '')
   const code = Number(error.details['code'])
-  if (timeoutCodes.has(code)) return { code: 'query_timeout', detail: 'the query took too long; narrow the time range' }
+  if (timeoutCodes.has(code)) return passing('query_timeout', tooSlow)
   const limit = limits[code]
-  if (limit !== undefined) return { code: 'query_limit', detail: limit }
-  if (mistakes.has(code)) return { code: 'query_failed', detail: publicMessage(error) }
+  if (limit !== undefined) return { code: 'query_limit', detail: limit, isLasting: code !== memoryLimit }
+  if (mistakes.has(code)) return lasting('query_failed', publicMessage(error))
   const type = error.details['type']
-  return { code: 'query_failed', detail: `the engine refused the query${typeof type === 'string' ? ` (${type})` : ''}` }
+  return passing('query_failed', `the engine refused the query${typeof type === 'string' ? ` (${type})` : ''}`)
+}
+
+function isCrowded({ details }: AppError): boolean {
+  return details['reason'] === 'bulkhead'
+}
+
+function lasting(code: ProblemCode, detail: string): QueryProblem {
+  return { code, detail, isLasting: true }
+}
+
+function passing(code: ProblemCode, detail: string): QueryProblem {
+  return { code, detail, isLasting: false }
 }
 
 /** The first sentence of the engine's message without scopes, versions and the physical schema. */

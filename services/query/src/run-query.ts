@@ -1,9 +1,11 @@
-// One query on the engine: the project it may see, the limits it runs under, and its answer in our shape.
+// One query on the engine: the project it may see, the limits it runs under, its deadline, and its end when nobody waits.
+import type { Readable } from 'node:stream'
+import { AppError } from '@millrace/kernel'
+import type { Clock } from '@millrace/kernel'
 import type { Clickhouse, ClickhouseSettings } from '@millrace/stores/clickhouse'
 
 /** What a query may take. */
 export interface QueryLimits {
-  readonly timeoutMs: number
   readonly maxResultRows: number
   readonly maxResultBytes: number
   readonly maxReadRows: number
@@ -18,6 +20,10 @@ export interface QueryRequest {
   /** As the gate wrote it. */
   readonly sql: string
   readonly params: Readonly<Record<string, unknown>>
+  /** Of ClickHouse, such as JSONCompact. */
+  readonly format: string
+  /** What is left of the time that it may take. */
+  readonly timeoutMs: number
   readonly signal: AbortSignal
 }
 
@@ -29,15 +35,31 @@ export interface QueryAnswer {
   readonly stats: { readonly elapsedMs: number; readonly readRows: number; readonly readBytes: number }
 }
 
-export type RunQuery = (request: QueryRequest) => Promise<QueryAnswer>
+export interface QueryRunner {
+  /**
+   * The whole answer. Throws PIPE_CLICKHOUSE_QUERY, PIPE_CLICKHOUSE_UNAVAILABLE (also when the engine is silent beyond
+   * the deadline), or the signal's reason.
+   */
+  run(request: QueryRequest): Promise<Buffer>
+  /** The answer as it comes, of any number of rows up to `maxRows`; a stream that breaks is no whole answer. Throws as run. */
+  stream(request: QueryRequest, maxRows: number): Promise<Readable>
+}
+
+/** The engine ends a query at its deadline by itself; one that is silent for this much longer is away. */
+const graceMs = 1_500
+/** An engine that was told to stop by the end of its connection is told once more, by name. */
+const killAfterMs = 1_000
 
 /** The settings of a client's query. `log_comment` is what the engine's row filter reads: never empty here. */
-export function querySettings(limits: QueryLimits, projectId: string, queryId: string): ClickhouseSettings {
+export function querySettings(
+  limits: QueryLimits,
+  { projectId, queryId, timeoutMs }: Pick<QueryRequest, 'projectId' | 'queryId' | 'timeoutMs'>
+): ClickhouseSettings {
   return {
     log_comment: `${projectId}:${queryId}`,
     readonly: 1,
     // Zero would mean no limit.
-    max_execution_time: Math.max(1, Math.ceil(limits.timeoutMs / 1_000)),
+    max_execution_time: Math.max(1, Math.ceil(timeoutMs / 1_000)),
     timeout_overflow_mode: 'throw',
     max_result_rows: String(limits.maxResultRows),
     max_result_bytes: String(limits.maxResultBytes),
@@ -53,20 +75,58 @@ export function querySettings(limits: QueryLimits, projectId: string, queryId: s
   }
 }
 
-/** Runs queries on `clickhouse`. Throws PIPE_CLICKHOUSE_QUERY, PIPE_CLICKHOUSE_UNAVAILABLE, or the signal's reason. */
-export function createRunQuery(clickhouse: Clickhouse, limits: QueryLimits): RunQuery {
-  return async ({ projectId, queryId, sql, params, signal }) => {
-    const body = await clickhouse.queryRaw({
-      sql,
-      params,
-      format: 'JSONCompact',
-      maxBytes: limits.maxResultBytes,
-      queryId,
-      settings: querySettings(limits, projectId, queryId),
-      signal
+/** Runs queries on `clickhouse`. */
+export function createQueryRunner(
+  clickhouse: Pick<Clickhouse, 'queryRaw' | 'queryStream' | 'command'>,
+  limits: QueryLimits,
+  clock: Clock
+): QueryRunner {
+  const kill = (queryId: string): void => {
+    clock.timer(killAfterMs, () => {
+      // Ours, and a UUID: nothing of a client is in the text.
+      clickhouse.command(`KILL QUERY WHERE query_id = '${queryId}' ASYNC`).catch(() => undefined)
     })
-    return toAnswer(body)
   }
+  /** Runs `work` under the deadline; the query is killed when it ends otherwise than by itself. */
+  const bounded = async <T>(request: QueryRequest, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+    const silent = new AbortController()
+    using _timer = clock.timer(request.timeoutMs + graceMs, () => silent.abort(silence()))
+    const signal = AbortSignal.any([request.signal, silent.signal])
+    try {
+      return await work(signal)
+    } catch (error) {
+      if (signal.aborted) kill(request.queryId)
+      throw error
+    }
+  }
+  const toRaw = (request: QueryRequest, signal: AbortSignal, over: Partial<QueryLimits> = {}) => ({
+    sql: request.sql,
+    params: request.params,
+    format: request.format,
+    queryId: request.queryId,
+    settings: querySettings({ ...limits, ...over }, request),
+    signal
+  })
+  return {
+    run: (request) =>
+      bounded(request, (signal) => clickhouse.queryRaw({ ...toRaw(request, signal), maxBytes: limits.maxResultBytes })),
+    stream: async (request, maxRows) => {
+      const over = { maxResultRows: maxRows, maxResultBytes: Number.MAX_SAFE_INTEGER }
+      const untilMs = clock.monotonic() + request.timeoutMs + graceMs
+      const stream = await bounded(request, (signal) => clickhouse.queryStream(toRaw(request, signal, over)))
+      // A client that reads slowly must not keep its place for ever.
+      const timer = clock.timer(untilMs - clock.monotonic(), () => stream.destroy(silence()))
+      stream.once('close', () => {
+        timer[Symbol.dispose]()
+        if (!stream.readableEnded) kill(request.queryId)
+      })
+      return stream
+    }
+  }
+}
+
+function silence(): AppError {
+  return new AppError('PIPE_CLICKHOUSE_UNAVAILABLE', 'no answer of the engine beyond the deadline of a query')
 }
 
 /** The shape of JSONCompact, https://clickhouse.com/docs/interfaces/formats/JSONCompact */
@@ -77,7 +137,8 @@ interface JsonCompact {
   readonly statistics?: { readonly elapsed: number; readonly rows_read: number; readonly bytes_read: number }
 }
 
-function toAnswer(body: Buffer): QueryAnswer {
+/** An answer in JSONCompact in our shape. */
+export function toAnswer(body: Buffer): QueryAnswer {
   const { meta, data, rows, statistics } = JSON.parse(body.toString('utf8')) as JsonCompact
   return {
     columns: meta,

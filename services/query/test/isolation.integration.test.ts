@@ -5,24 +5,21 @@ import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { AppError, systemClock } from '@millrace/kernel'
 import { enrich, eventColumns, rawTopic, toRowLine } from '@millrace/contracts'
-import { bindMetrics, createRegistry, createSilentLogger } from '@millrace/observability'
+import { createSilentLogger } from '@millrace/observability'
 import { migrate } from '@millrace/operations/migrate'
 import { openClickhouse } from '@millrace/stores/clickhouse'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
 import { testEndpoints } from '@millrace/testkit/endpoints'
 import { uniqueProject } from '@millrace/testkit/unique'
-import { createQueryApp } from '../src/app.ts'
-import { createBulkhead } from '../src/bulkhead.ts'
-import { queryMetrics } from '../src/metrics.ts'
-import { createRunQuery } from '../src/run-query.ts'
-import type { RunQuery } from '../src/run-query.ts'
+import { createQueryRunner, toAnswer } from '../src/run-query.ts'
+import type { QueryAnswer, QueryRequest } from '../src/run-query.ts'
 import { gate, loadGate } from '../src/sql/gate.ts'
+import { openQuery } from './open-query.ts'
 
 const corpus = (name: string): string[] =>
   JSON.parse(readFileSync(new URL(`${name}.json`, import.meta.url), 'utf8')) as string[]
 const log = createSilentLogger()
 const limits = {
-  timeoutMs: 3_000,
   maxResultRows: 1_000,
   maxResultBytes: 1_000_000,
   maxReadRows: 100_000_000,
@@ -34,7 +31,7 @@ const other = uniqueProject('other')
 const canary = `canary-${randomUUID()}`
 
 let clickhouse: Clickhouse
-let run: RunQuery
+let run: (request: Omit<QueryRequest, 'format' | 'timeoutMs' | 'queryId'>, over?: object) => Promise<QueryAnswer>
 
 function lines(projectId: string, count: number, userId: string): Buffer {
   const now = Date.now()
@@ -60,8 +57,7 @@ function lines(projectId: string, count: number, userId: string): Buffer {
   return Buffer.from(rows.map((row) => `${row.trimEnd()}\n`).join(''))
 }
 
-const ask = (sql: string, projectId = mine) =>
-  run({ projectId, queryId: randomUUID(), sql, params: {}, signal: new AbortController().signal })
+const ask = (sql: string, projectId = mine) => run({ projectId, sql, params: {}, signal: new AbortController().signal })
 const codeOf = (work: Promise<unknown>): Promise<unknown> =>
   work.then(
     () => 'answered',
@@ -73,7 +69,11 @@ beforeAll(async () => {
   const endpoints = testEndpoints()
   await migrate({ databaseDirectUrl: endpoints.DATABASE_DIRECT_URL, clickhouseUrl: endpoints.CLICKHOUSE_URL, log })
   clickhouse = await openClickhouse({ url: endpoints.CLICKHOUSE_URL, log, applicationName: 'test' })
-  run = createRunQuery(clickhouse, limits)
+  run = async (request, over = {}) => {
+    const runner = createQueryRunner(clickhouse, { ...limits, ...over }, systemClock)
+    const timeoutMs = 'maxMemoryBytes' in over ? 60_000 : 3_000
+    return toAnswer(await runner.run({ queryId: randomUUID(), format: 'JSONCompact', timeoutMs, ...request }))
+  }
   const columns = eventColumns.map(({ name }) => name)
   await clickhouse.insertLines('events_raw', columns, lines(mine, 20, 'me'))
   await clickhouse.insertLines('events_raw', columns, lines(other, 30, canary))
@@ -139,7 +139,6 @@ describe('what the gate lets through', () => {
     const sql = 'SELECT countIf(eventType = {t:String}), count() > {n:UInt8} FROM events'
     const answer = await run({
       projectId: mine,
-      queryId: randomUUID(),
       sql,
       params,
       signal: new AbortController().signal
@@ -160,15 +159,9 @@ describe('limits', () => {
   })
 
   it('bound memory', async () => {
-    const tight = createRunQuery(clickhouse, { ...limits, maxMemoryBytes: 10_000_000, timeoutMs: 60_000 })
     const sql = 'SELECT length(groupArray(number)) FROM numbers(90000000)'
-    const asked = tight({
-      projectId: mine,
-      queryId: randomUUID(),
-      sql,
-      params: {},
-      signal: new AbortController().signal
-    })
+    const request = { projectId: mine, sql, params: {}, signal: new AbortController().signal }
+    const asked = run(request, { maxMemoryBytes: 10_000_000 })
     expect(await codeOf(asked)).toBe(241)
   })
 
@@ -180,11 +173,8 @@ describe('limits', () => {
 
   it('end a query whose client went away', async () => {
     const gone = new AbortController()
-    const queryId = randomUUID()
     const sql = 'SELECT max(SHA512(concat(toString(number)))) FROM numbers(80000000)'
-    const asked = run({ projectId: mine, queryId, sql, params: {}, signal: gone.signal }).catch(
-      (error: unknown) => error
-    )
+    const asked = run({ projectId: mine, sql, params: {}, signal: gone.signal }).catch((error: unknown) => error)
     const running = async (): Promise<unknown> =>
       (
         await clickhouse.rows<{ n: string }>(
@@ -200,15 +190,8 @@ describe('limits', () => {
 
 describe('over HTTP', () => {
   it('answers a query end to end and an engine error without physical names', async () => {
-    const app = createQueryApp({
-      keys: { authenticate: () => ({ kind: 'ok', projectId: mine }) },
-      run,
-      bulkhead: createBulkhead({ running: 8, queued: 32, waitMs: 2_000, clock: systemClock }),
-      metrics: bindMetrics(queryMetrics, createRegistry()),
-      log,
-      clock: systemClock
-    })
-    const get = (sql: string) => app.inject({ url: '/v1/query', query: { sql }, headers: { 'x-api-key': 'k' } })
+    await using query = await openQuery()
+    const get = (sql: string) => query.get(mine, sql)
     const good = await get('SELECT eventType, count() AS n FROM events GROUP BY eventType ORDER BY eventType')
     expect([good.statusCode, good.json()]).toMatchObject([
       200,

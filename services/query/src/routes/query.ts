@@ -1,30 +1,33 @@
-// GET and POST /v1/query: who asks, what is asked, and the answer or a problem that says what to change.
+// GET and POST /v1/query: what is asked, and the answer or a problem that says what to change.
 import { randomUUIDv7 } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { apiKeyOf, keyProblems } from '@millrace/contracts'
-import type { KeyDecision, ProblemCode } from '@millrace/contracts'
-import type { BoundMetrics, Logger } from '@millrace/observability'
-import type { Clock } from '@millrace/kernel'
+import { problemContentType, toProblem } from '@millrace/contracts'
+import type { ProblemCode } from '@millrace/contracts'
 import { sendProblem } from '@millrace/service'
-import type { Bulkhead } from '../bulkhead.ts'
-import type { queryMetrics } from '../metrics.ts'
+import type { Priority } from '../bulkhead.ts'
+import type { cacheKeyOf } from '../cache/cache-key.ts'
+import type { Answers, Made } from '../cache/answers.ts'
+import type { Kept } from '../cache/freshness.ts'
+import type { Engine } from '../engine.ts'
 import { bindParameters } from '../parameters.ts'
 import { toQueryProblem } from '../query-error.ts'
-import type { RunQuery } from '../run-query.ts'
-import { gate } from '../sql/gate.ts'
+import { readOptions } from '../request-options.ts'
+import type { AnswerForm, RequestOptions } from '../request-options.ts'
+import { toAnswer } from '../run-query.ts'
+import type { Gated } from '../sql/gate.ts'
+import { isOverBefore } from '../sql/time-range.ts'
+import { handler, sendAnswer } from './answer-request.ts'
+import type { Caller, RequestDeps } from './answer-request.ts'
 
-/** The key store as this service needs it. */
-export interface ReadKeyStore {
-  authenticate(rawKey: string, need: 'read'): KeyDecision | Promise<KeyDecision>
-}
-
-export interface QueryRouteDeps {
-  readonly keys: ReadKeyStore
-  readonly run: RunQuery
-  readonly bulkhead: Bulkhead
-  readonly metrics: BoundMetrics<typeof queryMetrics>
-  readonly log: Logger
-  readonly clock: Clock
+export interface QueryRouteDeps extends RequestDeps {
+  readonly gate: (sql: string) => Gated
+  readonly answers: Answers
+  readonly engine: Engine
+  /** Changes with the columns of the tables. */
+  readonly schemaVersion: () => string
+  readonly keyOf: typeof cacheKeyOf
+  /** Most rows of an answer sent as NDJSON. */
+  readonly streamMaxRows: number
 }
 
 interface Problem {
@@ -32,74 +35,134 @@ interface Problem {
   readonly extra: Readonly<Record<string, unknown>>
 }
 
+/** A question that may be asked. */
+interface Asked {
+  readonly sql: string
+  readonly params: Readonly<Record<string, unknown>>
+  /** Whether the time that it is about is over. */
+  readonly isOver: boolean
+}
+
 const endpoint = '/v1/query'
+
+/** Media type of each form, and the format of ClickHouse that makes it. */
+const forms: Readonly<Record<AnswerForm, { readonly contentType: string; readonly format: string }>> = {
+  json: { contentType: 'application/json; charset=utf-8', format: 'JSONCompact' },
+  csv: { contentType: 'text/csv; charset=utf-8; header=present', format: 'CSVWithNames' },
+  ndjson: { contentType: 'application/x-ndjson; charset=utf-8', format: 'JSONEachRow' }
+}
+
+/** Events of a time that ended longer ago than this are counted as all there, though some may come later still. */
+const settledMs = 3_600_000
 
 /** Adds the query routes to `app`. */
 export function addQueryRoutes(app: FastifyInstance, deps: QueryRouteDeps): void {
-  const handle = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    const startedAt = deps.clock.monotonic()
-    const result = await answer(request, reply, deps)
-    deps.metrics.latency.observe((deps.clock.monotonic() - startedAt) / 1_000, { endpoint })
-    deps.metrics.requests.add(1, { endpoint, status: String(reply.statusCode) })
-    return result
-  }
+  const handle = handler(deps, endpoint, (request, reply, caller) => answer(request, reply, caller, deps))
   app.get(endpoint, handle)
   app.post(endpoint, handle)
 }
 
-async function answer(request: FastifyRequest, reply: FastifyReply, deps: QueryRouteDeps): Promise<FastifyReply> {
-  const key = apiKeyOf(request.headers)
-  const decision: KeyDecision = key === undefined ? { kind: 'invalid' } : await deps.keys.authenticate(key, 'read')
-  if (decision.kind !== 'ok') return sendProblem(reply, keyProblems[decision.kind], keyHint(decision.kind))
-  const asked = readQuestion(request)
+async function answer(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  caller: Caller,
+  deps: QueryRouteDeps
+): Promise<FastifyReply> {
+  const read = readOptions(request.headers)
+  if (!read.ok) return sendProblem(reply, 'invalid_request', { detail: read.detail, header: read.header })
+  const asked = understand(request, deps)
   if ('code' in asked) return sendProblem(reply, asked.code, asked.extra)
-  const gated = gate(asked.sql)
-  if (!gated.ok) {
-    const { code, detail, position } = gated
-    return sendProblem(reply, code, position === undefined ? { detail } : { detail, position })
-  }
-  const bound = bindParameters(gated.parameters, asked.params)
-  if (!bound.ok) return sendProblem(reply, 'invalid_field', { detail: bound.detail, pointer: bound.pointer })
+  if (read.options.form === 'ndjson') return await sendRows(reply, caller, asked, { ...deps, options: read.options })
+  const { form, priority, use, allowStale } = read.options
+  const { projectId } = caller
+  const { sql, params } = asked
+  const { contentType: format } = forms[form]
+  const key = deps.keyOf({ projectId, kind: 'sql-1', schemaVersion: deps.schemaVersion(), sql, params, format })
+  const make = (signal: AbortSignal, given: Priority): Promise<Made> =>
+    ask(asked, form, { ...caller, signal }, given, deps)
+  const found = await deps.answers.ask({ projectId, key, priority, use, allowStale, make }, caller.signal)
+  return sendAnswer(reply, found, deps.metrics)
+}
+
+/** Asks the engine; a mistake of the query is an answer, too, which it will get again. */
+async function ask(
+  asked: Asked,
+  form: AnswerForm,
+  caller: Caller,
+  priority: Priority,
+  deps: QueryRouteDeps
+): Promise<Made> {
   const queryId = randomUUIDv7()
-  const gone = new AbortController()
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) gone.abort(new Error('the client went away'))
-  })
+  const { sql, params } = asked
+  const { contentType, format } = forms[form]
   try {
-    const work = () =>
-      deps.run({ projectId: decision.projectId, queryId, sql: gated.sql, params: bound.params, signal: gone.signal })
-    const found = await deps.bulkhead.run(work, gone.signal)
+    const body = await deps.engine.ask({ ...caller, queryId, sql, params, format, priority })
+    const kept: Kept = asked.isOver ? 'closed' : 'open'
+    if (form !== 'json') return { status: 200, contentType, queryId, body, kept }
+    const found = toAnswer(body)
     deps.metrics.readRows.add(found.stats.readRows)
-    return await reply.header('x-cache', 'BYPASS').header('x-query-id', queryId).send(found)
+    return { status: 200, contentType, queryId, body: Buffer.from(JSON.stringify(found)), kept }
   } catch (error) {
     const problem = toQueryProblem(error)
-    if (problem === undefined && !gone.signal.aborted) deps.log.error({ err: error, queryId }, 'query failed')
-    return sendProblem(reply, problem?.code ?? 'internal', {
+    if (problem === undefined || !problem.isLasting) throw error
+    const { code, detail } = problem
+    const text = JSON.stringify(toProblem(code, { detail, queryId }))
+    return {
+      status: toProblem(code).status,
+      contentType: problemContentType,
       queryId,
-      ...(problem === undefined ? {} : { detail: problem.detail })
-    })
+      body: Buffer.from(text),
+      kept: 'mistake'
+    }
   }
 }
 
-/** The query of a request: `sql` of the URL, or `{sql, params}` of a JSON body. */
+/** Rows as they come: one line each. What breaks off is not whole. */
+async function sendRows(
+  reply: FastifyReply,
+  caller: Caller,
+  { sql, params }: Asked,
+  { engine, metrics, options, streamMaxRows }: QueryRouteDeps & { readonly options: RequestOptions }
+): Promise<FastifyReply> {
+  const queryId = randomUUIDv7()
+  const { contentType, format } = forms.ndjson
+  const asked = { ...caller, queryId, sql, params, format, priority: options.priority }
+  const rows = await engine.stream(asked, streamMaxRows)
+  metrics.cache.add(1, { use: 'bypass' })
+  return await reply.header('x-cache', 'BYPASS').header('x-query-id', queryId).type(contentType).send(rows)
+}
+
+/** The question of a request, through the gate. */
+function understand(request: FastifyRequest, { gate, clock }: QueryRouteDeps): Asked | Problem {
+  const read = readQuestion(request)
+  if ('code' in read) return read
+  const gated = gate(read.sql)
+  if (!gated.ok) {
+    const { code, detail, position } = gated
+    return { code, extra: position === undefined ? { detail } : { detail, position } }
+  }
+  const bound = bindParameters(gated.parameters, read.params)
+  if (!bound.ok) return { code: 'invalid_field', extra: { detail: bound.detail, pointer: bound.pointer } }
+  const isOver = isOverBefore(gated.ends, bound.params, clock.now() - settledMs)
+  return { sql: gated.sql, params: bound.params, isOver }
+}
+
+/** The query of a request: `sql` and `param_<name>` of the URL, or `{sql, params}` of a JSON body. */
 function readQuestion(request: FastifyRequest): { sql: string; params: unknown } | Problem {
-  const source: unknown = request.method === 'GET' ? request.query : request.body
+  const isGet = request.method === 'GET'
+  const source: unknown = isGet ? request.query : request.body
   if (typeof source !== 'object' || source === null) {
     return { code: 'invalid_request', extra: { detail: 'send {"sql": "..."} as JSON', pointer: '' } }
   }
-  const { sql, params, ...others } = source as Readonly<Record<string, unknown>>
-  const [unknownName] = Object.keys(others)
+  const { sql, ...others } = source as Readonly<Record<string, unknown>>
   if (typeof sql !== 'string')
     return { code: 'missing_field', extra: { detail: 'sql must be the text of a query', pointer: '/sql' } }
-  if (unknownName !== undefined)
-    return { code: 'unknown_field', extra: { detail: 'only sql and params are read', pointer: `/${unknownName}` } }
-  if (request.method === 'GET' && params !== undefined) {
-    return { code: 'unknown_field', extra: { detail: 'bind values with POST', pointer: '/params' } }
+  const isKnown = (name: string): boolean => (isGet ? name.startsWith('param_') : name === 'params')
+  const unknown = Object.keys(others).find((name) => !isKnown(name))
+  if (unknown !== undefined) {
+    const detail = isGet ? 'only sql and param_<name> are read' : 'only sql and params are read'
+    return { code: 'unknown_field', extra: { detail, pointer: `/${unknown}` } }
   }
-  return { sql, params }
-}
-
-function keyHint(kind: 'invalid' | 'forbidden' | 'unavailable'): Readonly<Record<string, unknown>> {
-  if (kind === 'invalid') return { detail: 'send a secret key as Authorization: Bearer mr_s_...' }
-  return kind === 'forbidden' ? { detail: 'a write key cannot read; use the secret key of the project' } : {}
+  if (!isGet) return { sql, params: others['params'] }
+  return { sql, params: Object.fromEntries(Object.entries(others).map(([name, value]) => [name.slice(6), value])) }
 }

@@ -1,0 +1,241 @@
+import { describe, expect, it } from 'vitest'
+import { AppError, createManualClock } from '@millrace/kernel'
+import type { AnswerCache } from './answer-cache.ts'
+import { createAnswers } from './answers.ts'
+import type { Question } from './answers.ts'
+import { cacheKeyOf } from './cache-key.ts'
+import type { Entry } from './envelope.ts'
+import type { Kept } from './freshness.ts'
+import { createLocalAnswers } from './local-answers.ts'
+
+const times = { freshOpenMs: 30_000, freshClosedMs: 600_000, staleOpenMs: 600_000, ttlMs: 3_600_000, mistakeMs: 30_000 }
+const away = new AppError('PIPE_CLICKHOUSE_UNAVAILABLE', 'away')
+
+/** One Redis; `process()` is one process that uses it. */
+function setup() {
+  const clock = createManualClock()
+  const stored = new Map<string, Entry>()
+  const locks = new Set<string>()
+  const state = { isAway: false, generation: '', random: 0, refreshes: 0 }
+  const cache: AnswerCache = {
+    read: async (_projectId, key) => {
+      if (state.isAway) return { kind: 'away' }
+      const entry = stored.get(key)
+      const isOfNow = entry?.generation === state.generation
+      return { kind: 'read', generation: state.generation, entry: isOfNow ? entry : undefined }
+    },
+    write: async (entry) => {
+      if (!state.isAway) stored.set(entry.key, entry)
+    },
+    lock: async (key) => {
+      if (state.isAway) return { kind: 'away' }
+      if (locks.has(key)) return { kind: 'taken' }
+      locks.add(key)
+      return { kind: 'held', release: async () => void locks.delete(key) }
+    },
+    purge: async () => void (state.generation += '+')
+  }
+  const made: string[] = []
+  const process = () => {
+    const answers = createAnswers({
+      cache,
+      local: createLocalAnswers(1_000_000),
+      clock,
+      times,
+      random: () => state.random,
+      onRefresh: () => void state.refreshes++
+    })
+    return (
+      over: Partial<Question> & { took?: number; fails?: Error; kept?: Kept | undefined; status?: number } = {}
+    ) => {
+      const {
+        took = 0,
+        fails,
+        status = 200,
+        signal = new AbortController().signal,
+        ...rest
+      } = {
+        signal: undefined as AbortSignal | undefined,
+        ...over
+      }
+      const question: Question = {
+        projectId: 'shop',
+        key: 'query:{shop}:k',
+        priority: 'normal',
+        use: 'cache',
+        allowStale: true,
+        make: async (given, priority) => {
+          made.push(priority)
+          if (took > 0) await clock.sleep(took, given)
+          if (fails !== undefined) throw fails
+          const kept = 'kept' in over ? over.kept : 'open'
+          return { status, contentType: 'application/json', queryId: `q${made.length}`, body: Buffer.from('x'), kept }
+        },
+        ...rest
+      }
+      return answers
+        .ask(question, signal ?? new AbortController().signal)
+        .then(({ use, queryId }) => [use, queryId])
+        .catch((error: unknown) => error)
+    }
+  }
+  return { clock, state, stored, made, cache, process }
+}
+
+describe('answers', () => {
+  it('are made once and then come from the cache until their time is over', async () => {
+    const { clock, made, process } = setup()
+    const ask = process()
+    expect(await ask()).toEqual(['MISS', 'q1'])
+    expect([await ask(), await process()()]).toEqual([
+      ['HIT', 'q1'],
+      ['HIT', 'q1']
+    ])
+    await clock.advance(29_999)
+    expect(await ask()).toEqual(['HIT', 'q1'])
+    await clock.advance(1)
+    expect(await ask()).toEqual(['MISS', 'q2'])
+    expect(made.length).toBe(2)
+  })
+
+  it('of five hundred equal questions at once, in two processes, are made once', async () => {
+    const { clock, made, process } = setup()
+    const [one, two] = [process(), process()]
+    const all = Array.from({ length: 500 }, (_, index) => (index % 2 === 0 ? one : two)({ took: 100 }))
+    for (let tick = 0; tick < 40; tick++) await clock.advance(10)
+    const uses = (await Promise.all(all)).map((reply) => String(reply))
+    expect([made.length, new Set(uses)]).toEqual([1, new Set(['MISS,q1', 'HIT,q1'])])
+  })
+
+  it('do not wait for another process longer than 300 ms', async () => {
+    const { clock, made, process } = setup()
+    const slow = process()({ took: 5_000 })
+    await clock.advance(0)
+    const other = process()({ took: 10 })
+    await clock.advance(290)
+    expect(made.length).toBe(1)
+    await clock.advance(100)
+    expect([await other, made.length]).toEqual([['MISS', 'q2'], 2])
+    await clock.advance(5_000)
+    await slow
+  })
+
+  it('of mistakes are kept for half a minute, others that must not be kept never', async () => {
+    const { clock, process } = setup()
+    const ask = process()
+    expect(await ask({ kept: 'mistake', status: 422 })).toEqual(['MISS', 'q1'])
+    await clock.advance(29_000)
+    expect(await ask()).toEqual(['HIT', 'q1'])
+    await clock.advance(1_000)
+    expect(await ask({ kept: undefined })).toEqual(['MISS', 'q2'])
+    expect(await ask({ kept: undefined })).toEqual(['MISS', 'q3'])
+  })
+
+  it('are made without Redis, say so, and share what runs already', async () => {
+    const { clock, state, made, process } = setup()
+    state.isAway = true
+    const ask = process()
+    const all = [ask({ took: 10 }), ask({ took: 10 })]
+    await clock.advance(10)
+    expect([await Promise.all(all), made.length]).toEqual([
+      [
+        ['BYPASS', 'q1'],
+        ['BYPASS', 'q1']
+      ],
+      1
+    ])
+    expect(await ask()).toEqual(['BYPASS', 'q2'])
+  })
+
+  it('that are old stand in while nothing else can be had, for who allows it', async () => {
+    const { clock, state, process } = setup()
+    const ask = process()
+    await ask()
+    await clock.advance(31_000)
+    expect(await ask({ fails: away })).toEqual(['STALE', 'q1'])
+    expect(await ask({ fails: away, allowStale: false })).toBe(away)
+    // Of this process, when Redis is away too.
+    state.isAway = true
+    expect(await ask({ fails: away })).toEqual(['STALE', 'q1'])
+    expect(await process()({ fails: away })).toBe(away)
+    await clock.advance(600_000)
+    expect(await ask({ fails: away })).toBe(away)
+  })
+
+  it('that are old never hide a mistake or a timeout', async () => {
+    const { clock, process } = setup()
+    const ask = process()
+    await ask()
+    await clock.advance(31_000)
+    const timeout = new AppError('PIPE_CLICKHOUSE_QUERY', 'slow', { details: { code: 159 } })
+    expect(await ask({ fails: timeout })).toBe(timeout)
+  })
+
+  it('are made anew or apart when that is asked for', async () => {
+    const { made, stored, process } = setup()
+    const ask = process()
+    expect(await ask({ use: 'apart' })).toEqual(['BYPASS', 'q1'])
+    expect(stored.size).toBe(0)
+    expect(await ask()).toEqual(['MISS', 'q2'])
+    expect(await ask({ use: 'anew' })).toEqual(['MISS', 'q3'])
+    expect([await ask(), made.length]).toEqual([['HIT', 'q3'], 3])
+  })
+
+  it('are renewed behind by one reader before their time is over', async () => {
+    const { clock, state, made, process } = setup()
+    const ask = process()
+    const first = ask({ took: 1_000 })
+    await clock.advance(1_000)
+    await first
+    await clock.advance(27_500)
+    expect([await ask(), made.length]).toEqual([['HIT', 'q1'], 1])
+    state.random = 0.9
+    expect([await ask({ took: 500 }), await ask({ took: 500 }), await process()({ took: 500 })]).toEqual([
+      ['HIT', 'q1'],
+      ['HIT', 'q1'],
+      ['HIT', 'q1']
+    ])
+    await clock.advance(0)
+    expect([made, state.refreshes]).toEqual([['normal', 'background'], 1])
+    state.random = 0
+    await clock.advance(1_600)
+    expect(await ask()).toEqual(['HIT', 'q2'])
+  })
+
+  it('that were made before a purge do not count, those under way included', async () => {
+    const { clock, cache, process } = setup()
+    const ask = process()
+    const under = ask({ took: 10 })
+    await clock.advance(0)
+    await cache.purge('shop')
+    await clock.advance(10)
+    expect(await under).toEqual(['MISS', 'q1'])
+    expect(await ask()).toEqual(['MISS', 'q2'])
+    expect(await ask()).toEqual(['HIT', 'q2'])
+  })
+})
+
+describe('a key', () => {
+  const parts = {
+    projectId: 'shop',
+    kind: 'sql1',
+    schemaVersion: 's',
+    sql: 'SELECT 1',
+    params: { a: 1, b: 2 },
+    format: 'json'
+  }
+
+  it('is the same for the same question, whatever the order of its values', () => {
+    expect(cacheKeyOf({ ...parts, params: { b: 2, a: 1 } })).toBe(cacheKeyOf(parts))
+    expect(cacheKeyOf(parts)).toMatch(/^query:\{shop\}:[\w-]{43}$/)
+  })
+
+  it.each([
+    { projectId: 'blog' },
+    { kind: 'sql2' },
+    { schemaVersion: 't' },
+    { sql: 'SELECT 2' },
+    { params: { a: 1 } },
+    { format: 'csv' }
+  ])('is another one for %j', (other) => expect(cacheKeyOf({ ...parts, ...other })).not.toBe(cacheKeyOf(parts)))
+})

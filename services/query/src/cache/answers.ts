@@ -1,0 +1,159 @@
+// Cache-aside: an answer from Redis while it is fresh; otherwise one process makes it, under a lock, while the others wait
+// a moment for it; equal questions of this process share all of that. Without Redis every answer is made, within the
+// bounds of the bulkhead; without the engine an older answer stands in, and says so.
+import { isTransient } from '@millrace/kernel'
+import type { Clock } from '@millrace/kernel'
+import type { Priority } from '../bulkhead.ts'
+import { createFlights } from '../flight.ts'
+import type { AnswerCache, CacheRead } from './answer-cache.ts'
+import type { Entry } from './envelope.ts'
+import { isRefreshDue, untilOf } from './freshness.ts'
+import type { CacheTimes, Kept } from './freshness.ts'
+import type { LocalAnswers } from './local-answers.ts'
+
+/** What a reply says of the cache: from it; made now; from it although its time is over; made without it. */
+export type CacheUse = 'HIT' | 'MISS' | 'STALE' | 'BYPASS'
+
+/** A reply that was made. `kept` undefined: it is sent to those who wait, and not stored. */
+export interface Made {
+  readonly status: number
+  readonly contentType: string
+  readonly queryId: string
+  readonly body: Buffer
+  readonly kept: Kept | undefined
+}
+
+export interface Question {
+  /** From the credential. */
+  readonly projectId: string
+  readonly key: string
+  readonly priority: Priority
+  /** `anew`: what the cache holds is not good enough. `apart`: neither read nor stored nor shared. */
+  readonly use: 'cache' | 'anew' | 'apart'
+  /** Whether an answer whose time is over may stand in for one that cannot be had. */
+  readonly allowStale: boolean
+  /** Makes the reply. Throws a transient error when it cannot be made now. */
+  make(signal: AbortSignal, priority: Priority): Promise<Made>
+}
+
+export type Reply = Pick<Entry, 'status' | 'contentType' | 'queryId' | 'body'> & {
+  readonly use: CacheUse
+  /** Since its making began. */
+  readonly ageMs: number
+}
+
+export interface AnswersDeps {
+  readonly cache: AnswerCache
+  readonly local: LocalAnswers
+  readonly clock: Clock
+  readonly times: CacheTimes
+  /** [0, 1) */
+  readonly random: () => number
+  /** How long to wait for the process that makes the same answer; default 300 ms. */
+  readonly otherMs?: number
+  /** Answers made behind, before their time was over. */
+  readonly onRefresh?: () => void
+}
+
+export interface Answers {
+  /** The reply to a question. Throws what making it throws, and the reason of `signal`. */
+  ask(question: Question, signal: AbortSignal): Promise<Reply>
+}
+
+type Found =
+  | { readonly kind: 'reply'; readonly reply: Reply }
+  /** Only for those who allow it; the others get the error. */
+  | { readonly kind: 'stale'; readonly reply: Reply; readonly error: unknown }
+
+/** Answers over `deps.cache`. */
+export function createAnswers(deps: AnswersDeps): Answers {
+  const { cache, local, clock, times, otherMs = 300 } = deps
+  const flights = createFlights<Found>()
+  const refreshes = createFlights<void>()
+
+  const toReply = (entry: Entry, use: CacheUse): Reply => {
+    const { status, contentType, queryId, body, madeAtMs } = entry
+    return { status, contentType, queryId, body, use, ageMs: Math.max(0, clock.now() - madeAtMs) }
+  }
+  const isFresh = (entry: Entry): boolean => clock.now() < entry.freshUntilMs
+  const readFresh = async ({ projectId, key }: Question): Promise<Entry | undefined> => {
+    const read = await cache.read(projectId, key)
+    return read.kind === 'read' && read.entry !== undefined && isFresh(read.entry) ? read.entry : undefined
+  }
+
+  /** Makes the answer and stores it where it may be stored. */
+  const make = async (question: Question, read: CacheRead, signal: AbortSignal, priority: Priority): Promise<Entry> => {
+    const { projectId, key } = question
+    const generation = read.kind === 'read' ? read.generation : ''
+    const madeAtMs = clock.now()
+    const { kept, ...made } = await question.make(signal, priority)
+    const until = kept === undefined ? { freshUntilMs: 0, staleUntilMs: 0 } : untilOf(kept, madeAtMs, times)
+    const entry = { projectId, key, generation, madeAtMs, costMs: clock.now() - madeAtMs, ...made, ...until }
+    if (kept === undefined) return entry
+    local.set(entry)
+    if (read.kind === 'read') await cache.write(entry)
+    return entry
+  }
+
+  /** Another process makes it: its answer, unless that takes too long. */
+  const waitForOther = async (question: Question, signal: AbortSignal): Promise<Entry | undefined> => {
+    const untilMs = clock.monotonic() + otherMs
+    for (let pauseMs = 10; clock.monotonic() < untilMs; pauseMs = Math.min(50, pauseMs * 2)) {
+      await clock.sleep(Math.min(pauseMs, untilMs - clock.monotonic()), signal)
+      const entry = await readFresh(question)
+      if (entry !== undefined) return entry
+    }
+    return undefined
+  }
+
+  const refreshBehind = (question: Question, read: CacheRead): void => {
+    const { key } = question
+    refreshes.behind(key, async () => {
+      const lock = await cache.lock(key)
+      if (lock.kind !== 'held') return
+      deps.onRefresh?.()
+      await make(question, read, new AbortController().signal, 'background').catch(() => undefined)
+      await lock.release()
+    })
+  }
+
+  const find = async (question: Question, signal: AbortSignal): Promise<Found> => {
+    const { projectId, key, use, priority } = question
+    const read = await cache.read(projectId, key)
+    if (read.kind === 'read') local.keepOnly(projectId, read.generation)
+    const found = read.kind === 'read' ? read.entry : undefined
+    if (found !== undefined && use === 'cache' && isFresh(found)) {
+      if (found.status === 200 && isRefreshDue(found, clock.now(), deps.random())) refreshBehind(question, read)
+      return { kind: 'reply', reply: toReply(found, 'HIT') }
+    }
+    const lock = read.kind === 'away' ? undefined : await cache.lock(key)
+    try {
+      const other = lock?.kind === 'taken' && use === 'cache' ? await waitForOther(question, signal) : undefined
+      if (other !== undefined) return { kind: 'reply', reply: toReply(other, 'HIT') }
+      const entry = await make(question, read, signal, priority)
+      return { kind: 'reply', reply: toReply(entry, read.kind === 'away' ? 'BYPASS' : 'MISS') }
+    } catch (error) {
+      const old = found ?? local.get(key)
+      const isUsable = old !== undefined && old.status === 200 && clock.now() < old.staleUntilMs
+      if (!isUsable || !isTransient(error)) throw error
+      return { kind: 'stale', reply: toReply(old, 'STALE'), error }
+    } finally {
+      if (lock?.kind === 'held') await lock.release()
+    }
+  }
+
+  return {
+    async ask(question, signal) {
+      const { use, priority, key } = question
+      if (use === 'apart') {
+        const madeAtMs = clock.now()
+        const made = await question.make(signal, priority)
+        return { ...made, use: 'BYPASS', ageMs: clock.now() - madeAtMs }
+      }
+      // What is critical does not wait behind background work that asks the same.
+      const found = await flights.join(`${use} ${priority} ${key}`, signal, (given) => find(question, given))
+      if (found.kind === 'stale' && !question.allowStale) throw found.error
+      return found.reply
+    }
+  }
+}

@@ -1,0 +1,57 @@
+// The last answers of this process, for when neither Redis nor the warehouse can be asked. Bounded in bytes; what was used
+// least recently goes first.
+import type { Entry } from './envelope.ts'
+
+export interface LocalAnswers {
+  get(key: string): Entry | undefined
+  /** Keeps the entry; one that is larger than an eighth of all the room is not kept. */
+  set(entry: Entry): void
+  /** Forgets what there is of a project but answers of `generation`. */
+  keepOnly(projectId: string, generation: string): void
+  readonly bytes: number
+}
+
+/** An empty memory of at most `maxBytes`. */
+export function createLocalAnswers(maxBytes: number): LocalAnswers {
+  const entries = new Map<string, Entry>()
+  const generations = new Map<string, string>()
+  let bytes = 0
+  const remove = (entry: Entry): void => {
+    entries.delete(entry.key)
+    bytes -= sizeOf(entry)
+  }
+  return {
+    get(key) {
+      const entry = entries.get(key)
+      if (entry === undefined) return undefined
+      entries.delete(key)
+      entries.set(key, entry)
+      return entry
+    },
+    set(entry) {
+      const before = entries.get(entry.key)
+      if (before !== undefined) remove(before)
+      if (sizeOf(entry) * 8 > maxBytes) return
+      entries.set(entry.key, entry)
+      bytes += sizeOf(entry)
+      for (const oldest of entries.values()) {
+        if (bytes <= maxBytes) break
+        remove(oldest)
+      }
+    },
+    keepOnly(projectId, generation) {
+      if (generations.get(projectId) === generation) return
+      generations.set(projectId, generation)
+      for (const entry of entries.values())
+        if (entry.projectId === projectId && entry.generation !== generation) remove(entry)
+    },
+    get bytes() {
+      return bytes
+    }
+  }
+}
+
+/** The body, and about what is around it. */
+function sizeOf({ body }: Entry): number {
+  return body.byteLength + 500
+}

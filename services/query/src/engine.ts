@@ -1,0 +1,79 @@
+// The way of a query to the warehouse: nobody waits for one that is known to be away; then a place in the bulkhead; then
+// the breaker, which sees only what was really asked.
+import { finished } from 'node:stream/promises'
+import type { Readable } from 'node:stream'
+import { AppError } from '@millrace/kernel'
+import type { Clock } from '@millrace/kernel'
+import type { Breaker } from '@millrace/stores/breaker'
+import type { Bulkhead, Priority } from './bulkhead.ts'
+import type { QueryRequest, QueryRunner } from './run-query.ts'
+
+/** A query before its time runs: what is left of it is known when it has a place. */
+export interface Asked extends Omit<QueryRequest, 'timeoutMs'> {
+  readonly priority: Priority
+  /** On the monotonic clock. */
+  readonly deadlineMs: number
+}
+
+export interface Engine {
+  /**
+   * The whole answer. Throws PIPE_CLICKHOUSE_QUERY; PIPE_BREAKER_OPEN, PIPE_CLICKHOUSE_UNAVAILABLE when it cannot be had
+   * now, with `details.reason` = bulkhead when there is no place; PIPE_DEADLINE when the time was over before.
+   */
+  ask(asked: Asked): Promise<Buffer>
+  /** The answer as it comes. Its place is taken until the stream is closed. Throws as `ask`. */
+  stream(asked: Asked, maxRows: number): Promise<Readable>
+}
+
+export interface EngineDeps {
+  readonly bulkhead: Bulkhead
+  readonly breaker: Breaker
+  readonly runner: QueryRunner
+  readonly clock: Clock
+  /** Told of each query that is really sent. */
+  readonly onAsk?: () => void
+}
+
+/** Below this a query is not begun. */
+const leastMs = 50
+
+/** The engine behind `bulkhead` and `breaker`. */
+export function createEngine({ bulkhead, breaker, runner, clock, onAsk }: EngineDeps): Engine {
+  const refuseWhileOpen = (): void => {
+    if (breaker.state === 'open') {
+      throw new AppError('PIPE_BREAKER_OPEN', 'the warehouse does not answer; it is left alone for a while')
+    }
+  }
+  const toRequest = ({ priority: _priority, deadlineMs, ...request }: Asked): QueryRequest => {
+    const timeoutMs = deadlineMs - clock.monotonic()
+    if (timeoutMs < leastMs) throw new AppError('PIPE_DEADLINE', 'the time of the query was over before it had a place')
+    return { ...request, timeoutMs }
+  }
+  return {
+    ask: async (asked) => {
+      refuseWhileOpen()
+      return await bulkhead.run(() => {
+        const request = toRequest(asked)
+        return breaker.run(() => {
+          onAsk?.()
+          return runner.run(request)
+        })
+      }, asked)
+    },
+    stream: async (asked, maxRows) => {
+      refuseWhileOpen()
+      const { promise, resolve, reject } = Promise.withResolvers<Readable>()
+      const whole = async (): Promise<void> => {
+        const request = toRequest(asked)
+        const stream = await breaker.run(() => {
+          onAsk?.()
+          return runner.stream(request, maxRows)
+        })
+        resolve(stream)
+        await finished(stream, { writable: false }).catch(() => undefined)
+      }
+      bulkhead.run(whole, asked).catch(reject)
+      return await promise
+    }
+  }
+}

@@ -1,0 +1,68 @@
+import { describe, expect, it } from 'vitest'
+import { createFlights } from './flight.ts'
+
+function setup() {
+  const flights = createFlights<string>()
+  const runs: { readonly signal: AbortSignal; readonly end: PromiseWithResolvers<string> }[] = []
+  const join = (key = 'k') => {
+    const client = new AbortController()
+    const result = flights
+      .join(key, client.signal, (signal) => {
+        const end = Promise.withResolvers<string>()
+        runs.push({ signal, end })
+        return end.promise
+      })
+      .catch((error: unknown) => error)
+    return { result, leave: () => client.abort(new Error('left')) }
+  }
+  return { flights, runs, join }
+}
+
+describe('flights', () => {
+  it('runs equal work once and different work apart', async () => {
+    const { flights, runs, join } = setup()
+    const all = [join(), join(), join('other'), join()]
+    expect([runs.length, flights.size]).toEqual([2, 2])
+    runs[0]?.end.resolve('a')
+    runs[1]?.end.resolve('b')
+    expect(await Promise.all(all.map(({ result }) => result))).toEqual(['a', 'a', 'b', 'a'])
+    expect(flights.size).toBe(0)
+    join()
+    expect(runs.length).toBe(3)
+  })
+
+  it('hands an error to all who wait, and forgets it', async () => {
+    const { runs, join } = setup()
+    const all = [join(), join()]
+    runs[0]?.end.reject(new Error('boom'))
+    for (const { result } of all) expect(await result).toMatchObject({ message: 'boom' })
+    join()
+    expect(runs.length).toBe(2)
+  })
+
+  it('goes on while one still waits and is aborted when the last one leaves', async () => {
+    const { flights, runs, join } = setup()
+    const [first, second] = [join(), join()]
+    first.leave()
+    expect(await first.result).toMatchObject({ message: 'left' })
+    expect(runs[0]?.signal.aborted).toBe(false)
+    second.leave()
+    expect(await second.result).toMatchObject({ message: 'left' })
+    expect([runs[0]?.signal.aborted, flights.size]).toEqual([true, 0])
+    join()
+    expect(runs.length).toBe(2)
+  })
+
+  it('runs work behind that nobody aborts, and lets others join it', async () => {
+    const { flights, runs, join } = setup()
+    const end = Promise.withResolvers<string>()
+    flights.behind('k', () => end.promise)
+    flights.behind('k', () => Promise.reject(new Error('a second one')))
+    const joined = join()
+    const left = join()
+    left.leave()
+    await left.result
+    end.resolve('fresh')
+    expect([await joined.result, runs.length, flights.size]).toEqual(['fresh', 0, 0])
+  })
+})

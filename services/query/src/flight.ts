@@ -1,0 +1,63 @@
+// Single flight: equal work that is under way is joined, not repeated. Whoever goes away leaves the others alone; when the
+// last one has gone the work is aborted.
+
+/** Work by key. */
+export interface Flights<T> {
+  /**
+   * The result of `work`, or of the same key's that runs already; what it throws goes to all who wait. Throws the reason
+   * of `signal` when it aborts first.
+   */
+  join(key: string, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T>
+  /** Runs `work` behind, unless the key's runs; nobody waits for it, and nobody aborts it. Must not reject. */
+  behind(key: string, work: () => Promise<T>): void
+  readonly size: number
+}
+
+interface Flight<T> {
+  readonly result: Promise<T>
+  readonly controller: AbortController
+  waiters: number
+}
+
+/** No flights. */
+export function createFlights<T>(): Flights<T> {
+  const flights = new Map<string, Flight<T>>()
+  const start = (key: string, work: (signal: AbortSignal) => Promise<T>): Flight<T> => {
+    const controller = new AbortController()
+    const flight: Flight<T> = { result: work(controller.signal), controller, waiters: 0 }
+    flights.set(key, flight)
+    const end = (): void => {
+      if (flights.get(key) === flight) flights.delete(key)
+    }
+    flight.result.then(end, end)
+    return flight
+  }
+  return {
+    async join(key, signal, work) {
+      signal.throwIfAborted()
+      const flight = flights.get(key) ?? start(key, work)
+      flight.waiters++
+      const { promise: gone, reject } = Promise.withResolvers<never>()
+      const onAbort = (): void => reject(signal.reason)
+      signal.addEventListener('abort', onAbort, { once: true })
+      try {
+        return await Promise.race([flight.result, gone])
+      } finally {
+        signal.removeEventListener('abort', onAbort)
+        if (--flight.waiters === 0 && signal.aborted) {
+          // Nobody may join what is being given up.
+          if (flights.get(key) === flight) flights.delete(key)
+          flight.controller.abort(signal.reason)
+        }
+      }
+    },
+    behind(key, work) {
+      if (flights.has(key)) return
+      // It counts as one that waits, so that nobody who joins and leaves ends it.
+      start(key, work).waiters++
+    },
+    get size() {
+      return flights.size
+    }
+  }
+}

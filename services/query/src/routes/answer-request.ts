@@ -1,0 +1,90 @@
+// What all routes share: measured, ended when the client goes away or its time is over, and answered with a problem for
+// whatever goes wrong.
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { AppError } from '@millrace/kernel'
+import type { Clock } from '@millrace/kernel'
+import type { BoundMetrics, Logger } from '@millrace/observability'
+import { sendProblem } from '@millrace/service'
+import type { Reply } from '../cache/answers.ts'
+import type { queryMetrics } from '../metrics.ts'
+import { toQueryProblem } from '../query-error.ts'
+import { projectOf } from './credential.ts'
+import type { ReadKeyStore } from './credential.ts'
+
+export interface RequestDeps {
+  readonly keys: ReadKeyStore
+  readonly metrics: BoundMetrics<typeof queryMetrics>
+  readonly log: Logger
+  readonly clock: Clock
+  /** Longest time of a question, ms. */
+  readonly timeoutMs: number
+}
+
+/** What a route is given: who asks, until when, and what tells it that nobody waits any more. */
+export interface Caller {
+  readonly projectId: string
+  /** On the monotonic clock. */
+  readonly deadlineMs: number
+  readonly signal: AbortSignal
+}
+
+/** Of what takes longer than it may nobody hears within this time more. */
+const graceMs = 2_000
+
+/** The handler of a route: `answer` sends the reply, or throws. */
+export function handler(
+  deps: RequestDeps,
+  endpoint: string,
+  answer: (request: FastifyRequest, reply: FastifyReply, caller: Caller) => Promise<FastifyReply>
+): (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply> {
+  const { keys, metrics, log, clock } = deps
+  return async (request, reply) => {
+    const startedAtMs = clock.monotonic()
+    const over = new AbortController()
+    const onClose = (): void => {
+      if (!reply.raw.writableFinished) over.abort(new Error('the client went away'))
+    }
+    reply.raw.once('close', onClose)
+    const timeoutMs = timeoutOf(request, deps.timeoutMs)
+    using _timer = clock.timer(timeoutMs + graceMs, () =>
+      over.abort(new AppError('PIPE_DEADLINE', `no answer within ${timeoutMs} ms`))
+    )
+    try {
+      const projectId = await projectOf(keys, request, reply)
+      if (projectId === undefined) return reply
+      return await answer(request, reply, { projectId, deadlineMs: startedAtMs + timeoutMs, signal: over.signal })
+    } catch (error) {
+      const problem = toQueryProblem(error)
+      if (problem === undefined && !over.signal.aborted) log.error({ err: error, endpoint }, 'request failed')
+      return problem === undefined
+        ? sendProblem(reply, 'internal')
+        : sendProblem(reply, problem.code, { detail: problem.detail })
+    } finally {
+      metrics.latency.observe((clock.monotonic() - startedAtMs) / 1_000, { endpoint })
+      metrics.requests.add(1, { endpoint, status: String(reply.statusCode) })
+    }
+  }
+}
+
+/** Sends what the cache or the engine gave. */
+export function sendAnswer(
+  reply: FastifyReply,
+  { status, contentType, queryId, body, use, ageMs }: Reply,
+  metrics: RequestDeps['metrics']
+): FastifyReply {
+  metrics.cache.add(1, { use: use.toLowerCase() })
+  if (use === 'HIT' || use === 'STALE') reply.header('age', String(Math.floor(ageMs / 1_000)))
+  return reply
+    .code(status)
+    .header('x-cache', use)
+    .header('x-query-id', queryId)
+    .header('vary', 'accept')
+    .header('cache-control', 'private, no-cache')
+    .header('content-type', contentType)
+    .send(body)
+}
+
+function timeoutOf(request: FastifyRequest, mostMs: number): number {
+  const asked = Number(request.headers['x-timeout-ms'])
+  return asked > 0 ? Math.min(asked, mostMs) : mostMs
+}

@@ -1,0 +1,74 @@
+// The query service on real stores, without a port: what main.ts makes, with keys that are names of projects.
+import { load } from '@millrace/config'
+import { systemClock } from '@millrace/kernel'
+import { bindMetrics, createRegistry, createSilentLogger } from '@millrace/observability'
+import { openClickhouse } from '@millrace/stores/clickhouse'
+import { openRedis } from '@millrace/stores/redis'
+import { testEndpoints } from '@millrace/testkit/endpoints'
+import { createQueryApp } from '../src/app.ts'
+import { cacheKeyOf } from '../src/cache/cache-key.ts'
+import { querySpec } from '../src/config.ts'
+import { queryMetrics } from '../src/metrics.ts'
+import { createQueryService } from '../src/query-service.ts'
+import { createGate, loadGate } from '../src/sql/gate.ts'
+
+const log = createSilentLogger()
+
+/** Opens the service; `env` replaces settings of the test stack. A key of the form `key-<project>` is a secret key of it. */
+export async function openQuery(env: Readonly<Record<string, string>> = {}) {
+  await loadGate()
+  await using opening = new AsyncDisposableStack()
+  const config = load(querySpec, { ...testEndpoints(), API_KEY_PEPPER: 'test', CACHE_TIMEOUT_MS: '1000', ...env })
+  const registry = createRegistry()
+  const metrics = bindMetrics(queryMetrics, registry)
+  const url = config.CLICKHOUSE_URL
+  const clickhouse = opening.use(await openClickhouse({ url, log, applicationName: 'test', maxConnections: 20 }))
+  const redis = opening.use(
+    await openRedis({
+      url: config.REDIS_CACHE_URL,
+      role: 'cache',
+      log,
+      requirePolicy: 'when-reachable',
+      commandTimeoutMs: config.CACHE_TIMEOUT_MS
+    })
+  )
+  const clock = systemClock
+  const service = opening.use(createQueryService({ config, clickhouse, redis, metrics, log, clock }))
+  const app = createQueryApp({
+    keys: {
+      authenticate: (raw) =>
+        raw.startsWith('key-') ? ({ kind: 'ok', projectId: raw.slice(4) } as never) : { kind: 'invalid' }
+    },
+    gate: createGate(),
+    engine: service.engine,
+    answers: service.answers,
+    cache: service.cache,
+    schemaVersion: () => 'test',
+    keyOf: cacheKeyOf,
+    streamMaxRows: config.QUERY_STREAM_MAX_ROWS,
+    timeoutMs: config.QUERY_TIMEOUT_MS,
+    metrics,
+    log,
+    clock
+  })
+  const opened = opening.move()
+  const series = async (name: string): Promise<number> => {
+    const line = (await registry.metrics()).split('\n').find((each) => each.startsWith(`${name} `))
+    return Number(line?.split(' ').at(-1) ?? 0)
+  }
+  return {
+    app,
+    service,
+    clickhouse,
+    redis,
+    /** Value of a series with its labels; 0 when there is none. */
+    series,
+    get: (project: string, sql: string, headers: Record<string, string> = {}, values: Record<string, string> = {}) =>
+      app.inject({
+        url: '/v1/query',
+        query: { sql, ...values },
+        headers: { 'x-api-key': `key-${project}`, ...headers }
+      }),
+    [Symbol.asyncDispose]: () => opened.disposeAsync()
+  }
+}
