@@ -44,7 +44,7 @@ local function unpacked(text, first)
 end
 local wrong, found, again = nil, {}, {}
 local function lookUp(hour, text, refuse)
-  local key = 'seen:' .. base .. ':' .. hour
+  local key, chunks = 'seen:' .. base .. ':' .. hour, {}
   for first = 1, #text, 16000 do
     local ids = unpacked(text, first)
     local flags = pcall('SMISMEMBER', key, unpack(ids))
@@ -52,41 +52,48 @@ local function lookUp(hour, text, refuse)
     for i, id in ipairs(ids) do
       if (refuse or flags[i] == 1) and not again[id] then again[id] = true found[#found + 1] = id end
     end
+    chunks[#chunks + 1] = ids
   end
+  return chunks
 end
+local counted = {}
 for i, hour in ipairs(a.h) do
-  lookUp(hour, ARGV[2 * i], hour <= deleted)
+  counted[i] = lookUp(hour, ARGV[2 * i], hour <= deleted)
   lookUp(hour, ARGV[2 * i + 1], false)
 end
 if wrong then return {'TYPE', wrong} end
 if #found > 0 then return {'DUP', deleted, table.concat(found)} end
 
+for _, v in ipairs(a.v) do
+  local fields = {}
+  for j, dim in ipairs(v[1]) do fields[j] = 'c' .. dim end
+  v.fields = fields
+end
 local windows = {}
 for i, w in ipairs(a.w) do
-  local key, fields = 'metric:' .. base .. ':' .. w[1], {'n', 'd', 'o'}
-  local dims, held = w[7], {}
+  local key, v, held = 'metric:' .. base .. ':' .. w[1], a.v[w[7]], {}
+  local head = pcall('HMGET', key, 'n', 'd', 'o')
+  if head.err then return {'TYPE', key} end
+  local dims, members, fields, others = v[1], v[7], v.fields, {}
+  local apart, capped, cap = tonumber(head[2] or '0'), head[3], w[6]
   for first = 1, #dims, 1000 do
-    for j = first, math.min(first + 999, #dims) do fields[#fields + 1] = 'c' .. dims[j][1] end
-    local got = pcall('HMGET', key, unpack(fields))
-    if got.err then return {'TYPE', key} end
-    if first == 1 then held.n, held.d, held.o = got[1], tonumber(got[2] or '0'), got[3] end
-    local skip = first == 1 and 3 or 0
-    for j = 1, #fields - skip do held[first + j - 1] = got[skip + j] end
-    fields = {}
-  end
-  local apart, capped, is = held.d, held.o, {}
-  for j, d in ipairs(dims) do
-    local dim = d[1]
-    if dim ~= '' and dim ~= '*' and not held[j] then
-      if apart >= w[6] then dim, capped = '*', '1' else apart = apart + 1 end
-    end
-    is[j] = dim
-    if #d[7] > 0 then
-      local head = pcall('GETRANGE', 'uniq:' .. base .. ':' .. w[1] .. ':' .. dim, 0, 3)
-      if type(head) == 'table' or (head ~= '' and head ~= 'HYLL') then return {'TYPE', w[1]} end
+    local got = call('HMGET', key, unpack(fields, first, math.min(first + 999, #dims)))
+    for j = first, first + #got - 1 do
+      local dim, old = dims[j], got[j - first + 1]
+      held[j] = old
+      if not old and dim ~= '' and dim ~= '*' then
+        if apart >= cap then others[j], capped = true, '1' else apart = apart + 1 end
+      end
     end
   end
-  windows[i] = {key = key, new = not held.n, apart = apart, capped = capped, dims = is}
+  if members then
+    for j, dim in ipairs(dims) do
+      local name = w[1] .. ':' .. (others[j] and '*' or dim)
+      local start = #members[j] > 0 and pcall('GETRANGE', 'uniq:' .. base .. ':' .. name, 0, 3) or ''
+      if type(start) == 'table' or (start ~= '' and start ~= 'HYLL') then return {'TYPE', w[1]} end
+    end
+  end
+  windows[i] = {key = key, new = not head[1], apart = apart, capped = capped, others = others, held = held}
 end
 ${sessionsLua}
 for _, name in ipairs({'hours', 'open', 'held', 'dirty', 'due', 'kept', 'dirty-sessions'}) do
@@ -95,37 +102,52 @@ end
 
 call('HSET', meta, 'torn', a.f .. '-' .. a.t .. ' ' .. a.id)
 for i, hour in ipairs(a.h) do
-  for first = 1, #ARGV[2 * i], 16000 do
-    call('SADD', 'seen:' .. base .. ':' .. hour, unpack(unpacked(ARGV[2 * i], first)))
-  end
-  if #ARGV[2 * i] > 0 then call('ZADD', 'hours:' .. base, hour, hour) end
+  for _, ids in ipairs(counted[i]) do call('SADD', 'seen:' .. base .. ':' .. hour, unpack(ids)) end
+  if #counted[i] > 0 then call('ZADD', 'hours:' .. base, hour, hour) end
 end
-local from = tonumber(m[3] or '0')
+local from, exact = tonumber(m[3] or '0'), 2 ^ 53
 for i, w in ipairs(a.w) do
-  local name, held = w[1], windows[i]
-  local key = held.key
+  local name, window, v = w[1], windows[i], a.v[w[7]]
+  local key, others, held, fields = window.key, window.others, window.held, v.fields
+  local dims, counts, highs, lows, mins, maxs, members = unpack(v)
   call('HINCRBY', key, 'n', w[5])
-  if held.apart > 0 then call('HSET', key, 'd', held.apart) end
-  if held.capped then call('HSET', key, 'o', '1') end
-  for j, d in ipairs(w[7]) do
-    local dim = held.dims[j]
-    call('HINCRBY', key, 'c' .. dim, d[2])
-    if d[3] ~= 0 then call('HINCRBY', key, 'h' .. dim, d[3]) end
-    if d[4] ~= 0 then call('HINCRBY', key, 'l' .. dim, d[4]) end
-    if d[5] then
-      local old = tonumber(call('HGET', key, 'm' .. dim) or nil)
-      if not old or d[5] < old then call('HSET', key, 'm' .. dim, d[5]) end
-    end
-    if d[6] then
-      local old = tonumber(call('HGET', key, 'M' .. dim) or nil)
-      if not old or d[6] > old then call('HSET', key, 'M' .. dim, d[6]) end
-    end
-    for first = 1, #d[7], 1000 do
-      call('PFADD', 'uniq:' .. base .. ':' .. name .. ':' .. dim, unpack(d[7], first, math.min(first + 999, #d[7])))
-    end
-    if #d[7] > 0 then call('HSET', key, 'u' .. dim, '1') end
+  local set, rest = {}, 0
+  if window.apart > 0 then set[1], set[2] = 'd', window.apart end
+  if window.capped then set[#set + 1] = 'o' set[#set + 1] = '1' end
+  for j, count in ipairs(counts) do
+    local old = tonumber(held[j] or 0)
+    if others[j] then rest = rest + count
+    elseif old + count < exact then
+      local n = #set
+      set[n + 1], set[n + 2] = fields[j], old + count
+    else call('HINCRBY', key, fields[j], count) end
   end
-  if held.new then
+  inChunks('HSET', key, set)
+  if rest > 0 then call('HINCRBY', key, 'c*', rest) end
+  if highs or mins or maxs or members then
+    for j, dim in ipairs(dims) do
+      if others[j] then dim = '*' end
+      if highs and highs[j] ~= 0 then call('HINCRBY', key, 'h' .. dim, highs[j]) end
+      if lows and lows[j] ~= 0 then call('HINCRBY', key, 'l' .. dim, lows[j]) end
+      if mins and mins[j] then
+        local old = tonumber(call('HGET', key, 'm' .. dim) or nil)
+        if not old or mins[j] < old then call('HSET', key, 'm' .. dim, mins[j]) end
+      end
+      if maxs and maxs[j] then
+        local old = tonumber(call('HGET', key, 'M' .. dim) or nil)
+        if not old or maxs[j] > old then call('HSET', key, 'M' .. dim, maxs[j]) end
+      end
+      if members and #members[j] > 0 then
+        local ids = members[j]
+        for first = 1, #ids, 1000 do
+          local last = math.min(first + 999, #ids)
+          call('PFADD', 'uniq:' .. base .. ':' .. name .. ':' .. dim, unpack(ids, first, last))
+        end
+        call('HSET', key, 'u' .. dim, '1')
+      end
+    end
+  end
+  if window.new then
     call('ZADD', 'open:' .. base, w[3], name)
     call('ZADD', 'held:' .. base, w[4], name)
   end

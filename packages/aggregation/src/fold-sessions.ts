@@ -51,13 +51,13 @@ export function createSessionFold(conversionTypes: ReadonlySet<string>): Session
       if (draft.anonymousId === '') draft.anonymousId = row.anonymousId
       if (row.eventType === pageView) draft.pageViews++
       if (conversionTypes.has(row.eventType)) draft.converted = true
-      if (isBefore(row, draft.first, claimFirst)) draft.first = row
+      if (isBefore(row, draft.first)) draft.first = row
       if (row.timestamp > draft.last.timestamp) draft.last = row
       if (row.path !== '') {
-        if (draft.entry === undefined || isBefore(row, draft.entry, claimPath)) draft.entry = row
-        if (draft.exit === undefined || isBefore(draft.exit, row, claimPath)) draft.exit = row
+        if (draft.entry === undefined || isBefore(row, draft.entry)) draft.entry = row
+        if (draft.exit === undefined || isBefore(draft.exit, row)) draft.exit = row
       }
-      if (row.userId !== '' && (draft.user === undefined || isBefore(draft.user, row, claimUser))) draft.user = row
+      if (row.userId !== '' && (draft.user === undefined || isBefore(draft.user, row))) draft.user = row
     },
     merges: () => [...drafts].map(([sessionId, draft]) => toMerge(sessionId, draft))
   }
@@ -81,8 +81,23 @@ function toMerge(sessionId: string, draft: Draft): SessionMerge {
   }
 }
 
-/** In the order of claims; they are only made when the times are equal. */
-function isBefore(a: EventRow, b: EventRow, make: (row: EventRow) => Claim): boolean {
+/** In the order of their claims. No two events of a batch have one id, so what else is claimed decides nothing. */
+function isBefore(a: EventRow, b: EventRow): boolean {
   if (a.timestamp !== b.timestamp) return a.timestamp < b.timestamp
-  return a !== b && Buffer.compare(Buffer.from(make(a)), Buffer.from(make(b))) < 0
+  return a !== b && isIdBefore(a.eventId, b.eventId)
+}
+
+/** By the bytes of their JSON. Ids of plain characters differ in JSON where they differ themselves. */
+function isIdBefore(a: string, b: string): boolean {
+  for (let at = 0; at < a.length && at < b.length; at++) {
+    const [codeA, codeB] = [a.charCodeAt(at), b.charCodeAt(at)]
+    if (!isPlain(codeA) || !isPlain(codeB)) break
+    if (codeA !== codeB) return codeA < codeB
+  }
+  return Buffer.compare(Buffer.from(JSON.stringify(a)), Buffer.from(JSON.stringify(b))) < 0
+}
+
+/** Printable, and written as itself in JSON. */
+function isPlain(code: number): boolean {
+  return code >= 0x20 && code < 0x7f && code !== 0x22 && code !== 0x5c
 }

@@ -1,4 +1,5 @@
-// The events of a batch by window and dimension.
+// The events of a batch by window and dimension. They are folded by the minute; windows that hold several minutes are put
+// together from those at the end, so a batch that lies in one minute is folded once for all granularities.
 import type { EventRow } from '@millrace/contracts'
 import { settleMs } from './close.ts'
 import { granularities, toScaled } from './metrics.ts'
@@ -10,42 +11,47 @@ import type { ValueDelta, WindowDelta } from './windows.ts'
 /** Takes rows one by one. */
 export interface WindowFold {
   add(row: EventRow): void
+  /** Windows of the same events share their list of values. */
   deltas(): readonly WindowDelta[]
   /** Events whose value is no number or too large. */
   badValues(): number
 }
 
+/** One dimension; without members it is the delta as it is. */
 interface ValueDraft {
+  readonly dimension: string
   count: number
   sum: bigint
   min: number | undefined
   max: number | undefined
-  readonly members: Set<string>
+  readonly distinct: Set<string> | undefined
 }
 
-interface WindowDraft {
-  readonly startMs: number
+/** What one minute holds of one metric. */
+interface Draft {
   events: number
-  readonly values: Map<string, ValueDraft>
+  readonly total: ValueDraft
+  /** Without the total; undefined for metrics that are not split. */
+  readonly split: Map<string, ValueDraft> | undefined
 }
 
-/** One definition at one granularity, with its windows by start. */
-interface Lane {
+interface Counter {
   readonly metric: MetricDefinition
+  /** Of the metric in the list of a minute. */
+  readonly index: number
   /** The next version counts from here on. */
   readonly untilMs: number
-  readonly granularity: Granularity
-  readonly windows: Map<number, WindowDraft>
 }
 
-/** What an event counts for in one metric. */
-interface Share {
-  readonly dimension: string | undefined
-  readonly value: number | undefined
-  readonly member: string | undefined
+interface Minute {
+  readonly startMs: number
+  readonly drafts: (Draft | undefined)[]
 }
 
 type Properties = Readonly<Record<string, unknown>>
+type Read = () => Properties
+
+const minuteMs = granularities['1m'].lengthMs
 
 /** A fold that begins empty. */
 export function createWindowFold({
@@ -55,36 +61,47 @@ export function createWindowFold({
   metrics: readonly MetricDefinition[]
   timing: Timing
 }): WindowFold {
-  const byMetric = metrics.map((metric) => {
-    const untilMs = endOf(metric, metrics)
-    const lanes = metric.granularities.map((granularity): Lane => ({
-      metric,
-      untilMs,
-      granularity,
-      windows: new Map()
-    }))
-    return { metric, lanes }
-  })
-  const byType = new Map<string, typeof byMetric>()
+  const counters = metrics.map((metric, index): Counter => ({ metric, index, untilMs: endOf(metric, metrics) }))
+  const byType = new Map<string, readonly Counter[]>()
+  const minutes = new Map<number, Minute>()
+  let last: Minute | undefined
   let bad = 0
-  const forType = (eventType: string): typeof byMetric => {
+  const forType = (eventType: string): readonly Counter[] => {
     const known = byType.get(eventType)
     if (known !== undefined) return known
-    const wanted = byMetric.filter(({ metric }) => metric.eventTypes?.includes(eventType) ?? true)
+    const wanted = counters.filter(({ metric }) => metric.eventTypes?.includes(eventType) ?? true)
     byType.set(eventType, wanted)
     return wanted
   }
+  const minuteOf = (timestampMs: number): Minute => {
+    const startMs = timestampMs - (timestampMs % minuteMs)
+    if (last?.startMs === startMs) return last
+    const known = minutes.get(startMs)
+    last = known ?? { startMs, drafts: [] }
+    if (known === undefined) minutes.set(startMs, last)
+    return last
+  }
   return {
     add(row) {
+      const { drafts } = minuteOf(row.timestamp)
       let properties: Properties | undefined
       const read = (): Properties => (properties ??= parseProperties(row.properties))
-      for (const { metric, lanes } of forType(row.eventType)) {
-        const share = shareOf(metric, row, read)
-        if (share === 'bad') bad++
-        else if (share !== undefined) for (const lane of lanes) addTo(lane, row.timestamp, share)
+      for (const { metric, index } of forType(row.eventType)) {
+        if (!isWanted(metric, row, read)) continue
+        const value = valueOf(metric, row, read)
+        if (value === undefined) continue
+        if (value === 'bad') {
+          bad++
+          continue
+        }
+        const draft = (drafts[index] ??= newDraft(metric))
+        addTo(draft, metric, value, row, read)
       }
     },
-    deltas: () => byMetric.flatMap(({ lanes }) => lanes.flatMap((lane) => toDeltas(lane, timing))),
+    deltas() {
+      const all = [...minutes.values()]
+      return counters.flatMap((counter) => toDeltas(counter, all, timing))
+    },
     badValues: () => bad
   }
 }
@@ -95,70 +112,147 @@ function endOf({ name, version }: MetricDefinition, metrics: readonly MetricDefi
   return Math.min(Infinity, ...later.map(({ effectiveFromMs }) => effectiveFromMs))
 }
 
-/** Undefined: the metric does not count the event. `bad`: it would, but the value is no number or too large. */
-function shareOf(metric: MetricDefinition, row: EventRow, read: () => Properties): Share | 'bad' | undefined {
-  for (const { source, equals } of metric.where) if (textOf(source, row, read) !== equals) return undefined
-  const { measure, dimensions } = metric
-  let value: number | undefined
-  let member: string | undefined
+function isWanted({ where }: MetricDefinition, row: EventRow, read: Read): boolean {
+  for (const { source, equals } of where) if (textOf(source, row, read) !== equals) return false
+  return true
+}
+
+/**
+ * What an event adds to one metric: a member of a unique count, a scaled number, or `counts` alone. Undefined: it is not
+ * counted. `bad`: it would be, but the value is no number or too large.
+ */
+function valueOf({ measure }: MetricDefinition, row: EventRow, read: Read): Added | 'bad' | undefined {
+  if (measure.kind === 'count') return counts
   if (measure.kind === 'unique') {
-    member = measure.of === 'session' ? row.sessionId : userOf(row)
-    if (member === '') return undefined
-  } else if (measure.kind !== 'count') {
-    const raw = read()[measure.property]
-    if (raw === undefined || raw === null) return undefined
-    value = toScaled(raw)
-    if (value === undefined) return 'bad'
+    const member = measure.of === 'session' ? row.sessionId : userOf(row)
+    return member === '' ? undefined : { member }
   }
-  if (dimensions.length === 0) return { dimension: undefined, value, member }
-  return { dimension: JSON.stringify(dimensions.map((source) => textOf(source, row, read))), value, member }
+  const raw = read()[measure.property]
+  if (raw === undefined || raw === null) return undefined
+  const number = toScaled(raw)
+  return number === undefined ? 'bad' : { number }
 }
 
-function addTo({ metric, untilMs, granularity, windows }: Lane, timestampMs: number, share: Share): void {
-  const startMs = timestampMs - (timestampMs % granularities[granularity].lengthMs)
-  if (startMs < metric.effectiveFromMs || startMs >= untilMs) return
-  const held = windows.get(startMs)
-  const draft = held ?? { startMs, events: 0, values: new Map<string, ValueDraft>() }
-  if (held === undefined) windows.set(startMs, draft)
+interface Added {
+  readonly member?: string
+  readonly number?: number
+}
+
+const counts: Added = {}
+
+function newDraft({ dimensions, measure }: MetricDefinition): Draft {
+  const split = dimensions.length === 0 ? undefined : new Map<string, ValueDraft>()
+  return { events: 0, total: newValue(totalDimension, measure.kind), split }
+}
+
+function newValue(dimension: string, kind: MetricDefinition['measure']['kind']): ValueDraft {
+  const distinct = kind === 'unique' ? new Set<string>() : undefined
+  return { dimension, count: 0, sum: 0n, min: undefined, max: undefined, distinct }
+}
+
+function addTo(draft: Draft, metric: MetricDefinition, added: Added, row: EventRow, read: Read): void {
+  const { kind } = metric.measure
   draft.events++
-  addValue(draft, totalDimension, metric, share)
-  if (share.dimension !== undefined) addValue(draft, share.dimension, metric, share)
+  addValue(draft.total, kind, added)
+  if (draft.split === undefined) return
+  addValue(valueIn(draft.split, dimensionOf(metric.dimensions, row, read), metric), kind, added)
 }
 
-function addValue({ values }: WindowDraft, dimension: string, { measure }: MetricDefinition, share: Share): void {
-  const held = values.get(dimension)
-  const draft = held ?? { count: 0, sum: 0n, min: undefined, max: undefined, members: new Set<string>() }
-  if (held === undefined) values.set(dimension, draft)
-  draft.count++
-  if (share.member !== undefined) draft.members.add(share.member)
-  if (share.value === undefined) return
-  if (measure.kind === 'sum') draft.sum += BigInt(share.value)
-  else if (measure.kind === 'min') draft.min = Math.min(draft.min ?? share.value, share.value)
-  else draft.max = Math.max(draft.max ?? share.value, share.value)
+function addValue(value: ValueDraft, kind: MetricDefinition['measure']['kind'], { member, number }: Added): void {
+  value.count++
+  if (member !== undefined) value.distinct?.add(member)
+  if (number === undefined) return
+  if (kind === 'sum') value.sum += BigInt(number)
+  else if (kind === 'min') value.min = Math.min(value.min ?? number, number)
+  else value.max = Math.max(value.max ?? number, number)
 }
 
-function toDeltas({ metric, granularity, windows }: Lane, timing: Timing): readonly WindowDelta[] {
-  const { lengthMs, keepMs } = granularities[granularity]
-  return [...windows.values()].map(({ startMs, events, values }) => ({
-    name: `${metric.name}:${granularity}:${startMs}`,
-    startMs,
-    closeAtMs: startMs + lengthMs + settleMs(timing),
-    deleteAtMs: startMs + lengthMs + keepMs,
-    events,
-    cap: metric.cap,
-    values: [...values].map(([dimension, draft]) => toValue(dimension, draft))
-  }))
+/** What JSON.stringify makes of the list of their texts. */
+function dimensionOf(sources: readonly Source[], row: EventRow, read: Read): string {
+  let text = '['
+  for (const source of sources) text += `${text === '[' ? '' : ','}${JSON.stringify(textOf(source, row, read))}`
+  return `${text}]`
 }
 
-function toValue(dimension: string, { count, sum, min, max, members }: ValueDraft): ValueDelta {
-  return {
-    dimension,
-    count,
-    sum,
-    ...(min === undefined ? {} : { min }),
-    ...(max === undefined ? {} : { max }),
-    ...(members.size === 0 ? {} : { members: [...members] })
+function toDeltas({ metric, index, untilMs }: Counter, minutes: readonly Minute[], timing: Timing): WindowDelta[] {
+  const held = minutes.filter(({ drafts }) => drafts[index] !== undefined)
+  if (held.length === 0) return []
+  const made = new Map<Draft, readonly ValueDelta[]>()
+  const valuesOf = (draft: Draft): readonly ValueDelta[] => {
+    const values = made.get(draft) ?? toValues(draft)
+    made.set(draft, values)
+    return values
   }
+  return metric.granularities.flatMap((granularity) => {
+    const { lengthMs, keepMs } = granularities[granularity]
+    return [...byWindow(held, index, granularity)]
+      .filter(([startMs]) => startMs >= metric.effectiveFromMs && startMs < untilMs)
+      .map(([startMs, drafts]) => {
+        const draft = together(drafts, metric)
+        return {
+          name: `${metric.name}:${granularity}:${startMs}`,
+          startMs,
+          closeAtMs: startMs + lengthMs + settleMs(timing),
+          deleteAtMs: startMs + lengthMs + keepMs,
+          events: draft.events,
+          cap: metric.cap,
+          values: valuesOf(draft)
+        }
+      })
+  })
+}
+
+function byWindow(minutes: readonly Minute[], index: number, granularity: Granularity): Map<number, Draft[]> {
+  const { lengthMs } = granularities[granularity]
+  const windows = new Map<number, Draft[]>()
+  for (const { startMs, drafts } of minutes) {
+    const draft = drafts[index]
+    if (draft === undefined) continue
+    const windowMs = startMs - (startMs % lengthMs)
+    const known = windows.get(windowMs)
+    if (known === undefined) windows.set(windowMs, [draft])
+    else known.push(draft)
+  }
+  return windows
+}
+
+/** The drafts of several minutes as one; that of one minute is itself. */
+function together(drafts: readonly Draft[], metric: MetricDefinition): Draft {
+  const [first] = drafts
+  if (first !== undefined && drafts.length === 1) return first
+  const sum = newDraft(metric)
+  for (const { events, total, split } of drafts) {
+    sum.events += events
+    mergeValue(sum.total, total)
+    if (sum.split === undefined || split === undefined) continue
+    for (const value of split.values()) mergeValue(valueIn(sum.split, value.dimension, metric), value)
+  }
+  return sum
+}
+
+function valueIn(split: Map<string, ValueDraft>, dimension: string, { measure }: MetricDefinition): ValueDraft {
+  const held = split.get(dimension)
+  if (held !== undefined) return held
+  const made = newValue(dimension, measure.kind)
+  split.set(dimension, made)
+  return made
+}
+
+function mergeValue(into: ValueDraft, { count, sum, min, max, distinct }: ValueDraft): void {
+  into.count += count
+  into.sum += sum
+  if (min !== undefined) into.min = Math.min(into.min ?? min, min)
+  if (max !== undefined) into.max = Math.max(into.max ?? max, max)
+  for (const member of distinct ?? []) into.distinct?.add(member)
+}
+
+function toValues({ total, split }: Draft): readonly ValueDelta[] {
+  const drafts = split === undefined ? [total] : [total, ...split.values()]
+  return total.distinct === undefined ? drafts : drafts.map(withMembers)
+}
+
+function withMembers({ dimension, count, sum, distinct = new Set() }: ValueDraft): ValueDelta {
+  return { dimension, count, sum, members: [...distinct] }
 }
 
 /** Users and anonymous ids are told apart, so that one of each with the same text are two. */
@@ -170,7 +264,7 @@ function userOf({ userId, anonymousId }: EventRow): string {
 const longestText = 256
 
 /** The text of a column or a plain property, cut at 256 characters; empty when there is none. */
-function textOf(source: Source, row: EventRow, read: () => Properties): string {
+function textOf(source: Source, row: EventRow, read: Read): string {
   const value = source.from === 'column' ? row[source.name] : read()[source.name]
   const isPlain = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
   return isPlain ? String(value).slice(0, longestText).toWellFormed() : ''

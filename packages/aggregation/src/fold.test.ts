@@ -45,6 +45,45 @@ describe('foldBatch', () => {
     expect(valuesOf(rows, `events:1h:${startMs}`)?.[0]).toEqual({ dimension: '', count: 3, sum: 0n })
   })
 
+  it('puts an hour together from its minutes, and a window of one minute shares its values with the hour', () => {
+    const own: readonly MetricDefinition[] = (['sum', 'min', 'max'] as const).map((kind) => ({
+      ...(builtInMetrics([])[0] as MetricDefinition),
+      name: `own_${kind}`,
+      measure: { kind, property: 'price' },
+      dimensions: [{ from: 'column', name: 'path' }]
+    }))
+    const users = builtInMetrics([]).filter(({ name }) => name === 'active_users')
+    const priced = (offsetMs: number, id: string, path: string, price: number) =>
+      at(offsetMs, id, { path, userId: path, properties: JSON.stringify({ price }) })
+    const rows = [priced(0, 'a', '/x', 3), priced(60_000, 'b', '/x', -1), priced(60_001, 'c', '/y', 2)]
+    const metrics = [...own, ...users]
+    const hour = (name: string) => valuesOf(rows, `${name}:1h:${startMs}`, { metrics })
+    expect(hour('own_sum')).toEqual([
+      { dimension: '', count: 3, sum: 4_000_000n },
+      { dimension: '["/x"]', count: 2, sum: 2_000_000n },
+      { dimension: '["/y"]', count: 1, sum: 2_000_000n }
+    ])
+    expect(hour('own_min')?.map(({ min }) => min)).toEqual([-1_000_000, -1_000_000, 2_000_000])
+    expect(hour('own_max')?.map(({ max }) => max)).toEqual([3_000_000, 3_000_000, 2_000_000])
+    expect(hour('active_users')?.map(({ members }) => members)).toEqual([['u/x', 'u/y']])
+    const [minute, whole] = fold(rows.slice(0, 1), { metrics }).call.windows
+    expect(whole?.values).toBe(minute?.values)
+  })
+
+  it('decides between events of one time by the bytes of their ids as JSON', () => {
+    const ids = ['b', 'a', 'a"', 'a!', 'ab', 'a\\', 'é', '😀', '\uffee', 'a\n']
+    const inJson = ids.toSorted((a, b) =>
+      Buffer.compare(Buffer.from(JSON.stringify([a])), Buffer.from(JSON.stringify([b])))
+    )
+    for (const first of ids) {
+      for (const second of ids.filter((id) => id !== first)) {
+        const rows = [first, second].map((id) => at(0, id, { sessionId: 's', path: `/${id}` }))
+        const [earlier = ''] = inJson.filter((id) => id === first || id === second)
+        expect(fold(rows).call.sessions[0]?.entry.slice(15)).toBe(JSON.stringify([earlier, `/${earlier}`]))
+      }
+    }
+  })
+
   it('counts users by user id, else by anonymous id, and not those without either', () => {
     const rows = [
       at(0, 'a', { userId: 'x' }),

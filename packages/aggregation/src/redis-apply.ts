@@ -29,6 +29,7 @@ export function createRedisApply(redis: Redis): RedisApply {
 const lowBits = 40n
 
 function toArgs(call: ApplyCall, callId: string): readonly RedisArg[] {
+  const { hours } = call
   const body = JSON.stringify({
     e: String(call.epoch),
     p: call.partition,
@@ -40,22 +41,47 @@ function toArgs(call: ApplyCall, callId: string): readonly RedisArg[] {
     x: call.closed,
     r: call.expired,
     id: callId,
-    h: call.hours.map(({ hour }) => hour),
-    o: call.leftOut.map(({ id, hours }) => [id, hours]),
-    w: call.windows.map(toWindowArg),
+    h: hours.map(({ hour }) => hour),
+    o: call.leftOut.map(({ id, hours: possible }) => [id, possible]),
+    ...toWindowArgs(call.windows),
     s: toSessionArgs(call.sessions)
   })
-  return [body, ...call.hours.flatMap(({ ids, elsewhere }) => [ids.join(''), elsewhere.join('')])]
+  return [body, ...hours.flatMap(({ ids, elsewhere }) => [ids.join(''), elsewhere.join('')])]
 }
 
-function toWindowArg({ name, startMs, closeAtMs, deleteAtMs, events, cap, values }: WindowDelta): readonly unknown[] {
-  return [name, startMs, closeAtMs, deleteAtMs, events, cap, values.map(toValueArg)]
+/** Windows, each with the place of its values among `v`: those of a minute and of its hour are most often the same. */
+function toWindowArgs(windows: readonly WindowDelta[]): {
+  readonly w: readonly unknown[]
+  readonly v: readonly unknown[]
+} {
+  const places = new Map<readonly ValueDelta[], number>()
+  const placeOf = (values: readonly ValueDelta[]): number => {
+    const place = places.get(values) ?? places.size + 1
+    places.set(values, place)
+    return place
+  }
+  const w = windows.map(({ name, startMs, closeAtMs, deleteAtMs, events, cap, values }) => [
+    name,
+    startMs,
+    closeAtMs,
+    deleteAtMs,
+    events,
+    cap,
+    placeOf(values)
+  ])
+  return { w, v: [...places.keys()].map(toValueColumns) }
 }
 
-function toValueArg({ dimension, count, sum, min, max, members }: ValueDelta): readonly unknown[] {
-  const high = Number(sum >> lowBits)
-  const low = Number(BigInt.asUintN(Number(lowBits), sum))
-  return [dimension, count, high, low, min ?? false, max ?? false, members ?? []]
+/** Dimensions, counts, and where there are any high and low parts of sums, minima, maxima and members: lists of a length. */
+function toValueColumns(values: readonly ValueDelta[]): readonly unknown[] {
+  const columns: unknown[] = [values.map(({ dimension }) => dimension), values.map(({ count }) => count)]
+  const sums = values.some(({ sum }) => sum !== 0n)
+  columns.push(sums && values.map(({ sum }) => Number(sum >> lowBits)))
+  columns.push(sums && values.map(({ sum }) => Number(BigInt.asUintN(Number(lowBits), sum))))
+  columns.push(values.some(({ min }) => min !== undefined) && values.map(({ min }) => min ?? false))
+  columns.push(values.some(({ max }) => max !== undefined) && values.map(({ max }) => max ?? false))
+  columns.push(values.some(({ members }) => members !== undefined) && values.map(({ members }) => members ?? []))
+  return columns
 }
 
 /** In place of an exit; most sessions have one page in a batch. */

@@ -32,8 +32,8 @@ export interface ValueDelta {
   readonly dimension: string
   readonly count: number
   readonly sum: bigint
-  readonly min?: number
-  readonly max?: number
+  readonly min?: number | undefined
+  readonly max?: number | undefined
   readonly members?: readonly string[]
 }
 
