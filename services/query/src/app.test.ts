@@ -114,6 +114,21 @@ describe('/v1/query', () => {
     expect([response.statusCode, seen[0]?.params]).toEqual([200, { t: "it's" }])
   })
 
+  it('binds values of the URL by their types', async () => {
+    const { app, get, seen } = setup()
+    const sql = 'SELECT {n:UInt8}, {l:Array(String)}, {m:Array(UInt8)}'
+    await get(sql, auth, { param_n: '1', param_l: 'a', param_m: '2' })
+    const url = `/v1/query?sql=${encodeURIComponent(sql)}&param_n=1&param_l=a&param_l=b&param_m=3&param_m=4`
+    await app.inject({ url, headers: auth })
+    expect(seen.map(({ params }) => params)).toEqual([
+      { n: '1', l: ['a'], m: [2] },
+      { n: '1', l: ['a', 'b'], m: [3, 4] }
+    ])
+    const wrong = await get(sql, auth, { param_n: '1', param_l: 'a', param_m: 'many' })
+    expect([wrong.statusCode, wrong.json()]).toMatchObject([422, { pointer: '/params/m' }])
+    expect((await get('SELECT 1', auth, { project: 'x' })).json()).toMatchObject({ pointer: '/project' })
+  })
+
   it.each([
     ['no key', {}, 401, 'unauthorized'],
     ['an unknown key', { 'x-api-key': 'nope' }, 401, 'unauthorized'],
@@ -249,7 +264,7 @@ describe('the cache of /v1/query', () => {
       'HIT',
       first.body
     ])
-    expect(again.headers['content-type']).toBe('application/problem+json')
+    expect(again.headers['content-type']).toBe('application/problem+json; charset=utf-8')
     await clock.advance(30_000)
     code = 241
     await get('SELECT nope FROM events')

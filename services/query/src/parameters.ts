@@ -27,6 +27,20 @@ export function bindParameters(declared: ReadonlyMap<string, string>, sent: unkn
   return { ok: true, params }
 }
 
+/** The values of a URL, where everything is text: a list for each that is declared as one, of numbers where it says so. */
+export function readTexts(
+  declared: ReadonlyMap<string, string>,
+  texts: Readonly<Record<string, unknown>>
+): Readonly<Record<string, unknown>> {
+  const toValue = (name: string, text: unknown): unknown => {
+    const type = declared.get(name) ?? ''
+    if (!type.startsWith('Array(')) return text
+    const items: readonly unknown[] = Array.isArray(text) ? text : [text]
+    return /^Array\((?:U?Int|Float)/.test(type) ? items.map((item) => (item === '' ? item : Number(item))) : items
+  }
+  return Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, toValue(name, text)]))
+}
+
 function isBindable(value: unknown): boolean {
   if (Array.isArray(value))
     return value.length <= 10_000 && value.every((item) => !Array.isArray(item) && isBindable(item))

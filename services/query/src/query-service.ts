@@ -41,8 +41,8 @@ export interface QueryService extends Disposable {
   readonly breakers: { readonly cache: Breaker; readonly warehouse: Breaker; readonly live: Breaker }
 }
 
-/** Whoever makes an answer and takes longer, or died, is not waited for. */
-const lockMs = 5_000
+/** Whoever makes an answer and died is waited for so long. */
+const lockMs = 3_000
 
 /** Everything between the routes and the stores. */
 export function createQueryService(deps: ServiceDeps): QueryService {
@@ -85,6 +85,7 @@ export function createQueryService(deps: ServiceDeps): QueryService {
     breaker: breakers.cache,
     ttlMs: config.CACHE_TTL_MS,
     lockMs,
+    clock,
     maxBytes: config.CACHE_MAX_BYTES,
     onBad: (kind, key) => {
       metrics.cacheBad.add(1, { kind })

@@ -1,6 +1,7 @@
 // Answers in the Redis of the cache role, behind a breaker: whatever happens to Redis, reading and writing end soon and
 // never throw.
 import { randomBytes } from 'node:crypto'
+import type { Clock } from '@millrace/kernel'
 import type { Breaker } from '@millrace/stores/breaker'
 import { defineScript } from '@millrace/stores/redis-script'
 import type { Redis } from '@millrace/stores/redis'
@@ -13,7 +14,7 @@ export type CacheRead =
   | { readonly kind: 'away' }
   | { readonly kind: 'read'; readonly generation: string; readonly entry: Entry | undefined }
 
-/** A lock that was taken gives its release. */
+/** A lock that is held is kept until its release; that of a process which died ends by itself. */
 export type CacheLock =
   | { readonly kind: 'held'; readonly release: () => Promise<void> }
   | { readonly kind: 'taken' | 'away' }
@@ -22,7 +23,7 @@ export interface AnswerCache {
   read(projectId: string, key: string): Promise<CacheRead>
   /** Resolves when it is stored, or cannot be. */
   write(entry: Entry): Promise<void>
-  /** Takes the lock of `key` for `lockMs`. */
+  /** Takes the lock of `key`. */
   lock(key: string): Promise<CacheLock>
   /** Makes every answer of a project void, for all processes. Throws PIPE_REDIS_UNAVAILABLE, PIPE_BREAKER_OPEN. */
   purge(projectId: string): Promise<void>
@@ -33,22 +34,25 @@ export interface AnswerCacheDeps {
   readonly breaker: Breaker
   /** No entry lives longer. */
   readonly ttlMs: number
+  /** The lock of a process that died ends after this time; it is renewed three times as often. */
   readonly lockMs: number
+  readonly clock: Clock
   /** Larger bodies are not stored. */
   readonly maxBytes: number
   /** What was found under a key is of another project or key (`mismatch`), or nothing that can be read. */
   readonly onBad: (kind: 'mismatch' | 'broken', key: string) => void
 }
 
-const releaseScript = `#!lua
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0`
+/** KEYS = lock; ARGV = token, ms: only its owner renews or (0 ms) releases it. */
+const holdScript = `#!lua
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])`
 
 /** Answers in `redis`. */
 export function createAnswerCache(deps: AnswerCacheDeps): AnswerCache {
-  const { redis, breaker, ttlMs, lockMs, maxBytes, onBad } = deps
+  const { redis, breaker, ttlMs, lockMs, maxBytes, onBad, clock } = deps
   // The script is bound to a Redis; of that it needs the commands alone.
-  const release = defineScript(redis as Redis, releaseScript, Number, { declaresAllKeys: true })
+  const hold = defineScript(redis as Redis, holdScript, Number, { declaresAllKeys: true })
   const orAway = async <T>(work: () => Promise<T>): Promise<T | undefined> =>
     await breaker.run(work).catch(() => undefined)
 
@@ -77,10 +81,21 @@ export function createAnswerCache(deps: AnswerCacheDeps): AnswerCache {
       }))
       if (reply === undefined) return { kind: 'away' }
       if (reply.got !== 'OK') return { kind: 'taken' }
-      const free = async (): Promise<void> => {
-        await orAway(() => release.run({ keys: [lockKeyOf(key)], args: [token] }))
+      const holdFor = (ms: number): Promise<unknown> =>
+        orAway(() => hold.run({ keys: [lockKeyOf(key)], args: [token, ms] }))
+      const ended = new AbortController()
+      const renew = async (): Promise<void> => {
+        while (!ended.signal.aborted) {
+          await clock.sleep(lockMs / 3, ended.signal).catch(() => undefined)
+          if (!ended.signal.aborted) await holdFor(lockMs)
+        }
       }
-      return { kind: 'held', release: free }
+      void renew()
+      const release = async (): Promise<void> => {
+        ended.abort()
+        await holdFor(0)
+      }
+      return { kind: 'held', release }
     },
     async purge(projectId) {
       // Outlives every entry of the generations before.

@@ -1,11 +1,11 @@
 // Cache-aside: an answer from Redis while it is fresh; otherwise one process makes it, under a lock, while the others wait
-// a moment for it; equal questions of this process share all of that. Without Redis every answer is made, within the
+// for it; equal questions of this process share all of that. Without Redis every answer is made, within the
 // bounds of the bulkhead; without the engine an older answer stands in, and says so.
 import { isTransient } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { Priority } from '../bulkhead.ts'
 import { createFlights } from '../flight.ts'
-import type { AnswerCache, CacheRead } from './answer-cache.ts'
+import type { AnswerCache, CacheLock, CacheRead } from './answer-cache.ts'
 import type { Entry } from './envelope.ts'
 import { isRefreshDue, untilOf } from './freshness.ts'
 import type { CacheTimes, Kept } from './freshness.ts'
@@ -49,8 +49,6 @@ export interface AnswersDeps {
   readonly times: CacheTimes
   /** [0, 1) */
   readonly random: () => number
-  /** How long to wait for the process that makes the same answer; default 300 ms. */
-  readonly otherMs?: number
   /** Answers made behind, before their time was over. */
   readonly onRefresh?: () => void
 }
@@ -67,7 +65,7 @@ type Found =
 
 /** Answers over `deps.cache`. */
 export function createAnswers(deps: AnswersDeps): Answers {
-  const { cache, local, clock, times, otherMs = 300 } = deps
+  const { cache, local, clock, times } = deps
   const flights = createFlights<Found>()
   const refreshes = createFlights<void>()
 
@@ -95,15 +93,15 @@ export function createAnswers(deps: AnswersDeps): Answers {
     return entry
   }
 
-  /** Another process makes it: its answer, unless that takes too long. */
-  const waitForOther = async (question: Question, signal: AbortSignal): Promise<Entry | undefined> => {
-    const untilMs = clock.monotonic() + otherMs
-    for (let pauseMs = 10; clock.monotonic() < untilMs; pauseMs = Math.min(50, pauseMs * 2)) {
-      await clock.sleep(Math.min(pauseMs, untilMs - clock.monotonic()), signal)
+  /** Another process makes it: its answer, or the lock when it has given up without one. */
+  const waitForOther = async (question: Question, signal: AbortSignal): Promise<Entry | CacheLock> => {
+    for (let pauseMs = 10; ; pauseMs = Math.min(100, pauseMs * 2)) {
+      await clock.sleep(pauseMs, signal)
       const entry = await readFresh(question)
       if (entry !== undefined) return entry
+      const lock = await cache.lock(question.key)
+      if (lock.kind !== 'taken') return lock
     }
-    return undefined
   }
 
   const refreshBehind = (question: Question, read: CacheRead): void => {
@@ -126,10 +124,16 @@ export function createAnswers(deps: AnswersDeps): Answers {
       if (found.status === 200 && isRefreshDue(found, clock.now(), deps.random())) refreshBehind(question, read)
       return { kind: 'reply', reply: toReply(found, 'HIT') }
     }
-    const lock = read.kind === 'away' ? undefined : await cache.lock(key)
+    let lock = read.kind === 'away' ? undefined : await cache.lock(key)
     try {
-      const other = lock?.kind === 'taken' && use === 'cache' ? await waitForOther(question, signal) : undefined
-      if (other !== undefined) return { kind: 'reply', reply: toReply(other, 'HIT') }
+      if (lock?.kind === 'taken' && use === 'cache') {
+        const other = await waitForOther(question, signal)
+        if (!('kind' in other)) return { kind: 'reply', reply: toReply(other, 'HIT') }
+        lock = other
+      }
+      // Whoever held the lock before may have stored the answer since it was looked for.
+      const stored = lock?.kind === 'held' && use === 'cache' ? await readFresh(question) : undefined
+      if (stored !== undefined) return { kind: 'reply', reply: toReply(stored, 'HIT') }
       const entry = await make(question, read, signal, priority)
       return { kind: 'reply', reply: toReply(entry, read.kind === 'away' ? 'BYPASS' : 'MISS') }
     } catch (error) {

@@ -9,7 +9,7 @@ import type { cacheKeyOf } from '../cache/cache-key.ts'
 import type { Answers, Made } from '../cache/answers.ts'
 import type { Kept } from '../cache/freshness.ts'
 import type { Engine } from '../engine.ts'
-import { bindParameters } from '../parameters.ts'
+import { bindParameters, readTexts } from '../parameters.ts'
 import { toQueryProblem } from '../query-error.ts'
 import { readOptions } from '../request-options.ts'
 import type { AnswerForm, RequestOptions } from '../request-options.ts'
@@ -109,7 +109,7 @@ async function ask(
     const text = JSON.stringify(toProblem(code, { detail, queryId }))
     return {
       status: toProblem(code).status,
-      contentType: problemContentType,
+      contentType: `${problemContentType}; charset=utf-8`,
       queryId,
       body: Buffer.from(text),
       kept: 'mistake'
@@ -141,14 +141,22 @@ function understand(request: FastifyRequest, { gate, clock }: QueryRouteDeps): A
     const { code, detail, position } = gated
     return { code, extra: position === undefined ? { detail } : { detail, position } }
   }
-  const bound = bindParameters(gated.parameters, read.params)
+  const { texts } = read
+  const bound = bindParameters(gated.parameters, texts === undefined ? read.params : readTexts(gated.parameters, texts))
   if (!bound.ok) return { code: 'invalid_field', extra: { detail: bound.detail, pointer: bound.pointer } }
   const isOver = isOverBefore(gated.ends, bound.params, clock.now() - settledMs)
   return { sql: gated.sql, params: bound.params, isOver }
 }
 
+interface Read {
+  readonly sql: string
+  readonly params?: unknown
+  /** Of a URL instead of `params`. */
+  readonly texts?: Readonly<Record<string, unknown>>
+}
+
 /** The query of a request: `sql` and `param_<name>` of the URL, or `{sql, params}` of a JSON body. */
-function readQuestion(request: FastifyRequest): { sql: string; params: unknown } | Problem {
+function readQuestion(request: FastifyRequest): Read | Problem {
   const isGet = request.method === 'GET'
   const source: unknown = isGet ? request.query : request.body
   if (typeof source !== 'object' || source === null) {
@@ -164,5 +172,5 @@ function readQuestion(request: FastifyRequest): { sql: string; params: unknown }
     return { code: 'unknown_field', extra: { detail, pointer: `/${unknown}` } }
   }
   if (!isGet) return { sql, params: others['params'] }
-  return { sql, params: Object.fromEntries(Object.entries(others).map(([name, value]) => [name.slice(6), value])) }
+  return { sql, texts: Object.fromEntries(Object.entries(others).map(([name, value]) => [name.slice(6), value])) }
 }
