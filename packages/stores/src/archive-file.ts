@@ -104,7 +104,7 @@ export function createArchiveFileWriter(sink: (bytes: Uint8Array) => void, level
     codec: 'ZSTD',
     compressors: { ZSTD: (input) => zstdCompressSync(input, { params: { [zstdLevel]: level } }) },
     createdBy: 'millrace',
-    kvMetadata: [{ key: 'millrace.archive', value: '1' }]
+    kvMetadata: [{ key: versionKey, value: version }]
   })
   return {
     group(rows) {
@@ -120,6 +120,10 @@ export function createArchiveFileWriter(sink: (bytes: Uint8Array) => void, level
   }
 }
 
+/** In the footer of every file. Columns may be added under a version; anything else is a new one. */
+const versionKey = 'millrace.archive'
+const version = '1'
+
 /** Room for encoded bytes; a group makes it larger for its time. */
 const firstBytes = 64 * 1024
 
@@ -130,13 +134,15 @@ const zstdLevel = 100
 const compressors = { ZSTD: (input: Uint8Array) => zstdDecompressSync(input) }
 
 /**
- * The rows of an archive file, one group after the other. Throws PIPE_INVALID_INPUT when the bytes are no archive file.
+ * The rows of an archive file, one group after the other. Throws PIPE_INVALID_INPUT when the bytes are no archive file, or
+ * one of a version that this reader does not know.
  */
 export async function* readArchiveFile(bytes: Uint8Array): AsyncIterable<readonly ArchiveRow[]> {
   // A copy-free view would hand out the whole pool of a small Buffer.
   const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer
   try {
     const metadata = await parquetMetadataAsync(file)
+    checkVersion(metadata.key_value_metadata?.find(({ key }) => key === versionKey)?.value)
     let rowStart = 0
     for (const { num_rows: count } of metadata.row_groups) {
       const rowEnd = rowStart + Number(count)
@@ -145,8 +151,16 @@ export async function* readArchiveFile(bytes: Uint8Array): AsyncIterable<readonl
       rowStart = rowEnd
     }
   } catch (error) {
+    if (error instanceof AppError) throw error
     throw new AppError('PIPE_INVALID_INPUT', 'the bytes are not an archive file', { cause: error })
   }
+}
+
+function checkVersion(found: string | undefined): void {
+  if (found === version) return
+  const problem =
+    found === undefined ? 'Parquet, but no archive file' : `an archive file of version ${found}, not ${version}`
+  throw new AppError('PIPE_INVALID_INPUT', `the bytes are ${problem}`)
 }
 
 function toRow(raw: Record<string, unknown>): ArchiveRow {

@@ -86,6 +86,24 @@ describe('an archive file', () => {
     expect(groups.flat().map(plain)).toEqual(rows.map(plain))
   })
 
+  it('is not what any Parquet file is, nor one of another version', async () => {
+    const first = async (file: Uint8Array): Promise<unknown> => {
+      for await (const group of readArchiveFile(file)) return group
+      return undefined
+    }
+    const text = bytes.toString('latin1')
+    const changed = (from: string, to: string): Buffer => Buffer.from(text.replace(from, to), 'latin1')
+    // In the footer a text follows its length: the version is the one after its key.
+    const later = changed('millrace.archive\u0018\u00011', 'millrace.archive\u0018\u00012')
+    expect(later.equals(bytes)).toBe(false)
+    const refused = (message: string) => ({ code: 'PIPE_INVALID_INPUT', message })
+    await expect(first(later)).rejects.toMatchObject(refused('the bytes are an archive file of version 2, not 1'))
+    await expect(first(changed('millrace.archive', 'somebody.archive'))).rejects.toMatchObject(
+      refused('the bytes are Parquet, but no archive file')
+    )
+    await expect(first(Buffer.from('PAR1'))).rejects.toMatchObject(refused('the bytes are not an archive file'))
+  })
+
   it('is read by DuckDB', async () => {
     const duck = await DuckDBInstance.create(':memory:')
     const connection = await duck.connect()

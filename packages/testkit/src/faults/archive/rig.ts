@@ -23,6 +23,7 @@ import { createProjectTopics } from '../../worker.ts'
 import type { CaseContext } from '../fault-case.ts'
 import { judge } from '../oracle.ts'
 import type { Verdict, Violation } from '../oracle.ts'
+import { readOtherwise } from './other-readers.ts'
 
 export interface ArchiverOptions {
   readonly env?: Readonly<Record<string, string>>
@@ -130,10 +131,15 @@ export async function openArchiveRig(context: CaseContext, options: RigOptions =
       for (const { key } of await manifest.files({ topic }))
         for await (const group of readArchiveFile(await objects.get(key)))
           for (const { event } of group) copies.set(event?.eventId ?? '', (copies.get(event?.eventId ?? '') ?? 0) + 1)
+      const files = await manifest.files({ topic })
+      const where = { folder: join(context.folder, 'read'), clickhouseUrl: CLICKHOUSE_URL }
+      // A file that verify finds broken cannot be read by others either.
+      const otherwise = report.problems.length > 0 ? [] : await readOtherwise(files, objects, where)
       const violations: Violation[] = [
         ...(settled ? [] : [violation('progress', 'the archive did not reach the end of the log', [topic])]),
         ...report.problems.map(({ kind, where, detail }) => violation('INV-5', `${kind}: ${detail}`, [where])),
-        ...missing(load.ids(), copies)
+        ...missing(load.ids(), copies),
+        ...(otherwise.length === 0 ? [] : [violation('INV-5', 'a file is read otherwise by others', otherwise)])
       ]
       const { figures } = judge({ ledger: [], log: [], letters: [], sinks: [] })
       return { violations, figures: { ...figures, acked: load.acked(), logged: report.rows } }

@@ -1,11 +1,12 @@
 // The suite of the archive, and the bug that must turn it red.
 import type { FaultSuite } from '../fault-case.ts'
 import { killedAtSteps } from './killed-at-steps.ts'
+import { thousandKills } from './thousand-kills.ts'
 import { archiveDiskFull, objectStoreHurt, postgresKilled } from './stores-away.ts'
 import { headWithoutCompare, twoOwners } from './two-owners.ts'
 
 export const archiveSuite: FaultSuite = {
   name: 'archive',
-  cases: [killedAtSteps, twoOwners, postgresKilled, archiveDiskFull, objectStoreHurt],
+  cases: [killedAtSteps, thousandKills, twoOwners, postgresKilled, archiveDiskFull, objectStoreHurt],
   bugs: [{ bug: headWithoutCompare, case: twoOwners.name }]
 }
