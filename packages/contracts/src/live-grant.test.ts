@@ -11,6 +11,7 @@ const grant = {
 describe('grants of the live feed', () => {
   it('come back as they were encoded', () => {
     expect(decodeLiveGrant(encodeLiveGrant(grant))).toEqual(grant)
+    expect(decodeLiveGrant(encodeLiveGrant({ ...grant, keyId: 'k1' }))).toEqual({ ...grant, keyId: 'k1' })
   })
 
   it('permit nothing that this version does not know', () => {

@@ -11,6 +11,8 @@ export interface LiveGrant {
   readonly personal: boolean
   /** Origins whose pages may use it. */
   readonly origins: readonly string[]
+  /** The key that asked for it: a connection ends with its key. None for the page of a local demo. */
+  readonly keyId?: string
 }
 
 /** The grant as text. */
@@ -27,10 +29,11 @@ export function decodeLiveGrant(text: string): LiveGrant | undefined {
     return undefined
   }
   if (typeof value !== 'object' || value === null) return undefined
-  const { projectId, allow, personal, origins } = value as Readonly<Record<string, unknown>>
+  const { projectId, allow, personal, origins, keyId } = value as Readonly<Record<string, unknown>>
   if (typeof projectId !== 'string' || typeof personal !== 'boolean' || !isTexts(origins)) return undefined
   if (!isTexts(allow)) return undefined
-  return { projectId, personal, origins, allow: liveKinds.filter((kind) => allow.includes(kind)) }
+  const key = typeof keyId === 'string' ? { keyId } : {}
+  return { projectId, personal, origins, allow: liveKinds.filter((kind) => allow.includes(kind)), ...key }
 }
 
 function isTexts(value: unknown): value is readonly string[] {

@@ -193,3 +193,14 @@ function toKnown({ log, onBadSetting }: KeyStoreOptions, row: KeyRow): Remembere
     keyKind: row.kind
   }
 }
+
+/** Those of `keyIds` that are revoked, expired or gone. Throws PIPE_POSTGRES_UNAVAILABLE. */
+export async function endedKeys(postgres: Queryable, keyIds: readonly string[]): Promise<ReadonlySet<string>> {
+  const rows = await postgres.query<{ readonly id: string }>(
+    `SELECT id FROM unnest($1::text[]) AS asked (id) WHERE NOT EXISTS (
+       SELECT FROM api_keys k WHERE k.id = asked.id AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
+     )`,
+    [keyIds]
+  )
+  return new Set(rows.map(({ id }) => id))
+}

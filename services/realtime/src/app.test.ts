@@ -14,7 +14,7 @@ function open(more: Partial<RealtimeAppDeps> = {}) {
       authenticate: (key) => {
         if (key === 'away') return { kind: 'unavailable' }
         if (key !== 'secret') return { kind: key === 'write' ? 'forbidden' : 'invalid' }
-        return { kind: 'ok', projectId: 'shop', logGeneration: 1, settings: defaultProjectSettings }
+        return { kind: 'ok', projectId: 'shop', keyId: 'k1', logGeneration: 1, settings: defaultProjectSettings }
       }
     },
     tickets: {
@@ -55,15 +55,17 @@ describe('POST /v1/tickets', () => {
       { ticket: 'mrt_ticket', expiresInMs: 60_000, project: 'shop', allow: ['metrics', 'sessions', 'events'] }
     ])
     await post('/v1/tickets', { 'x-api-key': 'secret' }, '{"allow":["events"]}')
-    const common = { projectId: 'shop', personal: false, origins: ['https://all.example'] }
+    const common = { projectId: 'shop', keyId: 'k1', personal: false, origins: ['https://all.example'] }
     expect(issued).toEqual([
       { ...common, allow: ['metrics', 'sessions', 'events'] },
       { ...common, allow: ['events'] }
     ])
     const settings = { ...defaultProjectSettings, corsOrigins: ['https://shop.example'], personalInFeed: true } as const
-    const own = open({ keys: { authenticate: () => ({ kind: 'ok', projectId: 'shop', logGeneration: 1, settings }) } })
+    const own = open({
+      keys: { authenticate: () => ({ kind: 'ok', projectId: 'shop', keyId: 'k2', logGeneration: 1, settings }) }
+    })
     await own.post('/v1/tickets', secret)
-    expect(own.issued[0]).toMatchObject({ personal: true, origins: ['https://shop.example'] })
+    expect(own.issued[0]).toMatchObject({ keyId: 'k2', personal: true, origins: ['https://shop.example'] })
   })
 
   it.each([

@@ -30,7 +30,7 @@ export const realtimeSpec = {
   ...redisStateFields,
   API_KEY_PEPPER: secret({ doc: 'Secret that API keys are hashed with; the same for every service and the CLI.' }),
   KEY_FRESH_MS: ms({
-    doc: 'A revoked key and changed settings of a project take effect within this time; above it PostgreSQL is asked first.',
+    doc: 'A revoked key and changed settings of a project take effect within this time, and connections end with their key; above it PostgreSQL is asked first.',
     default: 60_000,
     min: 3_000,
     max: 3_600_000
@@ -52,7 +52,7 @@ export const realtimeSpec = {
     max: 120_000
   }),
   CONNECTION_MAX_AGE_MS: ms({
-    doc: 'A connection is closed after this time and needs a new ticket, so that a revoked key ends its connections too.',
+    doc: 'A connection is closed after this time and needs a new ticket.',
     default: 12 * 3_600_000,
     min: 1_000,
     max: 7 * 86_400_000

@@ -4,7 +4,7 @@ import { adminLater, openKafka } from '@millrace/kafka'
 import { bindMetrics } from '@millrace/observability'
 import { startDefinitionCache } from '@millrace/operations/definition-cache'
 import { runService } from '@millrace/service'
-import { createKeyStore } from '@millrace/stores/api-keys'
+import { createKeyStore, endedKeys } from '@millrace/stores/api-keys'
 import { openPostgres } from '@millrace/stores/postgres'
 import { openRedis } from '@millrace/stores/redis'
 import { createRealtimeApp } from './app.ts'
@@ -16,6 +16,7 @@ import { openSources } from './open-sources.ts'
 import { serveSockets } from './sockets.ts'
 import { createTickets } from './tickets.ts'
 import { watchKafka } from './watch-kafka.ts'
+import { watchKeys } from './watch-keys.ts'
 import { createIsKnown, createReadWindows } from './windows.ts'
 
 await runService({ name: 'realtime', spec: realtimeSpec, rules: realtimeRules }, async (context) => {
@@ -50,7 +51,7 @@ await runService({ name: 'realtime', spec: realtimeSpec, rules: realtimeRules },
     metrics,
     log
   })
-  serveSockets(app.server, {
+  const sockets = serveSockets(app.server, {
     tickets,
     trustProxy: config.TRUST_PROXY,
     connection: {
@@ -74,6 +75,8 @@ await runService({ name: 'realtime', spec: realtimeSpec, rules: realtimeRules },
     hub.markAll(isAway)
   }
   void watchKafka({ admin, clock, everyMs: 2_000, onChange, signal })
+  const endedOf = (keyIds: readonly string[]) => endedKeys(postgres, keyIds)
+  void watchKeys({ sockets, endedOf, clock, everyMs: freshMs / 3, log, signal })
 
   return {
     ready: () => true,

@@ -15,7 +15,7 @@ export const realtimeMetrics = {
   connections: gauge({ name: 'analytics_realtime_connections', help: 'Open WebSockets.' }),
   closed: counter({
     name: 'analytics_realtime_closed_total',
-    help: 'Connections that ended: `closed` in order or by the client, `silent` without a pong, `unread` asking and not reading.',
+    help: 'Connections that ended: `closed` in order or by the client, `silent` without a pong, `unread` asking and not reading, `key` with the key that asked for the ticket.',
     labels: ['reason']
   }),
   refused: counter({

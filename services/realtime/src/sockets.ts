@@ -3,7 +3,7 @@
 // | close code | meaning                                                          |
 // | 1003       | a binary message; the protocol is JSON text                      |
 // | 1007, 1009 | a message that is not UTF-8, or too large (the ws library)       |
-// | 1008       | too many messages                                                |
+// | 1008       | too many messages, or the key of the ticket has ended            |
 // | 1011       | a failure of this service                                        |
 // | 1012       | the service stops, or the connection is old: come back later     |
 import type { IncomingMessage, Server } from 'node:http'
@@ -44,14 +44,22 @@ export interface SocketDeps extends Omit<AdmitDeps, 'full'> {
 interface Open {
   readonly webSocket: WebSocket
   readonly projectId: string
+  readonly keyId: string | undefined
   readonly openedAtMs: number
   alive: boolean
   /** What ends it. */
-  reason: 'closed' | 'silent' | 'unread'
+  reason: 'closed' | 'silent' | 'unread' | 'key'
+}
+
+/** The connections that are open, by the keys that asked for their tickets. */
+export interface OpenSockets {
+  keyIds(): ReadonlySet<string>
+  /** Closes the connections of these keys. */
+  endKeys(keyIds: ReadonlySet<string>): void
 }
 
 /** Serves the WebSockets of `server` until the signal aborts. */
-export function serveSockets(server: Server, deps: SocketDeps): void {
+export function serveSockets(server: Server, deps: SocketDeps): OpenSockets {
   const { settings, clock, metrics, log, signal } = deps
   const open = new Set<Open>()
   const perProject = new Map<string, number>()
@@ -71,8 +79,9 @@ export function serveSockets(server: Server, deps: SocketDeps): void {
     else perProject.delete(projectId)
   }
 
-  const accept = (webSocket: WebSocket, socket: Duplex, { projectId, ...rest }: LiveGrant): void => {
-    const entry: Open = { webSocket, projectId, openedAtMs: clock.monotonic(), alive: true, reason: 'closed' }
+  const accept = (webSocket: WebSocket, socket: Duplex, grant: LiveGrant): void => {
+    const { projectId, keyId } = grant
+    const entry: Open = { webSocket, projectId, keyId, openedAtMs: clock.monotonic(), alive: true, reason: 'closed' }
     open.add(entry)
     count(projectId, 1)
     metrics.connections.set(open.size)
@@ -82,7 +91,7 @@ export function serveSockets(server: Server, deps: SocketDeps): void {
       maxBufferedBytes: settings.maxBufferedBytes,
       terminate: () => end(entry, 'unread')
     })
-    const connection = createConnection(peer, { projectId, ...rest }, deps.connection)
+    const connection = createConnection(peer, grant, deps.connection)
     listen(webSocket, connection, entry, deps)
     webSocket.once('close', () => {
       open.delete(entry)
@@ -136,6 +145,16 @@ export function serveSockets(server: Server, deps: SocketDeps): void {
       for (const { webSocket } of open) webSocket.terminate()
     })
   })
+  return {
+    keyIds: () => new Set([...open].flatMap(({ keyId }) => keyId ?? [])),
+    endKeys(keyIds) {
+      for (const entry of open) {
+        if (entry.keyId === undefined || !keyIds.has(entry.keyId)) continue
+        entry.reason = 'key'
+        entry.webSocket.close(1008, 'the key has ended')
+      }
+    }
+  }
 }
 
 const partingMs = 1_500

@@ -8,9 +8,12 @@ import { sendProblem } from '@millrace/service'
 import type { realtimeMetrics } from './metrics.ts'
 import type { Tickets } from './tickets.ts'
 
+/** The project of a key, and its name. */
+type ReadKey = ProjectContext & { readonly keyId: string }
+
 /** The key store as this service needs it. */
 export interface ReadKeyStore {
-  authenticate(rawKey: string, need: 'read'): KeyDecision<ProjectContext> | Promise<KeyDecision<ProjectContext>>
+  authenticate(rawKey: string, need: 'read'): KeyDecision<ReadKey> | Promise<KeyDecision<ReadKey>>
 }
 
 export interface TicketRouteDeps {
@@ -59,6 +62,7 @@ async function answer(request: FastifyRequest, reply: FastifyReply, deps: Ticket
   const { corsOrigins, personalInFeed = false } = decision.settings
   return await issue(reply, deps, {
     projectId: decision.projectId,
+    keyId: decision.keyId,
     allow,
     personal: personalInFeed,
     origins: corsOrigins.length > 0 ? corsOrigins : deps.corsOrigins

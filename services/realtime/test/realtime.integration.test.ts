@@ -9,6 +9,7 @@ import {
   encodeMetric,
   encodeSession,
   metricsTopic,
+  parseApiKey,
   processedTopic,
   sessionsTopic,
   topicSettings
@@ -18,8 +19,10 @@ import type { Kafka, Producer } from '@millrace/kafka'
 import { createSilentLogger } from '@millrace/observability'
 import { startServices } from '@millrace/local-stack/supervisor'
 import type { RunningService } from '@millrace/local-stack/supervisor'
+import { revokeKey } from '@millrace/operations/keys'
 import { setProject } from '@millrace/operations/project-settings'
 import { createProject } from '@millrace/operations/projects'
+import type { ProjectAdmin } from '@millrace/operations/projects'
 import { ensureTopics, loadTopicDeclaration } from '@millrace/operations/topics'
 import { openPostgres } from '@millrace/stores/postgres'
 import { testEndpoints } from '@millrace/testkit/endpoints'
@@ -28,6 +31,7 @@ import { openTestKafka } from '@millrace/testkit/test-kafka'
 import { uniqueProject } from '@millrace/testkit/unique'
 import { askTicket, connectLive, ticketFor } from './live-client.ts'
 import type { LiveMessage } from './live-client.ts'
+import { WebSocket } from 'ws'
 
 const stack = new AsyncDisposableStack()
 const endpoints = testEndpoints()
@@ -35,6 +39,7 @@ const pepper = randomBytes(32).toString('base64url')
 let kafka: Kafka
 let producer: Producer
 let service: RunningService
+let projectAdmin: ProjectAdmin
 let shop: { readonly projectId: string; readonly writeKey: string; readonly secretKey: string }
 
 beforeAll(async () => {
@@ -47,10 +52,8 @@ beforeAll(async () => {
     await openPostgres({ url: endpoints.DATABASE_URL, poolSize: 2, log, name: 'realtime-test' })
   )
   const ensure = (id: string) => ensureTopics({ admin, declaration, profile: 'local', projects: [id] })
-  shop = await createProject(
-    { postgres, pepper, actor: 'test', ensureTopics: ensure },
-    { projectId: uniqueProject('live') }
-  )
+  projectAdmin = { postgres, pepper, actor: 'test', ensureTopics: ensure }
+  shop = await createProject(projectAdmin, { projectId: uniqueProject('live') })
   await setProject({ postgres, actor: 'test' }, shop.projectId, [['corsOrigins', 'https://shop.example']])
   const metrics = { topic: metricsTopic('events'), ...topicSettings(declaration, 'local', 'metrics') }
   await admin.createTopics([metrics])
@@ -71,7 +74,8 @@ beforeAll(async () => {
         MESSAGES_PER_10S: '30',
         SOCKET_SUBSCRIPTIONS: '5',
         MESSAGE_MAX_BYTES: '1KiB',
-        CONNECTION_MAX_AGE_MS: '1h'
+        CONNECTION_MAX_AGE_MS: '1h',
+        KEY_FRESH_MS: '3s'
       }
     })
   )
@@ -297,6 +301,18 @@ describe('a hostile client', () => {
     )
     const ticket = await ticketFor(service.url, shop.secretKey)
     expect(await raw(upgrade(`/realtime?ticket=${ticket}`))).toMatch(/^HTTP\/1\.1 400 /)
+  })
+})
+
+describe('a revoked key', () => {
+  it('ends the connections of its tickets, and no others', async () => {
+    const gone = await createProject(projectAdmin, { projectId: uniqueProject('live') })
+    using stays = await connectLive(service.url, await ticketFor(service.url, shop.secretKey))
+    using ends = await connectLive(service.url, await ticketFor(service.url, gone.secretKey))
+    await ends.next('a word of welcome', ({ type }) => type === 'welcome')
+    await revokeKey(projectAdmin, parseApiKey(gone.secretKey)?.id ?? '')
+    expect(await ends.closed).toEqual({ code: 1008, reason: 'the key has ended' })
+    expect(stays.socket.readyState).toBe(WebSocket.OPEN)
   })
 })
 
