@@ -5,7 +5,10 @@ import { tellLua } from './known-lua.ts'
 import { openLua } from './lua-parts.ts'
 import { sessionsLua, storeLua } from './sessions-lua.ts'
 
-/** KEYS[1]: the pointer. ARGV[1]: the call as JSON; then for each hour its ids and those that must not be there. */
+/**
+ * KEYS[1]: the pointer. ARGV[1]: the call as JSON; then for each hour its ids and those that must not be there; then the
+ * numbers and the claims of the sessions.
+ */
 export const applyLua = `#!lua
 ${openLua}
 local m = call('HMGET', meta, 'stage', 'torn', 'from', 'deleted', 'layer', 'known')

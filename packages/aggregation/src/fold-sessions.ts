@@ -59,7 +59,11 @@ export function createSessionFold(conversionTypes: ReadonlySet<string>): Session
       }
       if (row.userId !== '' && (draft.user === undefined || isBefore(draft.user, row))) draft.user = row
     },
-    merges: () => [...drafts].map(([sessionId, draft]) => toMerge(sessionId, draft))
+    merges() {
+      const merges: SessionMerge[] = []
+      for (const [sessionId, draft] of drafts) merges.push(toMerge(sessionId, draft))
+      return merges
+    }
   }
 }
 

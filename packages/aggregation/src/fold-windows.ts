@@ -1,5 +1,6 @@
 // The events of a batch by window and dimension. They are folded by the minute; windows that hold several minutes are put
 // together from those at the end, so a batch that lies in one minute is folded once for all granularities.
+import { quoteJson } from '@millrace/contracts'
 import type { EventRow } from '@millrace/contracts'
 import { settleMs } from './close.ts'
 import { granularities, toScaled } from './metrics.ts'
@@ -170,7 +171,7 @@ function addValue(value: ValueDraft, kind: MetricDefinition['measure']['kind'], 
 /** What JSON.stringify makes of the list of their texts. */
 function dimensionOf(sources: readonly Source[], row: EventRow, read: Read): string {
   let text = '['
-  for (const source of sources) text += `${text === '[' ? '' : ','}${JSON.stringify(textOf(source, row, read))}`
+  for (const source of sources) text += `${text === '[' ? '' : ','}${quoteJson(textOf(source, row, read))}`
   return `${text}]`
 }
 

@@ -6,6 +6,7 @@ import { applyLua } from './apply-lua.ts'
 import { digestLength } from './fold.ts'
 import { pointerKey } from './keys.ts'
 import { unknownReply } from './script-replies.ts'
+import { sessionBytes } from './sessions-lua.ts'
 import type { SessionMerge } from './sessions.ts'
 import type { ValueDelta, WindowDelta } from './windows.ts'
 
@@ -44,9 +45,10 @@ function toArgs(call: ApplyCall, callId: string): readonly RedisArg[] {
     h: hours.map(({ hour }) => hour),
     o: call.leftOut.map(({ id, hours: possible }) => [id, possible]),
     ...toWindowArgs(call.windows),
-    s: toSessionArgs(call.sessions)
+    s: call.sessions.map(({ sessionId }) => sessionId)
   })
-  return [body, ...hours.flatMap(({ ids, elsewhere }) => [ids.join(''), elsewhere.join('')])]
+  const ids = hours.flatMap(({ ids: own, elsewhere }) => [own.join(''), elsewhere.join('')])
+  return [body, ...ids, ...toSessionArgs(call.sessions)]
 }
 
 /** Windows, each with the place of its values among `v`: those of a minute and of its hour are most often the same. */
@@ -84,41 +86,27 @@ function toValueColumns(values: readonly ValueDelta[]): readonly unknown[] {
   return columns
 }
 
-/** In place of an exit; most sessions have one page in a batch. */
-const sameAsEntry = 0
-
-/** One list of all sessions, `sessionWidth` members each: Lua reads it twice as fast as a list of lists. */
-function toSessionArgs(merges: readonly SessionMerge[]): readonly (string | number)[] {
-  const flat: (string | number)[] = []
-  for (const {
-    sessionId,
-    firstMs,
-    lastMs,
-    events,
-    pageViews,
-    converted,
-    first,
-    entry,
-    exit,
-    user,
-    visitors
-  } of merges) {
-    const [hash = 0, step = 0, otherHash = 0, otherStep = 0] = visitors ?? []
-    flat.push(
-      sessionId,
-      firstMs,
-      lastMs,
-      events,
-      pageViews,
-      converted ? 1 : 0,
-      first,
-      entry,
-      exit === entry ? sameAsEntry : exit,
-      user
-    )
-    flat.push(hash, step, otherHash, otherStep)
+/**
+ * What the script unpacks by `sessionFormat` and `claimFormat`: a row of numbers for each session, and its claims, which
+ * are JSON and hold no zero byte, with one behind each. Lua reads this several times as fast as JSON, and no quotation mark
+ * is escaped and read back. An exit that is the entry is left out.
+ */
+function toSessionArgs(merges: readonly SessionMerge[]): readonly [Buffer, string] {
+  const numbers = Buffer.allocUnsafe(merges.length * sessionBytes)
+  const view = new DataView(numbers.buffer, numbers.byteOffset, numbers.byteLength)
+  let claims = ''
+  let at = 0
+  for (const { firstMs, lastMs, events, pageViews, converted, first, entry, exit, user, visitors } of merges) {
+    view.setFloat64(at, firstMs, true)
+    view.setFloat64(at + 8, lastMs, true)
+    view.setUint32(at + 16, events, true)
+    view.setUint32(at + 20, pageViews, true)
+    view.setUint32(at + 24, converted ? 1 : 0, true)
+    for (let index = 0; index < 4; index++) view.setUint32(at + 28 + 4 * index, visitors?.[index] ?? 0, true)
+    claims += `${first}\0${entry}\0${exit === entry ? '' : exit}\0${user}\0`
+    at += sessionBytes
   }
-  return flat
+  return [numbers, claims]
 }
 
 function toReply(reply: unknown): RedisApplyReply {

@@ -1,9 +1,15 @@
-// The part of the apply script that merges sessions (sessions.ts). They are most of a batch, so they come as one flat
-// list, are unpacked without a table each, and are merged and packed again before the first write; only the hint of new
-// visitors, which is told among the writes, is put behind them then.
+// The part of the apply script that merges sessions (sessions.ts). They are most of a batch, so they come packed, are
+// unpacked without a table each, and are merged and packed again before the first write; only the hint of new visitors,
+// which is told among the writes, is put behind them then.
 
-/** Members of one session in the list: id, facts, claims (exit 0: as the entry), and two numbers of up to two visitors. */
-export const sessionWidth = 14
+/**
+ * A session's numbers: first and last event, events, page views, converted, and two of each of up to two visitors; and its
+ * claims: first, entry, exit (empty: as the entry), user.
+ */
+const sessionFormat = '<ddI4I4I4I4I4I4I4'
+const claimFormat = 'ssss'
+/** Length of `sessionFormat`. */
+export const sessionBytes = 44
 
 /** Merges the sessions of the call with those held; needs `openLua` and `m`, and asks about visitors (known-lua.ts). */
 export const sessionsLua = `
@@ -31,23 +37,25 @@ local function ask(i, hash, step)
   asks[#asks + 1] = i
   hashes[#asks], steps[#asks] = hash, step
 end
-local packs, opens = cmsgpack.pack, cmsgpack.unpack
-local s, keys, records, times, reopened = a.s, {}, {}, {}, {}
-local count = #s / ${sessionWidth}
-for i = 1, count do keys[i] = 'analytics:session:' .. base .. ':' .. s[${sessionWidth} * i - ${sessionWidth - 1}] end
+local packs, opens, unpacks = cmsgpack.pack, cmsgpack.unpack, struct.unpack
+local ids, keys, records, times, reopened = a.s, {}, {}, {}, {}
+local count, prefix = #ids, 'analytics:session:' .. base .. ':'
+local numbers, claims, claimsAt = ARGV[2 * #a.h + 2], ARGV[2 * #a.h + 3], 1
+for i = 1, count do keys[i] = prefix .. ids[i] end
 local function merge(i, text)
-  local at = ${sessionWidth} * (i - 1)
-  local first, last, events, views, converted = s[at + 2], s[at + 3], s[at + 4], s[at + 5], s[at + 6]
-  local begins, entry, exit, user, given = s[at + 7], s[at + 8], s[at + 9], s[at + 10], ''
-  if exit == 0 then exit = entry end
+  local first, last, events, views, converted, hash, step, otherHash, otherStep =
+    unpacks('${sessionFormat}', numbers, ${sessionBytes} * (i - 1) + 1)
+  local begins, entry, exit, user, given
+  begins, entry, exit, user, claimsAt = unpacks('${claimFormat}', claims, claimsAt)
+  if exit == '' then exit = entry end
   if text then
     local ok, f, l, e, v, c, closed, g, b, en, ex, u, known = try(opens, text)
     if not ok or not known then return false end
     if known == '' then
-      ask(i, s[at + 11], s[at + 12])
-      ask(i, s[at + 13], s[at + 14])
+      ask(i, hash, step)
+      ask(i, otherHash, otherStep)
     elseif u == '' and user ~= '' then
-      ask(i, s[at + 11], s[at + 12])
+      ask(i, hash, step)
     end
     if first > l then
       begins = b
@@ -62,14 +70,15 @@ local function merge(i, text)
     if first > f then first = f end
     events, views, given, isNew[i] = events + e, views + v, g, known
     if c == 1 then converted = 1 end
-    if closed == 1 then reopened[#reopened + 1] = s[at + 1] end
+    if closed == 1 then reopened[#reopened + 1] = ids[i] end
   else
-    ask(i, s[at + 11], s[at + 12])
-    ask(i, s[at + 13], s[at + 14])
+    given = ''
+    ask(i, hash, step)
+    ask(i, otherHash, otherStep)
   end
   records[2 * i - 1] = keys[i]
   records[2 * i] = packs(first, last, events, views, converted, 0, given, begins, entry, exit, user)
-  times[2 * i - 1], times[2 * i] = last, s[at + 1]
+  times[2 * i - 1], times[2 * i] = last, ids[i]
   return true
 end
 for start = 1, count, 1000 do

@@ -1,5 +1,6 @@
 // Sessions as a commutative merge: whatever order the events of a session come in, over however many partitions and
 // batches, the state is the same. That each event is merged once is the work of position and seen sets, not of this file.
+import { quoteJson } from '@millrace/contracts'
 import { totalDimension } from './windows.ts'
 import type { WindowDelta } from './windows.ts'
 
@@ -54,11 +55,18 @@ export interface SessionMerge extends SessionFacts {
 
 /** The claim of an event; `timeMs` is from 1970 to 2100. */
 export function claim(timeMs: number, eventId: string, ...values: readonly string[]): Claim {
-  return String(timeMs).padStart(claimTimeDigits, '0') + JSON.stringify([eventId, ...values])
+  let text = `${claimTime(timeMs)}[${quoteJson(eventId)}`
+  for (const value of values) text += `,${quoteJson(value)}`
+  return `${text}]`
 }
 
 /** Digits of the time in a claim. */
 const claimTimeDigits = 15
+
+/** Times since 2001 have thirteen digits. */
+function claimTime(timeMs: number): string {
+  return timeMs >= 1e12 ? `00${timeMs}` : String(timeMs).padStart(claimTimeDigits, '0')
+}
 
 /** The values of a claim; empty texts for an absent one. */
 export function claimedValues(made: Claim): readonly string[] {

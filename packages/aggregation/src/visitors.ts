@@ -15,7 +15,10 @@ export const probesPerVisitor = 4
 
 /** Two numbers of 32 bits for each visitor: of the user id, if there is one, and then of the anonymous id. */
 export function visitorsOf({ userId, anonymousId }: Pick<EventRow, 'userId' | 'anonymousId'>): readonly number[] {
-  return [...(userId === '' ? [] : hashOf(`u${userId}`)), ...(anonymousId === '' ? [] : hashOf(`a${anonymousId}`))]
+  const numbers = userId === '' ? [] : hashOf(`u${userId}`)
+  if (anonymousId === '') return numbers
+  const more = hashOf(`a${anonymousId}`)
+  return userId === '' ? more : [...numbers, ...more]
 }
 
 /** Two rounds of multiply and xor over the text; the second is odd, so that its multiples reach every bit. */

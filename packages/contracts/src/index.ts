@@ -48,6 +48,7 @@ export type {
 } from './project-settings.ts'
 export { spliceRawEvent } from './raw-event.ts'
 export type { RawFields } from './raw-event.ts'
+export { quoteJson } from './quote-json.ts'
 export { toRowLine } from './row-line.ts'
 export type { NotAnEvent, StoredEvent } from './stored-event.ts'
 export { trafficSources } from './traffic-source.ts'
