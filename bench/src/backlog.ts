@@ -16,6 +16,8 @@ export interface BacklogOptions {
   readonly perSecond: number
   /** How many records the consumer is through with, since ever. */
   readonly done: () => Promise<number>
+  /** Freezes the consumer while the records are written, and only what comes after is on the clock. */
+  readonly hold?: { readonly stop: () => void; readonly go: () => void }
 }
 
 const chunk = 2_000
@@ -23,24 +25,37 @@ const pollMs = 10
 const longestMs = 60_000
 
 /** The consumer under a backlog of about the length of the window. */
-export function backlogVariant({ name, pids, producer, topic, records, perSecond, done }: BacklogOptions): Variant {
+export function backlogVariant({
+  name,
+  pids,
+  producer,
+  topic,
+  records,
+  perSecond,
+  done,
+  hold
+}: BacklogOptions): Variant {
   return {
     name,
     pids,
     async drive(ms): Promise<LoadResult> {
       const before = await done()
       const total = Math.max(chunk, Math.round((perSecond * ms) / 1_000))
+      hold?.stop()
       for (let sent = 0; sent < total; sent += chunk) {
         const outcomes = await producer.produce(topic, records(Math.min(chunk, total - sent)))
         const failed = outcomes.find(({ kind }) => kind !== 'acked')
         if (failed !== undefined) throw new Error(`a record was not stored: ${JSON.stringify(failed)}`)
       }
-      const giveUpAt = performance.now() + longestMs
+      hold?.go()
+      const goneAt = performance.now()
+      const giveUpAt = goneAt + longestMs
       while ((await done()) - before < total) {
         if (performance.now() > giveUpAt) throw new Error(`${name} is not through with ${total} records`)
         await sleep(pollMs)
       }
-      return { events: total, failures: 0, latencyMs: { p50: 0, p99: 0 } }
+      const elapsed = hold === undefined ? {} : { elapsedMs: performance.now() - goneAt }
+      return { events: total, failures: 0, latencyMs: { p50: 0, p99: 0 }, ...elapsed }
     }
   }
 }

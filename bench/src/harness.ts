@@ -12,6 +12,8 @@ export interface LoadResult {
   readonly failures: number
   /** Latency percentiles in milliseconds, closed loop: only comparable within a run. */
   readonly latencyMs: { readonly p50: number; readonly p99: number }
+  /** Time that counts; the whole window when absent. */
+  readonly elapsedMs?: number
 }
 
 /** One thing that is measured, running already. */
@@ -75,7 +77,8 @@ async function measure(variant: Variant, options: HarnessOptions): Promise<Windo
   const before = options.sample()
   const load = await variant.drive(options.windowMs)
   const after = options.sample()
-  return { ...load, ...usage(before, after, variant.pids(), options.ownPids()) }
+  const used = usage(before, after, variant.pids(), options.ownPids())
+  return { ...load, ...used, elapsedMs: load.elapsedMs ?? used.elapsedMs }
 }
 
 /** What was used between two samples by the trees of `pids`, and by what is in no tree of `ownPids`. */
@@ -84,7 +87,7 @@ export function usage(
   after: Sample,
   pids: readonly number[],
   ownPids: readonly number[]
-): Omit<Window, keyof LoadResult> {
+): Omit<Window, Exclude<keyof LoadResult, 'elapsedMs'>> {
   const spent = (roots: readonly number[]): number =>
     treeCpuMs(roots, after.processes) - treeCpuMs(roots, before.processes)
   const total = Math.max(1, after.machine.totalMs - before.machine.totalMs)

@@ -13,8 +13,10 @@ import { gBatch } from './suites/g-batch.ts'
 import { gDesign } from './suites/g-design.ts'
 import { gLoad } from './suites/g-load.ts'
 import { gSingle } from './suites/g-single.ts'
+import { lLoad } from './suites/l-load.ts'
 import { pEnrich } from './suites/p-enrich.ts'
 import { pSend } from './suites/p-send.ts'
+import { rArchive } from './suites/r-archive.ts'
 import { rParquet } from './suites/r-parquet.ts'
 import { rRecord } from './suites/r-record.ts'
 import { sScale } from './suites/s-scale.ts'
@@ -23,7 +25,7 @@ import { wFan } from './suites/w-fan.ts'
 
 const gateway: readonly Suite[] = [gSingle, gBatch, gDesign, gLoad, pSend, dDedup]
 const stream: readonly Suite[] = [aFold, aNaive, sScale, eVisible]
-const suites: readonly Suite[] = [...gateway, ...stream, pEnrich, rRecord, wFan, rParquet]
+const suites: readonly Suite[] = [...gateway, ...stream, pEnrich, rRecord, wFan, rParquet, rArchive, lLoad]
 /** Names that stand for several benchmarks, run one after the other. */
 const groups: Readonly<Record<string, readonly Suite[]>> = { gateway, stream }
 
