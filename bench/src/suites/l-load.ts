@@ -58,7 +58,7 @@ async function open({ seed }: BenchSettings, log: (line: string) => void): Promi
         perSecond: 20_000,
         done: committed,
         // What is on the clock is the loading, not the writing of the log.
-        hold: { stop: () => void service.kill('SIGSTOP'), go: () => void service.kill('SIGCONT') }
+        hold: { stop: () => service.kill('SIGSTOP'), go: () => service.kill('SIGCONT') }
       }),
       loopVariant('insert', child, {}, [child.pid, engine])
     ],
