@@ -32,13 +32,19 @@ export interface ArchiverOptions {
 }
 
 export interface ArchiveRig extends AsyncDisposable {
+  readonly project: string
   readonly topic: string
+  /** Where the archivers put files. */
+  readonly objectStoreUrl: string
   readonly postgres: Postgres
   readonly manifest: ArchiveManifest
   /** Starts an archiver in a consumer group of its own: two of them own every partition twice. */
   startArchiver(options?: ArchiverOptions): Promise<RunningService>
-  /** Records acknowledged so far. */
+  /** Records acknowledged so far, and their event ids. */
   acked(): number
+  ids(): ReadonlySet<string>
+  /** Position of the archive by partition. */
+  heads(): Promise<ReadonlyMap<number, bigint>>
   /** Resolves when that many more records are acknowledged. */
   moves(records: number): Promise<void>
   /** Value of a series of an archiver; 0 when it has none or does not answer. */
@@ -90,10 +96,14 @@ export async function openArchiveRig(context: CaseContext, options: RigOptions =
   const planted = context.planted === undefined ? {} : { MILLRACE_PLANTED_BUG: context.planted }
   const opened = opening.move()
   return {
+    project,
     topic,
+    objectStoreUrl: url,
     postgres,
     manifest,
     acked: load.acked,
+    ids: load.ids,
+    heads: async () => new Map((await manifest.heads(topic)).map(({ partition, position }) => [partition, position])),
     async moves(records) {
       const goal = load.acked() + records
       await eventually(`${records} more records`, () => load.acked() >= goal, { timeoutMs: 60_000 })
