@@ -21,6 +21,7 @@ export type ServiceName =
   | 'recorder'
   | 'aggregator'
   | 'archiver'
+  | 'curator'
   | 'realtime'
 
 export const services: readonly ServiceSpec[] = [
@@ -30,6 +31,7 @@ export const services: readonly ServiceSpec[] = [
   { name: 'archiver', port: 4013, group: 'archive', stopStage: 1 },
   { name: 'loader', port: 4014, group: 'load', stopStage: 1 },
   { name: 'recorder', port: 4015, group: 'record', stopStage: 1 },
+  { name: 'curator', port: 4016, stopStage: 1 },
   { name: 'query', port: 4002, stopStage: 2 },
   { name: 'realtime', port: 4003, stopStage: 2 }
 ]

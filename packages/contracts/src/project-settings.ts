@@ -28,6 +28,8 @@ export interface ProjectSettings {
   readonly limits: ProjectLimits
   /** The live feed shows user and session ids, addresses of pages and properties; unset: it does not. */
   readonly personalInFeed?: true
+  /** Days that the warehouse keeps an event, by its event time; unset: for good. */
+  readonly warehouseRetentionDays?: number
 }
 
 /** A project as a request sees it, from its key. */
@@ -88,6 +90,14 @@ export const projectSettingFields = {
     problem: (value) => (typeof value === 'boolean' ? undefined : 'must be true or false'),
     fromText: (text) => (text === 'true' || text === 'false' ? text === 'true' : text)
   },
+  warehouseRetentionDays: {
+    doc: 'days that the warehouse keeps an event, 1 to 36500, by its event time; unset: for good',
+    problem: (value) =>
+      Number.isSafeInteger(value) && Number(value) >= 1 && Number(value) <= 36_500
+        ? undefined
+        : 'must be a whole number from 1 to 36500',
+    fromText: toNumber
+  },
   'limits.project.eventsPerSecond': rate,
   'limits.project.burst': burst,
   'limits.perEventType.eventsPerSecond': rate,
@@ -128,11 +138,13 @@ export function parseProjectSettings(stored: unknown): {
     const found = readRate(group)
     if (found !== undefined) limits[group] = found
   }
+  const retentionDays = read('warehouseRetentionDays') as number | undefined
   const settings = {
     keyTemplate: (read('keyTemplate') as KeyTemplate | undefined) ?? defaultProjectSettings.keyTemplate,
     corsOrigins: (read('corsOrigins') as string[] | undefined) ?? defaultProjectSettings.corsOrigins,
     limits,
-    ...(read('personalInFeed') === true ? ({ personalInFeed: true } as const) : {})
+    ...(read('personalInFeed') === true ? ({ personalInFeed: true } as const) : {}),
+    ...(retentionDays === undefined ? {} : { warehouseRetentionDays: retentionDays })
   }
   return { settings, problems }
 }

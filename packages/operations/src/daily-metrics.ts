@@ -2,7 +2,7 @@
 import type { Queryable, Row } from '@millrace/stores/postgres'
 
 /** Why the live state does not know a day whole. */
-export type RecountReason = 'closed' | 'expired' | 'lost' | 'rebuild' | 'letter' | 'requested'
+export type RecountReason = 'closed' | 'expired' | 'lost' | 'rebuild' | 'letter' | 'requested' | 'nightly'
 
 /** One metric of one day (UTC), whole or of one dimension. */
 export interface DailyMetric {
@@ -95,7 +95,7 @@ export async function readDays(postgres: Queryable, wanted: DaysWanted): Promise
   }))
 }
 
-/** Queues days (start, ms) to be counted from the warehouse; one that waits already stays as it is. */
+/** Queues days (start, ms) to be counted from the warehouse; one that waits already, or is being counted, is counted anew. */
 export async function queueRecount(
   postgres: Queryable,
   projectId: string,
@@ -105,10 +105,13 @@ export async function queueRecount(
   if (days.length === 0) return
   await postgres.query(
     `INSERT INTO recount_days (project_id, day, reason) SELECT $1, day, $3 FROM unnest($2::date[]) AS day
-     ON CONFLICT (project_id, day) DO NOTHING`,
+     ${askAgain}`,
     [projectId, [...new Set(days.map(dateOf))], reason]
   )
 }
+
+/** A count that is under way does not end a request that came after it began. */
+const askAgain = `ON CONFLICT (project_id, day) DO UPDATE SET mark = nextval('recount_marks'), queued_at = now()`
 
 /** Queues every day before `beforeMs` that has a live value only: an epoch that was replaced made it. */
 export async function queueLiveDays(postgres: Queryable, projectId: string, beforeMs: number): Promise<void> {
@@ -116,7 +119,7 @@ export async function queueLiveDays(postgres: Queryable, projectId: string, befo
     `INSERT INTO recount_days (project_id, day, reason)
      SELECT DISTINCT project_id, date, 'rebuild' FROM daily_metrics
      WHERE project_id = $1 AND source = 'live' AND date < $2::date
-     ON CONFLICT (project_id, day) DO NOTHING`,
+     ${askAgain}`,
     [projectId, dateOf(beforeMs)]
   )
 }

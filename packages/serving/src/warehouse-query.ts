@@ -31,35 +31,53 @@ const inSpan = `timestamp >= fromUnixTimestamp64Milli({from:Int64}) AND timestam
  * or the least or greatest value. `dimension` has one text for each dimension of the metric.
  */
 export function metricQuery(metric: MetricDefinition, span: Span, dimension?: readonly string[]): WarehouseQuery {
-  const params: Record<string, unknown> = spanParams(span)
-  const bind = (value: unknown): string => {
-    const name = `p${Object.keys(params).length}`
-    params[name] = value
-    return `{${name}:${Array.isArray(value) ? 'Array(String)' : 'String'}}`
-  }
-  const conditions = ['projectId = {project:String}', inSpan]
-  const { eventTypes, where, measure, dimensions } = metric
-  if (eventTypes !== undefined) conditions.push(`has(${bind(eventTypes)}, toString(eventType))`)
-  for (const { source, equals } of where) conditions.push(`${textOf(source, bind)} = ${bind(equals)}`)
+  const { conditions, value, params, bind } = questionOf(metric, span)
   dimension?.forEach((text, index) => {
-    const source = dimensions[index]
+    const source = metric.dimensions[index]
     if (source !== undefined) conditions.push(`${textOf(source, bind)} = ${bind(text)}`)
   })
-  let value = 'count()'
-  if (measure.kind === 'unique') {
-    const member = measure.of === 'session' ? 'sessionId' : userOf
-    conditions.push(`${member} != ''`)
-    value = `uniqExact(${member})`
-  } else if (measure.kind !== 'count') {
-    const property = bind(measure.property)
-    conditions.push(`JSONType(properties, ${property}) IN ('Int64', 'UInt64', 'Double')`)
-    conditions.push(`abs(JSONExtractFloat(properties, ${property})) <= ${largestValue}`)
-    // As the fold rounds: half a millionth goes up.
-    value = `${measure.kind}(toInt128(floor(JSONExtractFloat(properties, ${property}) * ${valueScale} + 0.5)))`
-  }
   const sql = `SELECT ${startOf('timestamp')} AS start, count() AS count, toString(${value}) AS value
     FROM events WHERE ${conditions.join(' AND ')} GROUP BY start`
   return { sql, params }
+}
+
+/**
+ * Rows `{dimension, count, value}` of the whole span, one for each combination of texts (a list) of the dimensions: the
+ * most frequent ones, as many as the metric keeps apart.
+ */
+export function dimensionsQuery(metric: MetricDefinition, span: Span): WarehouseQuery {
+  const { conditions, value, params, bind } = questionOf(metric, span)
+  const texts = metric.dimensions.map((source) => textOf(source, bind))
+  const sql = `SELECT [${texts.join(', ')}] AS dimension, count() AS count, toString(${value}) AS value
+    FROM events WHERE ${conditions.join(' AND ')} GROUP BY dimension ORDER BY count DESC, dimension LIMIT ${bind(metric.cap, 'UInt32')}`
+  return { sql, params }
+}
+
+type Bind = (value: unknown, type?: string) => string
+
+/** What of the events a metric counts, and how. */
+function questionOf({ eventTypes, where, measure }: MetricDefinition, span: Span) {
+  const params: Record<string, unknown> = spanParams(span)
+  const bind: Bind = (bound, type = Array.isArray(bound) ? 'Array(String)' : 'String') => {
+    const name = `p${Object.keys(params).length}`
+    params[name] = bound
+    return `{${name}:${type}}`
+  }
+  const conditions = ['projectId = {project:String}', inSpan]
+  if (eventTypes !== undefined) conditions.push(`has(${bind(eventTypes)}, toString(eventType))`)
+  for (const { source, equals } of where) conditions.push(`${textOf(source, bind)} = ${bind(equals)}`)
+  if (measure.kind === 'count') return { conditions, value: 'count()', params, bind }
+  if (measure.kind === 'unique') {
+    const member = measure.of === 'session' ? 'sessionId' : userOf
+    conditions.push(`${member} != ''`)
+    return { conditions, value: `uniqExact(${member})`, params, bind }
+  }
+  const property = bind(measure.property)
+  conditions.push(`JSONType(properties, ${property}) IN ('Int64', 'UInt64', 'Double')`)
+  conditions.push(`abs(JSONExtractFloat(properties, ${property})) <= ${largestValue}`)
+  // As the fold rounds: half a millionth goes up.
+  const value = `${measure.kind}(toInt128(floor(JSONExtractFloat(properties, ${property}) * ${valueScale} + 0.5)))`
+  return { conditions, value, params, bind }
 }
 
 /** As `metricQuery`, for the metrics of sessions: `count` sessions that began in a window, `value` the numerator. */
@@ -86,7 +104,7 @@ function spanParams({ project, fromMs, toMs, lengthMs }: Span): Record<string, u
 const userOf = `multiIf(userId != '', concat('u', userId), anonymousId != '', concat('a', anonymousId), '')`
 
 /** The text that the fold makes of a column or plain property: at most 256 characters, empty when there is none. */
-function textOf(source: Source, bind: (value: unknown) => string): string {
+function textOf(source: Source, bind: Bind): string {
   // Columns are names of a closed list.
   if (source.from === 'column') return `substringUTF8(toString(${source.name}), 1, 256)`
   const property = bind(source.name)

@@ -252,33 +252,49 @@ describe('loader', () => {
       project,
       env: { CLICKHOUSE_URL: url.href, FLUSH_AFTER_MS: '100', MILLRACE_PLANTED_BUG: 'loader-commit-before-insert' }
     })
-    proxy.add({ kind: 'refuse' })
+    const refused = proxy.add({ kind: 'refuse' })
     proxy.resetAll()
     await produce(
       project,
       ids(100).map((id) => event(id))
     )
     await eventuallyCommitted(loader.group, project)
+    await eventually('the insert was refused', () => refused.acted() > 0)
     proxy.clear()
     await produce(project, [event('marker-1')])
     await eventually('the marker is visible', async () => (await visible(project)).ids > 0)
     expect(await visible(project)).toEqual(all(1))
   })
 
-  it('commits what it has inserted when it is stopped', async () => {
+  it('inserts events of 500 months at once, with what is derived from them, and commits them when it is stopped', async () => {
     const project = uniqueProject('load')
     await createProjectTopics(admin, project)
     await using loader = await startWorker({ service: 'loader', project, env: { FLUSH_AFTER_MS: '60s' } })
+    const month = (index: number): string => new Date(Date.UTC(1984, index, 2)).toISOString()
     await produce(
       project,
-      ids(50).map((id) => event(id))
+      ids(500).map((id, index) => event(id, { timestamp: month(index), userId: 'u', anonymousId: `d-${index % 7}` }))
     )
     await eventually('the loader has taken the events', async () => {
       const series = await (await fetch(`${loader.service.url}/metrics`)).text()
-      return /analytics_consumer_records_total\{[^}]*\} 50$/m.test(series)
+      return /analytics_consumer_records_total\{[^}]*\} 500$/m.test(series)
     })
     await loader.service.stop()
-    expect(await visible(project)).toEqual(all(50))
+    expect(await visible(project)).toEqual(all(500))
     await eventuallyCommitted(loader.group, project)
+    const [sides] = await clickhouse.rows(
+      `SELECT (SELECT count() FROM identity_links FINAL WHERE projectId = {project:String}) AS links,
+         (SELECT toString(groupArray((idKind, id, seenAt))) FROM (
+            SELECT idKind, id, min(firstSeenAt) AS seenAt FROM first_seen WHERE projectId = {project:String}
+            GROUP BY idKind, id ORDER BY seenAt, id LIMIT 3
+          )) AS firsts`,
+      { project }
+    )
+    expect(sides).toEqual({
+      links: '500',
+      firsts:
+        "[('anonymous','d-0','1984-01-02 00:00:00.000'),('user','u','1984-01-02 00:00:00.000')," +
+        "('anonymous','d-1','1984-02-02 00:00:00.000')]"
+    })
   })
 })

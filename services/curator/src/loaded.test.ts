@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest'
+import { createIsLoaded } from './loaded.ts'
+
+const range = (partition: number, start: bigint, end: bigint) => ({ topic: 'events.shop', partition, start, end })
+
+function admin(committed: readonly (readonly [number, bigint])[], firsts: readonly (readonly [number, bigint])[]) {
+  return {
+    listTopics: () => Promise.resolve(['events.shop']),
+    ranges: () => Promise.resolve([range(0, 5n, 20n), range(1, 0n, 0n)]),
+    offsetsAt: () => Promise.resolve(new Map(firsts)),
+    groupOffsets: () => Promise.resolve(new Map(committed))
+  }
+}
+const isLoaded = (...given: Parameters<typeof admin>): Promise<boolean> =>
+  createIsLoaded(admin(...given), 'load')('shop', 1_000)
+
+describe('whether the warehouse has everything up to a time', () => {
+  it('is so when the loaders committed every record appended before it', async () => {
+    expect(
+      await isLoaded(
+        [[0, 10n]],
+        [
+          [0, 10n],
+          [1, 0n]
+        ]
+      )
+    ).toBe(true)
+    expect(
+      await isLoaded(
+        [[0, 9n]],
+        [
+          [0, 10n],
+          [1, 0n]
+        ]
+      )
+    ).toBe(false)
+  })
+
+  it('takes all of the log when nothing was appended since', async () => {
+    expect(
+      await isLoaded(
+        [[0, 19n]],
+        [
+          [0, 20n],
+          [1, 0n]
+        ]
+      )
+    ).toBe(false)
+    expect(
+      await isLoaded(
+        [[0, 20n]],
+        [
+          [0, 20n],
+          [1, 0n]
+        ]
+      )
+    ).toBe(true)
+  })
+
+  it('is not so for a log that no loader has committed anything of', async () => {
+    expect(
+      await isLoaded(
+        [],
+        [
+          [0, 20n],
+          [1, 0n]
+        ]
+      )
+    ).toBe(false)
+    expect(
+      await isLoaded(
+        [],
+        [
+          [0, 5n],
+          [1, 0n]
+        ]
+      )
+    ).toBe(true)
+  })
+
+  it('is so for a project without a log', async () => {
+    const none = { ...admin([], []), listTopics: () => Promise.resolve([]) }
+    expect(await createIsLoaded(none, 'load')('shop', 1_000)).toBe(true)
+  })
+})

@@ -1,0 +1,37 @@
+// Series of the curator.
+import { counter, gauge, histogram } from '@millrace/observability'
+
+export const curatorMetrics = {
+  days: counter({
+    name: 'analytics_recount_days_total',
+    help: 'Days that were counted from the warehouse; again: asked for anew meanwhile; expired: past the retention.',
+    labels: ['outcome']
+  }),
+  values: counter({
+    name: 'analytics_recount_values_total',
+    help: 'Live values of counted days: same; explained (late events, or a day the live state did not see whole); approximate (distinct members); different: nothing explains it.',
+    labels: ['outcome']
+  }),
+  waiting: gauge({
+    name: 'analytics_recount_days_waiting',
+    help: 'Days that wait to be counted, at most 1,000; those of today and of lagging loaders are among them.'
+  }),
+  seconds: histogram({
+    name: 'analytics_recount_duration_seconds',
+    help: 'Time to count one day of one project.',
+    buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
+  }),
+  passes: counter({
+    name: 'analytics_recount_passes_total',
+    help: 'Nightly passes over a project.'
+  }),
+  doubles: counter({
+    name: 'analytics_event_doubles_total',
+    help: 'Events found by the nightly pass that are visible more than once: their copies differ in day or type.'
+  }),
+  failures: counter({
+    name: 'analytics_curator_failures_total',
+    help: 'Tasks that failed and are tried again, by task.',
+    labels: ['task']
+  })
+}

@@ -1,0 +1,71 @@
+// Counts the days that wait. A day is counted when it is over, when nobody can have asked for it over something that the
+// warehouse does not have yet, and when the loaders are past both.
+import type { MetricDefinition } from '@millrace/aggregation/metrics'
+import type { Clock } from '@millrace/kernel'
+import type { BoundMetrics, Logger } from '@millrace/observability'
+import { finishRecount, heldDay, waitingDays } from '@millrace/operations/recounts'
+import type { WaitingDay } from '@millrace/operations/recounts'
+import type { Postgres } from '@millrace/stores/postgres'
+import { compareDay } from './compare-day.ts'
+import { countDay } from './count-day.ts'
+import type { CountDeps } from './count-day.ts'
+import type { IsLoaded } from './loaded.ts'
+import type { curatorMetrics } from './metrics.ts'
+
+export interface RecountDeps extends CountDeps {
+  readonly postgres: Postgres
+  readonly isLoaded: IsLoaded
+  /** What a project counts, in all versions. */
+  readonly definitionsOf: (project: string) => Promise<readonly MetricDefinition[]>
+  /** Start of the first day that the project keeps, ms; events before it may be gone. */
+  readonly keptFromMs: (project: string) => number
+  readonly metrics: BoundMetrics<typeof curatorMetrics>
+  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
+  readonly clock: Clock
+  readonly signal: AbortSignal
+  readonly projects: readonly string[]
+  readonly settleMs: number
+}
+
+const dayLengthMs = 86_400_000
+/** Days looked at in one round. */
+const maxWaiting = 1_000
+
+/** Counts every waiting day that is ready. Throws what a store throws; what is counted by then is written. */
+export async function recountDays(deps: RecountDeps): Promise<void> {
+  const { postgres, projects, metrics, signal } = deps
+  const waiting = await waitingDays(postgres, { projects, limit: maxWaiting })
+  metrics.waiting.set(waiting.length)
+  for (const day of waiting) {
+    if (signal.aborted) return
+    if (await isReady(deps, day)) await recountDay(deps, day)
+  }
+}
+
+async function isReady({ isLoaded, clock, latenessMs, settleMs }: RecountDeps, day: WaitingDay): Promise<boolean> {
+  const settledAtMs = Math.max(day.dayMs + dayLengthMs + latenessMs, day.queuedAtMs) + settleMs
+  return clock.now() >= settledAtMs && (await isLoaded(day.projectId, settledAtMs))
+}
+
+async function recountDay(deps: RecountDeps, day: WaitingDay): Promise<void> {
+  const { postgres, definitionsOf, keptFromMs, metrics, log, clock } = deps
+  const { projectId, dayMs, reason } = day
+  const startedAtMs = clock.monotonic()
+  if (dayMs < keptFromMs(projectId)) {
+    await finishRecount(postgres, day, { metrics: [], values: [] })
+    metrics.days.add(1, { outcome: 'expired' })
+    return
+  }
+  const counted = await countDay(deps, projectId, dayMs, await definitionsOf(projectId))
+  const held = await heldDay(postgres, projectId, dayMs)
+  const isDone = await finishRecount(postgres, day, { metrics: [...counted.metrics.keys()], values: counted.values })
+  metrics.days.add(1, { outcome: isDone ? 'counted' : 'again' })
+  metrics.seconds.observe((clock.monotonic() - startedAtMs) / 1_000)
+  if (!isDone) return
+  const { counts, differences } = compareDay(held, counted, reason)
+  for (const outcome of ['same', 'explained', 'approximate', 'different'] as const)
+    if (counts[outcome] > 0) metrics.values.add(counts[outcome], { outcome })
+  const line = { projectId, day: new Date(dayMs).toISOString().slice(0, 10), reason, late: counted.late, ...counts }
+  if (differences.length > 0) log.error({ ...line, differences }, 'a day was counted otherwise than live')
+  else log.info(line, 'a day was counted')
+}

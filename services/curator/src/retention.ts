@@ -1,0 +1,93 @@
+// How long the warehouse keeps the events of each project: a setting of the project, applied as the TTL of the table. The
+// server removes what is past it when it merges, so rows stay visible for a while. What is derived of users stays.
+import { isProjectId, parseProjectSettings } from '@millrace/contracts'
+import type { Logger } from '@millrace/observability'
+import type { Clickhouse } from '@millrace/stores/clickhouse'
+import type { Queryable } from '@millrace/stores/postgres'
+
+/** Days of retention by project; a project that is not in it keeps everything. */
+export type Retention = ReadonlyMap<string, number>
+
+/** What the projects have set. Throws PIPE_POSTGRES_UNAVAILABLE. */
+export async function readRetention(postgres: Queryable): Promise<Retention> {
+  const rows = await postgres.query<{ id: string; settings: unknown }>('SELECT id, settings FROM projects ORDER BY id')
+  const kept = new Map<string, number>()
+  for (const { id, settings } of rows) {
+    const days = parseProjectSettings(settings).settings.warehouseRetentionDays
+    if (days !== undefined && isProjectId(id)) kept.set(id, days)
+  }
+  return kept
+}
+
+/** The TTL of `events_raw` for `retention`, one rule for each number of days; undefined: none. */
+export function ttlOf(retention: Retention): string | undefined {
+  const byDays = Map.groupBy(retention, ([, days]) => days)
+  const rules = [...byDays]
+    .toSorted(([left], [right]) => left - right)
+    .map(([days, projects]) => {
+      // Ids of projects are lower-case letters, digits and dashes.
+      const names = projects.map(([project]) => `'${project}'`).toSorted()
+      return `toDateTime(timestamp) + toIntervalDay(${days}) DELETE WHERE projectId IN (${names.join(', ')})`
+    })
+  return rules.length === 0 ? undefined : rules.join(', ')
+}
+
+/** Start of the first day that is kept whole, ms; -Infinity when everything is. */
+export function keptFrom(retention: Retention, projectId: string, nowMs: number): number {
+  const days = retention.get(projectId)
+  return days === undefined ? Number.NEGATIVE_INFINITY : (Math.floor(nowMs / dayLengthMs) - days + 1) * dayLengthMs
+}
+
+const dayLengthMs = 86_400_000
+const name = 'retention'
+
+/**
+ * Makes `retention` the TTL of the table, unless it is already. What was applied is kept in `warehouse_settings`, since a
+ * server writes a TTL in its own words. Throws PIPE_CLICKHOUSE_UNAVAILABLE, PIPE_CLICKHOUSE_QUERY.
+ */
+export async function applyRetention(
+  clickhouse: Pick<Clickhouse, 'rows' | 'command' | 'insertLines'>,
+  retention: Retention,
+  log: Pick<Logger, 'info'>
+): Promise<void> {
+  const wanted = ttlOf(retention) ?? ''
+  const [held] = await clickhouse.rows<{ ttl: string; has: number }>(
+    `SELECT (SELECT argMax(value, version) FROM warehouse_settings WHERE name = {name:String}) AS ttl,
+       position(engine_full, ' TTL ') > 0 AS has
+     FROM system.tables WHERE database = currentDatabase() AND name = 'events_raw'`,
+    { name }
+  )
+  const isThere = held !== undefined && held.ttl === wanted && (held.has === 1) === (wanted !== '')
+  if (isThere) return
+  if (wanted !== '') await clickhouse.command(`ALTER TABLE events_raw MODIFY TTL ${wanted}`)
+  else if (held?.has === 1) await clickhouse.command('ALTER TABLE events_raw REMOVE TTL')
+  await writeSetting(clickhouse, name, wanted)
+  if (wanted !== '' || (held?.ttl ?? '') !== '')
+    log.info({ projects: retention.size }, 'retention of the warehouse changed')
+}
+
+/** Event types that count as a conversion, for the view of sessions. Throws PIPE_CLICKHOUSE_UNAVAILABLE. */
+export async function applyConversionTypes(
+  clickhouse: Pick<Clickhouse, 'rows' | 'insertLines'>,
+  conversionTypes: readonly string[]
+): Promise<void> {
+  const wanted = JSON.stringify(conversionTypes)
+  const [held] = await clickhouse.rows<{ value: string }>(
+    `SELECT argMax(value, version) AS value FROM warehouse_settings WHERE name = 'conversionTypes'`
+  )
+  if (held?.value !== wanted) await writeSetting(clickhouse, 'conversionTypes', wanted)
+}
+
+async function writeSetting(
+  clickhouse: Pick<Clickhouse, 'rows' | 'insertLines'>,
+  setting: string,
+  value: string
+): Promise<void> {
+  const [held] = await clickhouse.rows<{ version: string }>(
+    'SELECT max(version) AS version FROM warehouse_settings WHERE name = {setting:String}',
+    { setting }
+  )
+  const version = String(BigInt(held?.version ?? 0) + 1n)
+  const line = Buffer.from(`${JSON.stringify({ name: setting, value, version })}\n`)
+  await clickhouse.insertLines('warehouse_settings', ['name', 'value', 'version'], line)
+}

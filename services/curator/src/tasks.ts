@@ -1,0 +1,83 @@
+// What the curator does, again and again: settings of the warehouse, the nightly pass of each project, and the days that
+// wait. One task that fails does not hold up the others.
+import type { MetricDefinition } from '@millrace/aggregation/metrics'
+import { builtInMetrics } from '@millrace/aggregation/metrics'
+import type { Clock } from '@millrace/kernel'
+import type { BoundMetrics, Logger } from '@millrace/observability'
+import { listDefinitions } from '@millrace/operations/metric-definitions'
+import { listProjects } from '@millrace/operations/projects'
+import { errorFields } from '@millrace/service'
+import type { Clickhouse } from '@millrace/stores/clickhouse'
+import type { Postgres } from '@millrace/stores/postgres'
+import type { IsLoaded } from './loaded.ts'
+import type { curatorMetrics } from './metrics.ts'
+import { passProject } from './night.ts'
+import { recountDays } from './recount.ts'
+import { applyConversionTypes, applyRetention, keptFrom, readRetention } from './retention.ts'
+
+export interface TaskDeps {
+  readonly postgres: Postgres
+  readonly clickhouse: Pick<Clickhouse, 'rows' | 'command' | 'insertLines'>
+  readonly isLoaded: IsLoaded
+  readonly metrics: BoundMetrics<typeof curatorMetrics>
+  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
+  readonly clock: Clock
+  readonly signal: AbortSignal
+  readonly projects: readonly string[]
+  readonly conversionTypes: readonly string[]
+  readonly latenessMs: number
+  readonly settleMs: number
+  readonly passAfterMs: number
+  readonly doublesDays: number
+  readonly everyMs: number
+}
+
+export const curatorTasks = ['settings', 'pass', 'recount'] as const
+type Task = (typeof curatorTasks)[number]
+
+/** Runs every task at once and then every `everyMs` until `signal` aborts. Never rejects. */
+export async function keepCurating(deps: TaskDeps): Promise<void> {
+  const { clock, signal, everyMs, metrics, log } = deps
+  const attempt = async (task: Task, work: () => Promise<void>): Promise<void> => {
+    if (signal.aborted) return
+    try {
+      await work()
+    } catch (error) {
+      if (signal.aborted) return
+      metrics.failures.add(1, { task })
+      log.warn({ ...errorFields(error), task }, 'a task of the curator failed and is tried again')
+    }
+  }
+  while (!signal.aborted) {
+    await attempt('settings', () => applySettings(deps))
+    await attempt('pass', () => passProjects(deps))
+    await attempt('recount', () => recount(deps))
+    await clock.sleep(everyMs, signal).catch(() => {})
+  }
+}
+
+async function applySettings({ postgres, clickhouse, conversionTypes, log }: TaskDeps): Promise<void> {
+  await applyConversionTypes(clickhouse, conversionTypes)
+  await applyRetention(clickhouse, await readRetention(postgres), log)
+}
+
+async function passProjects(deps: TaskDeps): Promise<void> {
+  const { postgres, projects, signal } = deps
+  const all = (await listProjects(postgres)).map(({ projectId }) => projectId)
+  for (const project of projects.length === 0 ? all : projects) {
+    if (signal.aborted) return
+    await passProject(deps, project)
+  }
+}
+
+async function recount(deps: TaskDeps): Promise<void> {
+  const { postgres, conversionTypes, clock } = deps
+  const retention = await readRetention(postgres)
+  const builtIn = builtInMetrics(conversionTypes)
+  const definitionsOf = async (project: string): Promise<readonly MetricDefinition[]> => [
+    ...builtIn,
+    ...(await listDefinitions(postgres, project)).map(({ definition }) => definition)
+  ]
+  const keptFromMs = (project: string): number => keptFrom(retention, project, clock.now())
+  await recountDays({ ...deps, definitionsOf, keptFromMs })
+}

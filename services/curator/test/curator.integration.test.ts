@@ -1,0 +1,282 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { builtInMetrics } from '@millrace/aggregation/metrics'
+import { enrich, rawTopic } from '@millrace/contracts'
+import { createManualClock } from '@millrace/kernel'
+import { bindMetrics, createRegistry, createSilentLogger } from '@millrace/observability'
+import { queueRecount, readDays, writeDays } from '@millrace/operations/daily-metrics'
+import type { DailyMetric } from '@millrace/operations/daily-metrics'
+import { migrate } from '@millrace/operations/migrate'
+import { finishRecount, passedUntil, waitingDays } from '@millrace/operations/recounts'
+import { openClickhouse } from '@millrace/stores/clickhouse'
+import type { Clickhouse } from '@millrace/stores/clickhouse'
+import { openPostgres } from '@millrace/stores/postgres'
+import type { Postgres } from '@millrace/stores/postgres'
+import { openTestDatabases } from '@millrace/testkit/test-databases'
+import { uniqueProject } from '@millrace/testkit/unique'
+import { createToEntry } from '@millrace/warehouse/entry'
+import { insertLines } from '@millrace/warehouse/insert'
+import { warehouseTables } from '@millrace/warehouse/tables'
+import { curatorMetrics } from '../src/metrics.ts'
+import { passProject } from '../src/night.ts'
+import { recountDays } from '../src/recount.ts'
+import { applyConversionTypes, applyRetention } from '../src/retention.ts'
+
+const stack = new AsyncDisposableStack()
+const log = createSilentLogger()
+const dayLengthMs = 86_400_000
+/** A day in the past, so that nothing of it is provisional. */
+const dayMs = Date.UTC(2026, 4, 1)
+const hourMs = 3_600_000
+let postgres: Postgres
+let clickhouse: Clickhouse
+
+beforeAll(async () => {
+  const databases = stack.use(await openTestDatabases('curator'))
+  const { databaseUrl, clickhouseUrl } = databases
+  await migrate({ databaseDirectUrl: databaseUrl, clickhouseUrl, log })
+  postgres = stack.use(await openPostgres({ url: databaseUrl, poolSize: 3, log, name: 'test' }))
+  clickhouse = stack.use(await openClickhouse({ url: clickhouseUrl, log, applicationName: 'test' }))
+})
+afterAll(() => stack.disposeAsync())
+
+const toEntry = createToEntry(enrich)
+
+/** Loads events as the loader does. */
+async function loadEvents(project: string, events: readonly (object & { at: number; appendedAtMs?: number })[]) {
+  const entries = events.map(({ at, appendedAtMs = at, ...event }, offset) => {
+    const timestamp = new Date(at).toISOString()
+    const value = Buffer.from(JSON.stringify({ ...event, timestamp, receivedAt: timestamp }))
+    const entry = toEntry({ topic: rawTopic(project), partition: 0, offset: BigInt(offset), value, appendedAtMs })
+    if (entry.kind !== 'item') throw new Error('an event is expected')
+    return entry.item
+  })
+  for (const table of warehouseTables) await insertLines(clickhouse, table, table.linesOf(entries))
+}
+
+function setUp(nowMs: number) {
+  const registry = createRegistry()
+  const clock = createManualClock(nowMs)
+  const deps = {
+    postgres,
+    clickhouse,
+    isLoaded: () => Promise.resolve(true),
+    metrics: bindMetrics(curatorMetrics, registry),
+    log,
+    clock,
+    signal: new AbortController().signal,
+    conversionTypes: ['purchase'],
+    latenessMs: 600_000,
+    settleMs: 60_000,
+    passAfterMs: 3 * hourMs,
+    doublesDays: 7,
+    definitionsOf: () => Promise.resolve(builtInMetrics(['purchase'])),
+    keptFromMs: () => Number.NEGATIVE_INFINITY
+  }
+  const total = async (name: string): Promise<unknown> => (await registry.getSingleMetric(name)?.get())?.values
+  return { deps, clock, total }
+}
+
+const event = (id: string, change: object = {}) => ({
+  eventId: id,
+  eventType: 'page_view',
+  userId: 'u1',
+  sessionId: 's1',
+  context: { page: { path: '/a' } },
+  at: dayMs + hourMs,
+  ...change
+})
+const shown = async (projectId: string, metric: string, dimensionValue?: string) => {
+  const wanted = { projectId, metric, fromMs: dayMs, toMs: dayMs + dayLengthMs }
+  return (await readDays(postgres, dimensionValue === undefined ? wanted : { ...wanted, dimensionValue })).map(
+    ({ value, count, source }) => [value, count, source]
+  )
+}
+
+describe('a day that waits', () => {
+  it('is counted from the warehouse, takes the place of what was live, and tells what differs', async () => {
+    const project = uniqueProject('recount')
+    const purchase = { eventType: 'purchase', properties: { revenue: 19.9 }, userId: 'u2', at: dayMs + 2 * hourMs }
+    await loadEvents(project, [event('a'), event('a'), event('b', { at: dayMs + hourMs + 1 }), event('c', purchase)])
+    await loadEvents(project, [event('next', { at: dayMs + dayLengthMs, sessionId: 's2' })])
+    const live = (metric: string, value: number, dimensionValue = ''): DailyMetric => ({
+      projectId: project,
+      dayMs,
+      metric,
+      dimensionKey: dimensionValue === '' ? '' : '["eventType"]',
+      dimensionValue,
+      value,
+      count: value,
+      capped: false,
+      revision: [1, 2],
+      source: 'live'
+    })
+    await writeDays(postgres, [live('events', 3), live('page_views', 9), live('events', 5, '["gone"]')])
+    await queueRecount(postgres, project, [dayMs], 'requested')
+    const { deps, total } = setUp(Date.now() + 120_000)
+    await recountDays({ ...deps, projects: [project] })
+    expect(await shown(project, 'events')).toEqual([[3, 3, 'warehouse']])
+    expect(await shown(project, 'events', '["page_view"]')).toEqual([[2, 2, 'warehouse']])
+    expect(await shown(project, 'events', '["gone"]')).toEqual([])
+    expect(await shown(project, 'page_views')).toEqual([[2, 2, 'warehouse']])
+    expect(await shown(project, 'active_users')).toEqual([[2, 3, 'warehouse']])
+    expect(await shown(project, 'revenue')).toEqual([[19.9, 1, 'warehouse']])
+    expect(await shown(project, 'bounce_rate')).toEqual([[0, 1, 'warehouse']])
+    expect(await shown(project, 'session_duration')).toEqual([[hourMs, 1, 'warehouse']])
+    expect(await waitingDays(postgres, { projects: [project], limit: 10 })).toEqual([])
+    expect(await total('analytics_recount_values_total')).toMatchObject([
+      { value: 1, labels: { outcome: 'same' } },
+      { value: 2, labels: { outcome: 'different' } }
+    ])
+  })
+
+  it('waits while it is not over, and while the loaders are behind', async () => {
+    const project = uniqueProject('recount')
+    await queueRecount(postgres, project, [dayMs], 'requested')
+    const early = setUp(dayMs + dayLengthMs + 600_000)
+    await recountDays({ ...early.deps, projects: [project] })
+    const behind = setUp(Date.now() + 120_000)
+    const asked: number[] = []
+    const isLoaded = (_project: string, atMs: number) => Promise.resolve(asked.push(atMs) < 0)
+    await recountDays({ ...behind.deps, isLoaded, projects: [project] })
+    const [day] = await waitingDays(postgres, { projects: [project], limit: 10 })
+    expect(asked).toEqual([(day?.queuedAtMs ?? 0) + 60_000])
+    expect(await shown(project, 'events')).toEqual([])
+  })
+
+  it('is counted again when it was asked for while it was counted: the older count writes nothing', async () => {
+    const project = uniqueProject('recount')
+    await queueRecount(postgres, project, [dayMs], 'closed')
+    const [first] = await waitingDays(postgres, { projects: [project], limit: 10 })
+    await queueRecount(postgres, project, [dayMs], 'nightly')
+    const [second] = await waitingDays(postgres, { projects: [project], limit: 10 })
+    if (first === undefined || second === undefined) throw new Error('two requests are expected')
+    expect(second).toMatchObject({ reason: 'closed', dayMs })
+    expect(await finishRecount(postgres, first, { metrics: [], values: [] })).toBe(false)
+    expect(await finishRecount(postgres, second, { metrics: [], values: [] })).toBe(true)
+    expect(await finishRecount(postgres, second, { metrics: [], values: [] })).toBe(false)
+  })
+
+  it('is left as it was when it is past the retention', async () => {
+    const project = uniqueProject('recount')
+    await queueRecount(postgres, project, [dayMs], 'closed')
+    const { deps, total } = setUp(Date.now() + 120_000)
+    await recountDays({ ...deps, projects: [project], keptFromMs: () => dayMs + 1 })
+    expect(await waitingDays(postgres, { projects: [project], limit: 10 })).toEqual([])
+    expect(await total('analytics_recount_days_total')).toMatchObject([{ value: 1, labels: { outcome: 'expired' } }])
+  })
+})
+
+describe('a nightly pass', () => {
+  it('queues the days that got events since the last one, however old, and finds doubles once', async () => {
+    const project = uniqueProject('pass')
+    const passMs = dayMs + 3 * dayLengthMs + 3 * hourMs
+    const lateDayMs = dayMs - 30 * dayLengthMs
+    await loadEvents(project, [
+      event('a', { at: passMs - hourMs - dayLengthMs }),
+      event('old', { at: lateDayMs, appendedAtMs: passMs - hourMs }),
+      event('after', { at: passMs - 9 * dayLengthMs, appendedAtMs: passMs + 1 }),
+      event('twice', { at: passMs - 2 * dayLengthMs }),
+      event('twice', { at: passMs - dayLengthMs }),
+      event('copy', { at: passMs - dayLengthMs }),
+      event('copy', { at: passMs - dayLengthMs + 1 })
+    ])
+    const { deps, clock, total } = setUp(passMs + 60_000)
+    expect(await passProject(deps, project)).toBe(true)
+    const days = async () =>
+      (await waitingDays(postgres, { projects: [project], limit: 10 }))
+        .map((day) => day.dayMs)
+        .toSorted((a, b) => a - b)
+    const passed = [lateDayMs, dayMs + dayLengthMs, dayMs + 2 * dayLengthMs]
+    expect(await days()).toEqual(passed)
+    expect(await total('analytics_event_doubles_total')).toMatchObject([{ value: 1 }])
+    expect(await passProject(deps, project)).toBe(false)
+    await clock.advance(dayLengthMs)
+    expect(await passProject(deps, project)).toBe(true)
+    expect(await days()).toEqual([lateDayMs, dayMs - 6 * dayLengthMs, ...passed.slice(1)])
+    expect(await total('analytics_event_doubles_total')).toMatchObject([{ value: 1 }])
+    expect(await passedUntil(postgres, project)).toBe(passMs + dayLengthMs)
+  })
+
+  it('waits for the loaders', async () => {
+    const project = uniqueProject('pass')
+    const { deps } = setUp(Date.now())
+    expect(await passProject({ ...deps, isLoaded: () => Promise.resolve(false) }, project)).toBe(false)
+    expect(await passedUntil(postgres, project)).toBeUndefined()
+  })
+})
+
+describe('what the warehouse keeps', () => {
+  it('is as long as the project says; first sightings stay, so a returning user is no new one', async () => {
+    const [short, long] = [uniqueProject('short'), uniqueProject('long')]
+    const nowMs = Date.now()
+    for (const project of [short, long])
+      await loadEvents(project, [
+        event('old', { at: nowMs - 9 * dayLengthMs, sessionId: 'old' }),
+        event('new', { at: nowMs })
+      ])
+    await applyRetention(clickhouse, new Map([[short, 3]]), log)
+    await clickhouse.command('OPTIMIZE TABLE events_raw FINAL')
+    const sessions = async (project: string) =>
+      await clickhouse.rows(
+        'SELECT sessionId, isNew FROM sessions WHERE projectId = {project:String} ORDER BY startedAt',
+        { project }
+      )
+    expect(await sessions(short)).toEqual([{ sessionId: 's1', isNew: false }])
+    expect(await sessions(long)).toEqual([
+      { sessionId: 'old', isNew: true },
+      { sessionId: 's1', isNew: false }
+    ])
+    await applyRetention(clickhouse, new Map(), log)
+    const [table] = await clickhouse.rows<{ engine_full: string }>(
+      "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = 'events_raw'"
+    )
+    expect(table?.engine_full).not.toContain(' TTL ')
+  })
+})
+
+describe('the view of sessions', () => {
+  it('has the fields of a live session, each event once', async () => {
+    const project = uniqueProject('session')
+    const page = (path: string) => ({ context: { page: { path } } })
+    const of = (id: string, at: number, change: object) => event(id, { sessionId: 's', at: dayMs + at, ...change })
+    await loadEvents(project, [
+      of('b', 2_000, { ...page('/b'), userId: 'u', anonymousId: 'd' }),
+      of('a', 1_000, {
+        context: { page: { path: '/a' }, campaign: { source: 'news', medium: 'email' } },
+        userId: undefined,
+        anonymousId: 'd'
+      }),
+      of('a', 1_000, { ...page('/a'), userId: undefined, anonymousId: 'd' }),
+      of('c', 5_000, { eventType: 'signup', context: {}, userId: undefined, anonymousId: 'd' }),
+      event('other', { sessionId: undefined })
+    ])
+    const read = async () =>
+      (
+        await clickhouse.rows(
+          'SELECT * EXCEPT (deviceType, country) FROM sessions WHERE projectId = {project:String}',
+          {
+            project
+          }
+        )
+      )[0]
+    const expected = {
+      projectId: project,
+      sessionId: 's',
+      startedAt: '2026-05-01 00:00:01.000',
+      lastEventAt: '2026-05-01 00:00:05.000',
+      durationMs: '4000',
+      totalEvents: '3',
+      pageViews: '2',
+      hasConversion: false,
+      isNew: true,
+      userId: 'u',
+      anonymousId: 'd',
+      trafficSource: 'email',
+      entryPage: '/a',
+      exitPage: '/b'
+    }
+    expect(await read()).toEqual(expected)
+    await applyConversionTypes(clickhouse, ['signup'])
+    expect(await read()).toEqual({ ...expected, hasConversion: true })
+  })
+})
