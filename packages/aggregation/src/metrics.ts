@@ -65,6 +65,11 @@ export function builtInMetrics(conversionTypes: readonly string[]): readonly Met
   ]
 }
 
+/** Metrics that are another one at one length of window, under the name that people look for. */
+export const derivedMetrics: ReadonlyMap<string, { readonly of: string; readonly granularity: '1d' }> = new Map([
+  ['daily_active_users', { of: 'active_users', granularity: '1d' }]
+])
+
 /** The event type of a page view. */
 export const pageView = 'page_view'
 

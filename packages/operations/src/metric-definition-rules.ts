@@ -1,5 +1,5 @@
 // What a metric definition may say, and how people write it: names of fields are columns, or `properties.<name>`. Pure.
-import { builtInMetrics } from '@millrace/aggregation/metrics'
+import { builtInMetrics, derivedMetrics } from '@millrace/aggregation/metrics'
 import { sessionMetrics } from '@millrace/aggregation/metric-messages'
 import type { Granularity, Measure, MetricDefinition, Source, TextColumn } from '@millrace/aggregation/metrics'
 import { AppError } from '@millrace/kernel'
@@ -49,7 +49,7 @@ const namePattern = /^[a-z][a-z0-9_]{0,62}$/
 /** Throws PIPE_INVALID_INPUT for a name that cannot be a metric's, or is one that every project has. */
 export function checkMetricName(name: string): void {
   if (!namePattern.test(name)) throw invalid(`'${name}' is no metric name: a-z first, then up to 62 of a-z, 0-9 and _`)
-  const builtIn = [...builtInMetrics([]).map((metric) => metric.name), ...sessionMetrics]
+  const builtIn = [...builtInMetrics([]).map((metric) => metric.name), ...sessionMetrics, ...derivedMetrics.keys()]
   if (builtIn.includes(name)) throw invalid(`'${name}' is a metric that every project has; choose another name`)
 }
 

@@ -1,4 +1,5 @@
 // What a question about a metric is answered with.
+import { derivedMetrics } from '@millrace/aggregation/metrics'
 import type { Granularity } from '@millrace/aggregation/metrics'
 
 /** Windows of the live state, and days made of them. */
@@ -9,6 +10,11 @@ export const windowLengths: Readonly<Record<AnswerGranularity, number>> = {
   '1m': 60_000,
   '1h': 3_600_000,
   '1d': 86_400_000
+}
+
+/** The length of window that is meant when nobody says: the only one of a metric of days, hours otherwise. */
+export function usualGranularity(metric: string): AnswerGranularity {
+  return derivedMetrics.get(metric)?.granularity ?? '1h'
 }
 
 export interface MetricQuestion {

@@ -1,7 +1,7 @@
 // A metric over time: windows of the live state as far as they are held whole, the warehouse for what is older. Sums and
 // counts of events in time agree on both sides of the seam; distinct members are exact in the warehouse only.
 import { kindOfMetric, sessionMetrics, toMetricMessages } from '@millrace/aggregation/metric-messages'
-import { granularities, valueScale } from '@millrace/aggregation/metrics'
+import { derivedMetrics, granularities, valueScale } from '@millrace/aggregation/metrics'
 import type { Granularity, MetricDefinition } from '@millrace/aggregation/metrics'
 import type { WindowReader, WindowsRead } from '@millrace/aggregation/window-reader'
 import { totalDimension } from '@millrace/aggregation/windows'
@@ -55,6 +55,14 @@ export function settleMs({ kind, latenessMs }: Pick<Asked, 'kind' | 'latenessMs'
  * known.
  */
 export async function readMetric(deps: MetricReaderDeps, question: MetricQuestion): Promise<MetricAnswer> {
+  const derived = derivedMetrics.get(question.metric)
+  if (derived === undefined) return await readPlain(deps, question)
+  if (question.granularity !== derived.granularity)
+    throw invalid(`'${question.metric}' is kept at ${derived.granularity}, not at ${question.granularity}`)
+  return { ...(await readPlain(deps, { ...question, metric: derived.of })), metric: question.metric }
+}
+
+async function readPlain(deps: MetricReaderDeps, question: MetricQuestion): Promise<MetricAnswer> {
   const asked = await understand(deps, question)
   const { metric, granularity, dimension, starts } = asked
   const live = await readLive(deps, asked)

@@ -19,7 +19,9 @@ import { openRedis } from '@millrace/stores/redis'
 import type { Redis } from '@millrace/stores/redis'
 import { testEndpoints } from '@millrace/testkit/endpoints'
 import { uniqueProject } from '@millrace/testkit/unique'
+import { usualGranularity } from '../src/metric-answer.ts'
 import type { MetricPoint, MetricQuestion } from '../src/metric-answer.ts'
+import { readDimensions } from '../src/read-dimensions.ts'
 import { readMetric } from '../src/read-metric.ts'
 import type { MetricReaderDeps } from '../src/read-metric.ts'
 
@@ -239,5 +241,46 @@ describe('a metric over time', () => {
     await refused({ metric: 'revenue', dimension: ['x'] }, 'PIPE_INVALID_INPUT')
     await refused({ fromMs: now, toMs: first }, 'PIPE_INVALID_INPUT')
     await refused({ fromMs: now - 24 * 30 * hour }, 'PIPE_INVALID_INPUT')
+  })
+})
+
+describe('daily_active_users', () => {
+  it('is active_users by days, and nothing else', async () => {
+    const question = ask({ metric: 'daily_active_users', granularity: '1d', fromMs: now - (now % (24 * hour)) })
+    const answer = await readMetric(deps, question)
+    expect(answer).toMatchObject({ metric: 'daily_active_users', granularity: '1d' })
+    expect(answer.data).toMatchObject([{ value: 5, uniqueUsers: 5, count: 600, provisional: true }])
+    expect(usualGranularity('daily_active_users')).toBe('1d')
+    await expect(readMetric(deps, { ...question, granularity: '1h' })).rejects.toMatchObject({
+      code: 'PIPE_INVALID_INPUT'
+    })
+  })
+})
+
+describe('a metric by its values', () => {
+  const spent = ask({ metric: 'events', granularity: '1h', fromMs: first - (first % hour) })
+
+  it.each([
+    ['live state and warehouse', {}],
+    ['the warehouse alone', { windows: noRedis }],
+    ['the live state alone', { clickhouse: noWarehouse }]
+  ])('is each value as it is read alone, the most frequent first, from %s', async (_from, away) => {
+    const reader = { ...deps, ...away }
+    const { dimensions, kind, total, values } = await readDimensions(reader, spent, 10)
+    expect([kind, dimensions, total]).toEqual(['count', ['eventType'], await readMetric(reader, spent)])
+    expect(values.map(({ dimension }) => dimension)).toEqual([['page_view'], ['purchase']])
+    for (const value of values) {
+      const { dimension = [] } = value
+      expect(value).toEqual(await readMetric(reader, { ...spent, dimension }))
+    }
+    const counts = values.map(({ data }) => data.reduce((sum, { count }) => sum + (count ?? 0), 0))
+    expect(counts).toEqual([400, 200])
+  })
+
+  it('is at most as many as are asked for, and refused where there are none', async () => {
+    expect((await readDimensions(deps, spent, 1)).values.map(({ dimension }) => dimension)).toEqual([['page_view']])
+    await expect(readDimensions(deps, { ...spent, metric: 'sessions' }, 1)).rejects.toMatchObject({
+      code: 'PIPE_INVALID_INPUT'
+    })
   })
 })

@@ -1,27 +1,22 @@
 // `millrace metrics`: what is counted, and the numbers.
 import { readFile } from 'node:fs/promises'
 import { sessionMetrics } from '@millrace/aggregation/metric-messages'
-import { builtInMetrics } from '@millrace/aggregation/metrics'
+import { builtInMetrics, derivedMetrics } from '@millrace/aggregation/metrics'
 import type { MetricDefinition } from '@millrace/aggregation/metrics'
-import { createWindowReader } from '@millrace/aggregation/window-reader'
 import { liveStateFields } from '@millrace/config'
 import { parseSchemaText } from '@millrace/contracts'
-import { readDays } from '@millrace/operations/daily-metrics'
 import { parseMeaning, toField, writeMeaning } from '@millrace/operations/metric-definition-rules'
 import { defineMetric, listDefinitions } from '@millrace/operations/metric-definitions'
 import type { DefinedMetric } from '@millrace/operations/metric-definitions'
-import { windowLengths } from '@millrace/serving/metric-answer'
-import type { AnswerGranularity, MetricAnswer } from '@millrace/serving/metric-answer'
-import { readMetric } from '@millrace/serving/read-metric'
-import { Option } from 'commander'
 import type { Command } from 'commander'
-import { openDatabase, openLiveState, openWarehouse } from '../connections.ts'
+import { openDatabase } from '../connections.ts'
 import { settings } from '../context.ts'
 import type { CliContext, CommonOptions } from '../context.ts'
 import { actorOf } from '../identity.ts'
 import { UsageError, print, toTable } from '../output.ts'
 import { timeOf } from '../time-option.ts'
 import { addCommand, addGroup } from './command.ts'
+import { addMetricsGet } from './metrics-get.ts'
 
 type ProjectOption = CommonOptions & { readonly project: string }
 
@@ -36,13 +31,6 @@ interface DefineOptions extends ProjectOption {
   readonly effectiveFrom?: string
 }
 
-interface GetOptions extends ProjectOption {
-  readonly from: string
-  readonly to?: string
-  readonly granularity: AnswerGranularity
-  readonly dimension: readonly string[]
-}
-
 const projectOption = ['--project <projectId>', 'the project', 'demo'] as const
 const several = (text: string, before: readonly string[]): readonly string[] => [...before, text]
 
@@ -51,7 +39,7 @@ export function addMetricsCommands(program: Command, context: CliContext): void 
   const group = addGroup(program, 'metrics', 'what is counted live, and the numbers')
   addList(group, context)
   addDefine(group, context)
-  addGet(group, context)
+  addMetricsGet(group, context)
 }
 
 function addList(group: Command, context: CliContext): void {
@@ -67,7 +55,13 @@ function addList(group: Command, context: CliContext): void {
       const metrics = await definitionsOf(context, dataDir, project, stack)
       const shown = [
         ...metrics.map(toListed),
-        ...sessionMetrics.map((name) => ({ name, version: 1, measure: { kind: 'ratio' }, granularities: ['1h'] }))
+        ...sessionMetrics.map((name) => ({ name, version: 1, measure: { kind: 'ratio' }, granularities: ['1h'] })),
+        ...[...derivedMetrics].map(([name, { of, granularity }]) => ({
+          name,
+          version: 1,
+          of,
+          granularities: [granularity]
+        }))
       ]
       print(terminal, json, shown, () => renderList(metrics, terminal.colour))
     })
@@ -108,59 +102,6 @@ function addDefine(group: Command, context: CliContext): void {
       const defined = await defineMetric({ postgres, actor: actorOf() }, { projectId, name, meaning, ...from })
       const { definition, added } = defined
       print(terminal, json, { projectId, added, ...toListed(definition) }, () => renderDefined(defined))
-    })
-}
-
-function addGet(group: Command, context: CliContext): void {
-  const { terminal, clock } = context
-  addCommand(group, {
-    usage: 'get <name>',
-    description: 'the values of a metric over time, from the live state and the warehouse',
-    examples: [
-      'npx millrace metrics get events --from 30m --granularity 1m',
-      'npx millrace metrics get revenue --from 2026-01-31 --to 2026-02-07 --granularity 1d --project shop',
-      'npx millrace metrics get page_views --from 24h --granularity 1h --dimension /checkout --json'
-    ]
-  })
-    .option(...projectOption)
-    .requiredOption('--from <time>', 'a time such as 2026-01-31T10:00:00Z, or 30m, 2h, 7d ago')
-    .option('--to <time>', 'likewise; default now')
-    .addOption(new Option('--granularity <g>', 'length of a window').choices(Object.keys(windowLengths)).default('1h'))
-    .option('--dimension <text>', 'one value; repeated for a metric with two dimensions', several, [])
-    .action(async (name: string, options: GetOptions) => {
-      const { json, dataDir, project, granularity, dimension } = options
-      const nowMs = clock.now()
-      const fromMs = timeOf('--from', options.from, nowMs)
-      const toMs = options.to === undefined ? nowMs : timeOf('--to', options.to, nowMs)
-      // The window in which the span begins is meant, too.
-      const firstMs = fromMs - (fromMs % windowLengths[granularity])
-      await using stack = new AsyncDisposableStack()
-      const { CONVERSION_TYPES: conversionTypes, LATENESS_MS: latenessMs } = settings(context, dataDir, liveStateFields)
-      const postgres = await openDatabase(context, dataDir, stack)
-      const answer = await readMetric(
-        {
-          windows: createWindowReader(await openLiveState(context, dataDir, stack)),
-          clickhouse: await openWarehouse(context, dataDir, stack),
-          daysOf: (wanted) => readDays(postgres, wanted),
-          definitionsOf: async (projectId) => [
-            ...builtInMetrics(conversionTypes),
-            ...(await listDefinitions(postgres, projectId)).map(({ definition }) => definition)
-          ],
-          conversionTypes,
-          clock,
-          latenessMs
-        },
-        {
-          project,
-          metric: name,
-          granularity,
-          fromMs: firstMs,
-          toMs,
-          ...(dimension.length === 0 ? {} : { dimension })
-        }
-      )
-      const data = answer.data.map(({ timestampMs, ...point }) => ({ timestamp: iso(timestampMs), ...point }))
-      print(terminal, json, { ...answer, data }, () => renderAnswer(answer, terminal.colour))
     })
 }
 
@@ -224,8 +165,9 @@ function renderList(metrics: readonly MetricDefinition[], colour: boolean): stri
     ]
   )
   const sessions = sessionMetrics.map((name) => [name, 1, 'per session', 'closed sessions', '', '1h', 'always'])
+  const derived = [...derivedMetrics].map(([name, { of, granularity }]) => [name, 1, of, '', '', granularity, 'always'])
   const head = ['metric', 'version', 'measure', 'only', 'by', 'windows', 'from']
-  return toTable(head, [...rows, ...sessions], colour)
+  return toTable(head, [...rows, ...sessions, ...derived], colour)
 }
 
 function measureText(measure: MetricDefinition['measure']): string {
@@ -237,16 +179,6 @@ function renderDefined({ projectId, definition, added }: DefinedMetric): string 
   const { name, version, effectiveFromMs } = definition
   const what = added ? `counts from ${iso(effectiveFromMs)} on` : 'says the same already: nothing was added'
   return `${name} of ${projectId}: version ${version} ${what}`
-}
-
-function renderAnswer({ data, source }: MetricAnswer, colour: boolean): string {
-  const rows = data.map(({ timestampMs, value, count, provisional, complete }) => [
-    iso(timestampMs),
-    value === null ? undefined : Math.round(value * 1e6) / 1e6,
-    count ?? undefined,
-    value === null && !complete ? 'unknown' : provisional ? 'provisional' : 'final'
-  ])
-  return `${toTable(['window', 'value', 'events', 'state'], rows, colour)}\nsource: ${source}`
 }
 
 function iso(atMs: number): string {
