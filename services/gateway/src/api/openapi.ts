@@ -261,5 +261,3 @@ export function createOpenApi(version: string) {
     }
   }
 }
-
-export type OpenApi = ReturnType<typeof createOpenApi>
