@@ -16,10 +16,11 @@ import { gatewaySuite } from '@millrace/testkit/faults/gateway/suite'
 import { groundSuite } from '@millrace/testkit/faults/ground/suite'
 import { isAsAsked, reportLines } from '@millrace/testkit/faults/report'
 import { planSuite, runSuite } from '@millrace/testkit/faults/run-suite'
+import { querySuite } from '@millrace/testkit/faults/query/suite'
 import { streamSuite } from '@millrace/testkit/faults/stream/suite'
 import { stopSignal } from './stop-signal.ts'
 
-const suites: readonly FaultSuite[] = [groundSuite, gatewaySuite, streamSuite, archiveSuite]
+const suites: readonly FaultSuite[] = [groundSuite, gatewaySuite, streamSuite, archiveSuite, querySuite]
 const folder = join(fileURLToPath(new URL('..', import.meta.url)), '.millrace', 'faults')
 const json = process.argv.includes('--json')
 /** Progress; beside the results when those are read by a program. */

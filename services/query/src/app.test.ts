@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { builtInMetrics } from '@millrace/aggregation/metrics'
 import { AppError, createManualClock } from '@millrace/kernel'
 import { bindMetrics, createRegistry, createSilentLogger } from '@millrace/observability'
 import type { Breaker } from '@millrace/stores/breaker'
@@ -37,7 +38,11 @@ function memoryCache(): AnswerCache & { purges: string[] } {
   }
 }
 
-function setup(run: (request: QueryRequest) => Promise<unknown[][]> = async () => [[3]], queued = 0) {
+function setup(
+  run: (request: QueryRequest) => Promise<unknown[][]> = async () => [[3]],
+  queued = 0,
+  columns: readonly string[] = ['count()']
+) {
   const seen: QueryRequest[] = []
   const clock = createManualClock()
   const breaker: Breaker = {
@@ -53,7 +58,7 @@ function setup(run: (request: QueryRequest) => Promise<unknown[][]> = async () =
       if (request.format !== 'JSONCompact') return Buffer.from(`"${request.format}"\n`)
       const statistics = { elapsed: 0.001, rows_read: 3, bytes_read: 30 }
       return Buffer.from(
-        JSON.stringify({ meta: [{ name: 'count()', type: 'UInt64' }], data, rows: data.length, statistics })
+        JSON.stringify({ meta: columns.map((name) => ({ name, type: 'UInt64' })), data, rows: data.length, statistics })
       )
     },
     stream: async (request: QueryRequest) => {
@@ -64,13 +69,27 @@ function setup(run: (request: QueryRequest) => Promise<unknown[][]> = async () =
   }
   const bulkhead = createBulkhead({ running: 1, runningOfProject: 1, queued, waitMs: 1_000, clock })
   const cache = memoryCache()
+  const engine = createEngine({ bulkhead, breaker, runner, clock })
+  const answers = createAnswers({ cache, local: createLocalAnswers(1_000_000), clock, times, random: () => 0 })
   const app = createQueryApp({
     keys: { authenticate: (raw) => Object.entries(keys).find(([name]) => name === raw)?.[1] ?? { kind: 'invalid' } },
     gate: createGate(),
-    engine: createEngine({ bulkhead, breaker, runner, clock }),
-    answers: createAnswers({ cache, local: createLocalAnswers(1_000_000), clock, times, random: () => 0 }),
+    engine,
+    answers,
     cache,
-    schemaVersion: () => 'v1',
+    schema: { version: () => 'v1', tables: () => [{ name: 'events', columns: [{ name: 'eventId', type: 'String' }] }] },
+    metricSources: {
+      windows: { read: async () => Promise.reject(new AppError('PIPE_REDIS_UNAVAILABLE', 'away')) },
+      definitionsOf: async () => builtInMetrics(['purchase']),
+      daysOf: async () => [],
+      conversionTypes: ['purchase'],
+      latenessMs: 600_000,
+      answers,
+      engine,
+      keyOf: cacheKeyOf,
+      schemaVersion: () => 'v1',
+      clock
+    },
     keyOf: cacheKeyOf,
     streamMaxRows: 1_000,
     timeoutMs: 10_000,
@@ -308,5 +327,83 @@ describe('the cache of /v1/query', () => {
     expect(seen.map(({ timeoutMs }) => timeoutMs)).toEqual([3_000, 2_100])
     expect((await get('SELECT 1', { ...auth, 'x-timeout-ms': 'soon' })).statusCode).toBe(400)
     expect((await get('SELECT 1', { ...auth, 'x-priority': 'urgent' })).statusCode).toBe(400)
+  })
+})
+
+describe('/v1/metrics', () => {
+  const ask = (app: ReturnType<typeof setup>['app'], path: string) => app.inject({ url: path, headers: auth })
+  /** A day before the clock of the tests, in hours. */
+  const path = '/v1/metrics/events?startTime=2025-12-31T00:00:00Z&endTime=2025-12-31T03:00:00Z'
+  const rows = (): unknown[][] => [[Date.UTC(2025, 11, 31, 1), 4, '4']]
+
+  it('tells what is counted', async () => {
+    const { app } = setup()
+    const { metrics } = (await ask(app, '/v1/metrics')).json<{ metrics: { name: string; description: string }[] }>()
+    expect(metrics.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['events', 'active_users', 'daily_active_users', 'revenue', 'bounce_rate'])
+    )
+    expect(metrics.every(({ description }) => description.length > 10)).toBe(true)
+  })
+
+  it('has zero where it is known that nothing was, and says where the numbers are from', async () => {
+    const { app, seen } = setup(async () => rows(), 1, ['start', 'count', 'value'])
+    const [first, again] = [await ask(app, path), await ask(app, path)]
+    expect(first.json()).toEqual({
+      metric: 'events',
+      granularity: '1h',
+      source: 'warehouse',
+      data: [0, 4, 0].map((value, hour) => ({
+        timestamp: `2025-12-31T0${hour}:00:00.000Z`,
+        value,
+        count: value,
+        provisional: false,
+        complete: true
+      }))
+    })
+    expect([first, again].map(({ headers }) => headers['x-cache'])).toEqual(['MISS', 'HIT'])
+    expect([again.body, seen.length]).toEqual([first.body, 1])
+  })
+
+  it.each([
+    ['/v1/metrics/nothing', 404, 'not_found'],
+    ['/v1/metrics/events?granularity=5m', 422, 'invalid_field'],
+    ['/v1/metrics/bounce_rate?granularity=1m', 422, 'invalid_field'],
+    ['/v1/metrics/events?dimensions=country&startTime=2025-12-31T00:00:00Z', 422, 'invalid_field']
+  ])('refuses %s', async (url, status, code) => {
+    const { app } = setup(async () => [], 1, ['start', 'count', 'value'])
+    const response = await ask(app, url)
+    expect([response.statusCode, response.json()]).toMatchObject([status, { code }])
+  })
+
+  it('answers 503 when neither the live state nor the warehouse does', async () => {
+    const { app } = setup(async () => Promise.reject(new AppError('PIPE_CLICKHOUSE_UNAVAILABLE', 'away')))
+    const response = await ask(app, path)
+    expect([response.statusCode, response.headers['retry-after']]).toEqual([503, '2'])
+  })
+})
+
+describe('/v1/schema', () => {
+  it('tells tables, columns and what the properties of each type hold', async () => {
+    const { app } = setup(async () => [
+      ['purchase', 'price', 12, 'Double'],
+      ['purchase', 'sku', 10, 'String']
+    ])
+    const response = await app.inject({ url: '/v1/schema', headers: auth })
+    expect([response.statusCode, response.json()]).toEqual([
+      200,
+      {
+        version: 'v1',
+        tables: [{ name: 'events', columns: [{ name: 'eventId', type: 'String' }] }],
+        eventTypes: [
+          {
+            eventType: 'purchase',
+            properties: [
+              { name: 'price', type: 'number', events: 12 },
+              { name: 'sku', type: 'string', events: 10 }
+            ]
+          }
+        ]
+      }
+    ])
   })
 })

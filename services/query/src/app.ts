@@ -4,10 +4,14 @@ import type { FastifyInstance } from 'fastify'
 import { answerProblems } from '@millrace/service'
 import { addCacheRoutes } from './routes/cache.ts'
 import type { CacheRouteDeps } from './routes/cache.ts'
+import { addMetricRoutes } from './routes/metrics.ts'
+import type { MetricRouteDeps } from './routes/metrics.ts'
 import { addQueryRoutes } from './routes/query.ts'
 import type { QueryRouteDeps } from './routes/query.ts'
+import { addSchemaRoutes } from './routes/schema.ts'
+import type { SchemaRouteDeps } from './routes/schema.ts'
 
-export type QueryAppDeps = QueryRouteDeps & CacheRouteDeps
+export type QueryAppDeps = QueryRouteDeps & MetricRouteDeps & SchemaRouteDeps & CacheRouteDeps
 
 /** A query is at most 64 KiB of text; its bound values may take as much again and more. */
 const bodyLimit = 1024 * 1024
@@ -29,6 +33,8 @@ export function createQueryApp(deps: QueryAppDeps): FastifyInstance {
   })
   answerProblems(app, deps.log)
   addQueryRoutes(app, deps)
+  addMetricRoutes(app, deps)
+  addSchemaRoutes(app, deps)
   addCacheRoutes(app, deps)
   return app
 }

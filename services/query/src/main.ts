@@ -1,13 +1,18 @@
 // query: answers SQL and metrics of a project. Wiring only.
+import { createWindowReader } from '@millrace/aggregation/window-reader'
 import { bindMetrics } from '@millrace/observability'
+import { readDays } from '@millrace/operations/daily-metrics'
+import { startDefinitionCache } from '@millrace/operations/definition-cache'
 import { runService } from '@millrace/service'
 import { createKeyStore } from '@millrace/stores/api-keys'
+import type { Breaker } from '@millrace/stores/breaker'
 import { openClickhouse } from '@millrace/stores/clickhouse'
 import { openPostgres } from '@millrace/stores/postgres'
 import { openRedis } from '@millrace/stores/redis'
 import { createQueryApp } from './app.ts'
 import { cacheKeyOf } from './cache/cache-key.ts'
 import { querySpec } from './config.ts'
+import { guardWindows } from './metric-reader.ts'
 import { queryMetrics } from './metrics.ts'
 import { withPlantedKey } from './planted.ts'
 import { createQueryService } from './query-service.ts'
@@ -41,8 +46,22 @@ await runService({ name: 'query', spec: querySpec }, async (context) => {
       onPolicyViolation: failed.reject
     })
   )
+  const state = stack.use(
+    await openRedis({
+      url: config.REDIS_STATE_URL,
+      role: 'state',
+      log,
+      requirePolicy: 'when-reachable',
+      onPolicyViolation: failed.reject
+    })
+  )
   const service = stack.use(createQueryService({ config, clickhouse, redis, metrics, log, clock }))
   const schema = startTableSchema({ clickhouse, clock, log, signal })
+  await schema.tried
+  const { CONVERSION_TYPES: conversionTypes, LATENESS_MS: latenessMs } = config
+  const definitions = startDefinitionCache({ postgres, clock, log, signal, conversionTypes })
+  const { answers, engine, metricsEngine, breakers, cache } = service
+  const keyOf = withPlantedKey(cacheKeyOf, planted)
   const app = createQueryApp({
     keys: createKeyStore({ postgres, pepper: config.API_KEY_PEPPER, clock, log }),
     metrics,
@@ -50,16 +69,27 @@ await runService({ name: 'query', spec: querySpec }, async (context) => {
     clock,
     timeoutMs: config.QUERY_TIMEOUT_MS,
     gate: createGate(),
-    answers: service.answers,
-    engine: service.engine,
-    schemaVersion: schema.version,
-    keyOf: withPlantedKey(cacheKeyOf, planted),
+    answers,
+    engine,
+    schema,
+    keyOf,
     streamMaxRows: config.QUERY_STREAM_MAX_ROWS,
-    cache: service.cache
+    cache,
+    metricSources: {
+      windows: guardWindows(createWindowReader(state), breakers.live),
+      definitionsOf: async (project) => definitions.of(project),
+      daysOf: (wanted) => readDays(postgres, wanted),
+      conversionTypes,
+      latenessMs,
+      answers,
+      engine: metricsEngine,
+      keyOf,
+      schemaVersion: schema.version,
+      clock
+    }
   })
-  const closed = (name: keyof typeof service.breakers) => async (): Promise<void> => {
-    const { state } = service.breakers[name]
-    if (state !== 'closed') throw new Error(`the breaker ${name} is ${state}`)
+  const closed = ({ name, state: now }: Breaker): void => {
+    if (now !== 'closed') throw new Error(`the breaker ${name} is ${now}`)
   }
   return {
     ready: () => true,
@@ -69,8 +99,10 @@ await runService({ name: 'query', spec: querySpec }, async (context) => {
       clickhouse: { critical: false, run: () => clickhouse.ping() },
       database: { critical: false, run: () => postgres.ping() },
       cache: { critical: false, run: () => redis.ping() },
-      'breaker-cache': { critical: false, run: closed('cache') },
-      'breaker-warehouse': { critical: false, run: closed('warehouse') }
+      state: { critical: false, run: () => state.ping() },
+      'breaker-cache': { critical: false, run: async () => closed(breakers.cache) },
+      'breaker-warehouse': { critical: false, run: async () => closed(breakers.warehouse) },
+      'breaker-live': { critical: false, run: async () => closed(breakers.live) }
     }
   }
 })

@@ -80,7 +80,7 @@ export function publicMessage(error: AppError): string {
     .replace(/^(?:Code: \d+\. )?(?:DB::Exception: )*/, '')
     .split(/(?: In query | In scope | in scope |: While | While processing |\. Stack trace|\(version )/)
   return (first ?? '')
-    .replace(/\b[A-Za-z_]\w*\.events(?:_raw)?\b/g, 'events')
+    .replace(/\b[A-Za-z_]\w*\.(events_raw|events|sessions)\b/g, '$1')
     .replace(/\bevents_raw\b/g, 'events')
     .replace(/`?__table\d+`?\.?/g, '')
     .trim()

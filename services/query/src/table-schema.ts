@@ -22,6 +22,8 @@ export interface TableSchema {
   tables(): readonly Table[] | undefined
   /** Changes with the columns. */
   version(): string
+  /** Resolves after the first attempt to read them, in two seconds at most: answers made before have other names. */
+  readonly tried: Promise<void>
 }
 
 export interface TableSchemaDeps {
@@ -33,6 +35,8 @@ export interface TableSchemaDeps {
   readonly everyMs?: number
 }
 
+const firstTryMs = 2_000
+
 /** Begins to read the columns, until `signal` aborts. */
 export function startTableSchema(deps: TableSchemaDeps): TableSchema {
   const { clickhouse, clock, log, signal, everyMs = 60_000 } = deps
@@ -42,7 +46,7 @@ export function startTableSchema(deps: TableSchemaDeps): TableSchema {
   const read = async (): Promise<void> => {
     const described: Table[] = []
     for (const name of readableTables) {
-      // Names of a closed list. A table that an earlier migration does not have yet is not described.
+      // A table that the migrations have not made yet is not described.
       const columns = await clickhouse.rows<Column>(
         `SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {name:String}`,
         {
@@ -54,12 +58,15 @@ export function startTableSchema(deps: TableSchemaDeps): TableSchema {
     tables = described
     version = createHash('sha256').update(JSON.stringify(described)).digest('base64url').slice(0, 12)
   }
+  const tried = Promise.withResolvers<void>()
   const run = async (): Promise<void> => {
     while (!signal.aborted) {
       await read().catch((error: unknown) => log.debug({ err: toError(error) }, 'tables not described'))
+      tried.resolve()
       await clock.sleep(tables === undefined ? Math.min(1_000, everyMs) : everyMs, signal).catch(() => undefined)
     }
   }
   void run()
-  return { tables: () => tables, version: () => version }
+  clock.timer(firstTryMs, tried.resolve)
+  return { tables: () => tables, version: () => version, tried: tried.promise }
 }

@@ -1,4 +1,6 @@
 // The query service on real stores, without a port: what main.ts makes, with keys that are names of projects.
+import { builtInMetrics } from '@millrace/aggregation/metrics'
+import { createWindowReader } from '@millrace/aggregation/window-reader'
 import { load } from '@millrace/config'
 import { systemClock } from '@millrace/kernel'
 import { bindMetrics, createRegistry, createSilentLogger } from '@millrace/observability'
@@ -8,9 +10,11 @@ import { testEndpoints } from '@millrace/testkit/endpoints'
 import { createQueryApp } from '../src/app.ts'
 import { cacheKeyOf } from '../src/cache/cache-key.ts'
 import { querySpec } from '../src/config.ts'
+import { guardWindows } from '../src/metric-reader.ts'
 import { queryMetrics } from '../src/metrics.ts'
 import { createQueryService } from '../src/query-service.ts'
 import { createGate, loadGate } from '../src/sql/gate.ts'
+import { startTableSchema } from '../src/table-schema.ts'
 
 const log = createSilentLogger()
 
@@ -33,6 +37,14 @@ export async function openQuery(env: Readonly<Record<string, string>> = {}) {
     })
   )
   const clock = systemClock
+  const state = opening.use(
+    await openRedis({ url: config.REDIS_STATE_URL, role: 'state', log, requirePolicy: 'when-reachable' })
+  )
+  const stop = new AbortController()
+  opening.defer(() => stop.abort())
+  const tables = startTableSchema({ clickhouse, clock, log, signal: stop.signal })
+  // Answers of tests must not be void because the columns were read in between.
+  const schema = { version: () => 'test', tables: tables.tables }
   const service = opening.use(createQueryService({ config, clickhouse, redis, metrics, log, clock }))
   const app = createQueryApp({
     keys: {
@@ -43,8 +55,20 @@ export async function openQuery(env: Readonly<Record<string, string>> = {}) {
     engine: service.engine,
     answers: service.answers,
     cache: service.cache,
-    schemaVersion: () => 'test',
+    schema,
     keyOf: cacheKeyOf,
+    metricSources: {
+      windows: guardWindows(createWindowReader(state), service.breakers.live),
+      definitionsOf: async () => builtInMetrics(['purchase']),
+      daysOf: async () => [],
+      conversionTypes: ['purchase'],
+      latenessMs: config.LATENESS_MS,
+      answers: service.answers,
+      engine: service.metricsEngine,
+      keyOf: cacheKeyOf,
+      schemaVersion: schema.version,
+      clock
+    },
     streamMaxRows: config.QUERY_STREAM_MAX_ROWS,
     timeoutMs: config.QUERY_TIMEOUT_MS,
     metrics,

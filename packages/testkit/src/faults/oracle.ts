@@ -4,6 +4,7 @@
 // INV-1  told 202 or 409 => in the log
 // INV-2  copies in the log <= 1 + what explains a copy: unknown outcomes, unchecked accepts, retries of a produce
 // INV-3  ids visible in a sink = ids of the log minus those with a letter; in a view each exactly once
+// INV-9  no answer of one project shows anything of another
 // INV-10 whatever of the log is not in the sinks has exactly one counted reason: its dead letter, bytes unchanged
 import { isFinal, isUnknown } from './load-client.ts'
 import type { LedgerEntry } from './ledger.ts'
@@ -57,7 +58,7 @@ export interface Allowance {
   readonly lostMarks: boolean
 }
 
-export type Invariant = 'INV-1' | 'INV-2' | 'INV-3' | 'INV-4' | 'INV-5' | 'INV-10' | 'edge' | 'progress'
+export type Invariant = 'INV-1' | 'INV-2' | 'INV-3' | 'INV-4' | 'INV-5' | 'INV-9' | 'INV-10' | 'edge' | 'progress'
 
 /** One broken promise, with the ids or coordinates that show it. */
 export interface Violation {

@@ -15,6 +15,7 @@ import { readOptions } from '../request-options.ts'
 import type { AnswerForm, RequestOptions } from '../request-options.ts'
 import { toAnswer } from '../run-query.ts'
 import type { Gated } from '../sql/gate.ts'
+import type { TableSchema } from '../table-schema.ts'
 import { isOverBefore } from '../sql/time-range.ts'
 import { handler, sendAnswer } from './answer-request.ts'
 import type { Caller, RequestDeps } from './answer-request.ts'
@@ -23,8 +24,7 @@ export interface QueryRouteDeps extends RequestDeps {
   readonly gate: (sql: string) => Gated
   readonly answers: Answers
   readonly engine: Engine
-  /** Changes with the columns of the tables. */
-  readonly schemaVersion: () => string
+  readonly schema: Pick<TableSchema, 'version'>
   readonly keyOf: typeof cacheKeyOf
   /** Most rows of an answer sent as NDJSON. */
   readonly streamMaxRows: number
@@ -77,7 +77,7 @@ async function answer(
   const { projectId } = caller
   const { sql, params } = asked
   const { contentType: format } = forms[form]
-  const key = deps.keyOf({ projectId, kind: 'sql-1', schemaVersion: deps.schemaVersion(), sql, params, format })
+  const key = deps.keyOf({ projectId, kind: 'sql-1', schemaVersion: deps.schema.version(), sql, params, format })
   const make = (signal: AbortSignal, given: Priority): Promise<Made> =>
     ask(asked, form, { ...caller, signal }, given, deps)
   const found = await deps.answers.ask({ projectId, key, priority, use, allowStale, make }, caller.signal)
