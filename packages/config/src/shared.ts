@@ -35,7 +35,7 @@ export const kafkaFields = {
   KAFKA_SASL_USERNAME: str({ doc: 'SASL user.', default: '-' }),
   KAFKA_SASL_PASSWORD: secret({ doc: 'SASL password.', default: '-' }),
   KAFKA_FAST_ENCODING: bool({
-    doc: 'Encode record batches by our own code: the same bytes at a fraction of the cost. Off: by the client.',
+    doc: 'Encode and decode record batches by our own code: the same at a fraction of the cost. Off: by the client.',
     default: true
   })
 }

@@ -41,11 +41,16 @@ function toRecord(topic: string, partition: number, message: KafkaMessage): Kafk
 const noHeaders: RecordHeaders = {}
 
 function toHeaders(headers: IHeaders | undefined): RecordHeaders {
-  if (headers === undefined) return noHeaders
+  if (headers === undefined || isEmpty(headers)) return noHeaders
   const result: Record<string, Buffer> = Object.create(null) as Record<string, Buffer>
   for (const [name, value] of Object.entries(headers)) {
     const last = Array.isArray(value) ? value.at(-1) : value
     result[name] = Buffer.isBuffer(last) ? last : Buffer.from(last ?? '')
   }
   return result
+}
+
+function isEmpty(headers: IHeaders): boolean {
+  for (const _name in headers) return false
+  return true
 }
