@@ -18,9 +18,10 @@ import { isAsAsked, reportLines } from '@millrace/testkit/faults/report'
 import { planSuite, runSuite } from '@millrace/testkit/faults/run-suite'
 import { querySuite } from '@millrace/testkit/faults/query/suite'
 import { streamSuite } from '@millrace/testkit/faults/stream/suite'
+import { warehouseSuite } from '@millrace/testkit/faults/warehouse/suite'
 import { stopSignal } from './stop-signal.ts'
 
-const suites: readonly FaultSuite[] = [groundSuite, gatewaySuite, streamSuite, archiveSuite, querySuite]
+const suites: readonly FaultSuite[] = [groundSuite, gatewaySuite, streamSuite, archiveSuite, querySuite, warehouseSuite]
 const folder = join(fileURLToPath(new URL('..', import.meta.url)), '.millrace', 'faults')
 const json = process.argv.includes('--json')
 /** Progress; beside the results when those are read by a program. */

@@ -1,0 +1,24 @@
+// The suite of the warehouse, and the bugs that must turn it red.
+import type { FaultSuite } from '../fault-case.ts'
+import { clickhouseKilled, killedAtSteps } from './killed.ts'
+import { badRow, postgresKilled, warehouseDiskFull } from './refused.ts'
+import { repliesEaten, topicReplayed, trustsTokens, twoLoaders } from './repeated.ts'
+
+export const warehouseSuite: FaultSuite = {
+  name: 'warehouse',
+  cases: [
+    killedAtSteps,
+    clickhouseKilled,
+    repliesEaten,
+    twoLoaders,
+    topicReplayed,
+    badRow,
+    warehouseDiskFull,
+    postgresKilled
+  ],
+  bugs: [
+    { bug: trustsTokens, case: topicReplayed.name },
+    { bug: 'loader-side-tables-after-commit', case: killedAtSteps.name },
+    { bug: 'loader-commit-before-insert', case: clickhouseKilled.name }
+  ]
+}
