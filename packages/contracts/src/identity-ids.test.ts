@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import fc from 'fast-check'
 import { compareIds, namesDevice, namesUser, refusedIds } from './identity-ids.ts'
@@ -16,6 +17,16 @@ describe('ids that name somebody', () => {
 
   it('name no user when they look like an anonymous person, since the two would mix', () => {
     expect([namesUser('anon:x'), namesDevice('anon:x')]).toEqual([false, true])
+  })
+
+  it('are the same in the warehouse, for users and for devices', () => {
+    const file = new URL('../../../schemas/clickhouse/0004_identity.sql', import.meta.url)
+    const lists = [...readFileSync(file, 'utf8').matchAll(/(\w+Id) IN \(\n([\s\S]*?)\n {2}\)/g)]
+    expect(lists.map(([, column]) => column)).toEqual(['userId', 'anonymousId'])
+    for (const [, , text = ''] of lists) {
+      const ids = [...text.matchAll(/'((?:[^']|'')*)'/g)].map(([, id = '']) => id.replaceAll("''", "'"))
+      expect(ids).toEqual(refusedIds)
+    }
   })
 
   it('are listed once each, and hold nothing that an SQL text has to escape but the quote', () => {

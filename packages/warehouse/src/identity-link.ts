@@ -1,5 +1,6 @@
 // Events that carry both ids say that a user was at a device: one line of `identity_links` each. Keyed by the event, so
 // a repeat collapses, and of copies of an event the same one counts as in `events_raw`.
+import { namesDevice, namesUser } from '@millrace/contracts'
 import type { EventRow } from '@millrace/contracts'
 import type { WarehouseColumn } from './columns.ts'
 
@@ -13,10 +14,10 @@ export const identityLinkColumns: readonly WarehouseColumn[] = [
   { name: 'version', type: 'UInt64' }
 ]
 
-/** The line of `row`, without a line end; undefined when it is no link. */
+/** The line of `row`, without a line end; undefined when it is no link: an id is missing, or is a placeholder. */
 export function toIdentityLink(row: EventRow): string | undefined {
   const { projectId, anonymousId, eventId, userId, timestamp, version } = row
-  if (userId === '' || anonymousId === '') return undefined
+  if (!namesUser(userId) || !namesDevice(anonymousId)) return undefined
   return JSON.stringify({
     projectId,
     anonymousId,

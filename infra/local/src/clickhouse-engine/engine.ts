@@ -2,6 +2,7 @@
 // the next, a bound on what runs at once, and KILL by the id the client chose.
 import { Session } from 'chdb'
 import { literal } from './statement.ts'
+import { createReload } from './reload.ts'
 import type { EngineRequest } from './request.ts'
 
 /** An error of the engine with ClickHouse's numeric code. */
@@ -39,8 +40,8 @@ export interface Engine extends AsyncDisposable {
   use<T>(request: EngineRequest, work: (session: EngineSession) => Promise<T>): Promise<T>
   /** Stops the query with this id; resolves whether or not there was one. */
   kill(queryId: string): Promise<void>
-  /** Loads every dictionary anew; resolves without effect when there is none. */
-  reloadDictionaries(): Promise<void>
+  /** Loads those dictionaries anew whose tables changed since; resolves with their number. */
+  reloadDictionaries(): Promise<number>
 }
 
 export interface EngineOptions {
@@ -77,10 +78,7 @@ export function openEngine(options: EngineOptions): Engine {
     version,
     isRunning: (queryId) => running.has(queryId),
     kill,
-    reloadDictionaries: async () => {
-      const count = await root.queryAsync('SELECT count() FROM system.dictionaries', { format: 'TabSeparated' })
-      if (count.text().trim() !== '0') await root.queryAsync('SYSTEM RELOAD DICTIONARIES').catch(() => {})
-    },
+    reloadDictionaries: createReload(async (sql) => (await root.queryAsync(sql, { format: 'TabSeparated' })).text()),
     use: async (request, work) => {
       running.add(request.queryId)
       await gate.enter()

@@ -26,6 +26,16 @@ describe('in readonly mode', () => {
     'SELECT settings = 1 FROM t'
   ])('a thing that is only called settings is not: %s', (sql) => expect(code(sql)).toBeUndefined())
 
+  it.each([
+    "SELECT dictGet('identity_devices', 'userId', toUInt64(1))",
+    "SELECT DICTGETOrDefault /* */ ('identity_devices', 'userId', toUInt64(1), '')",
+    "SELECT `dictHas`('identity_devices', toUInt64(1))",
+    "SELECT `\\x64ict\\x47et`('identity_devices', 'userId', toUInt64(1))"
+  ])('a dictionary is not granted: %s', (sql) => {
+    expect(code(sql)).toBe(497)
+    expect(code(sql, '0')).toBeUndefined()
+  })
+
   it('a query cannot be killed', () => {
     expect(code("KILL QUERY WHERE query_id = 'x'", '1', true)).toBe(164)
     expect(code("KILL QUERY WHERE query_id = 'x'", '2', true)).toBe(164)
