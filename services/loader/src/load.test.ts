@@ -63,11 +63,11 @@ describe('load', () => {
     expect(events).toEqual([
       'loader.before-insert',
       'events_raw answered',
-      'loader.after-events_raw',
+      'loader.after-events-raw',
       'identity_links answered',
-      'loader.after-identity_links',
+      'loader.after-identity-links',
       'first_seen answered',
-      'loader.after-first_seen',
+      'loader.after-first-seen',
       'loader.after-insert'
     ])
     expect(await total('analytics_loader_rows_inserted_total')).toMatchObject([{ value: 2 }])

@@ -62,7 +62,7 @@ export function createLoad(deps: LoadDeps): Load {
     for (const table of tables) {
       await insertBatch(deps, table, items, { signal, settings })
       progress()
-      await faults.at(`loader.after-${table.name}`)
+      await faults.at(`loader.after-${table.name.replaceAll('_', '-')}`)
     }
     await faults.at('loader.after-insert')
     return items.map(() => done)

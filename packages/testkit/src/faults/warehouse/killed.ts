@@ -8,9 +8,9 @@ import { metricOf, ofOneProcess, openWarehouseRig } from './rig.ts'
 
 const steps = [
   'loader.before-insert',
-  'loader.after-events_raw',
-  'loader.after-identity_links',
-  'loader.after-first_seen',
+  'loader.after-events-raw',
+  'loader.after-identity-links',
+  'loader.after-first-seen',
   'consumer.before-commit',
   'consumer.after-commit'
 ] as const
