@@ -7,7 +7,7 @@ import { openPostgres } from '@millrace/stores/postgres'
 import { curatorSpec } from './config.ts'
 import { createIsLoaded } from './loaded.ts'
 import { curatorMetrics } from './metrics.ts'
-import { keepCurating } from './tasks.ts'
+import { keepCurating, untilAborted } from './tasks.ts'
 
 await runService({ name: 'curator', spec: curatorSpec }, async ({ config, log, registry, clock, stack, signal }) => {
   const postgres = stack.use(
@@ -30,7 +30,7 @@ await runService({ name: 'curator', spec: curatorSpec }, async ({ config, log, r
   const admin = adminLater(kafka)
   const curating = keepCurating({
     postgres,
-    clickhouse,
+    clickhouse: untilAborted(clickhouse, signal),
     isLoaded: createIsLoaded(admin, config.LOADER_GROUP),
     metrics: bindMetrics(curatorMetrics, registry),
     log,

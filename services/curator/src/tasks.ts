@@ -15,9 +15,11 @@ import { passProject } from './night.ts'
 import { recountDays } from './recount.ts'
 import { applyConversionTypes, applyRetention, keptFrom, readRetention } from './retention.ts'
 
+type Warehouse = Pick<Clickhouse, 'rows' | 'command' | 'insertLines'>
+
 export interface TaskDeps {
   readonly postgres: Postgres
-  readonly clickhouse: Pick<Clickhouse, 'rows' | 'command' | 'insertLines'>
+  readonly clickhouse: Warehouse
   readonly isLoaded: IsLoaded
   readonly metrics: BoundMetrics<typeof curatorMetrics>
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
@@ -32,8 +34,7 @@ export interface TaskDeps {
   readonly everyMs: number
 }
 
-export const curatorTasks = ['settings', 'pass', 'recount'] as const
-type Task = (typeof curatorTasks)[number]
+type Task = 'settings' | 'pass' | 'recount'
 
 /** Runs every task at once and then every `everyMs` until `signal` aborts. Never rejects. */
 export async function keepCurating(deps: TaskDeps): Promise<void> {
@@ -53,6 +54,15 @@ export async function keepCurating(deps: TaskDeps): Promise<void> {
     await attempt('pass', () => passProjects(deps))
     await attempt('recount', () => recount(deps))
     await clock.sleep(everyMs, signal).catch(() => {})
+  }
+}
+
+/** `clickhouse` whose requests end when `signal` aborts: a count over a long day must not hold up a stop. */
+export function untilAborted(clickhouse: Warehouse, signal: AbortSignal): Warehouse {
+  return {
+    rows: (sql, params, request) => clickhouse.rows(sql, params, { ...request, signal }),
+    command: (sql, request) => clickhouse.command(sql, { ...request, signal }),
+    insertLines: (table, columns, body, request) => clickhouse.insertLines(table, columns, body, { ...request, signal })
   }
 }
 
