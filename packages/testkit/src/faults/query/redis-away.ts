@@ -1,12 +1,15 @@
 // The Redis of the cache is killed under load and comes back. Answers stay right, the engine never has more to do than the
 // bulkhead lets through, and the breaker does what it says: open, one probe after its time, closed.
 import { systemClock } from '@millrace/kernel'
+import { eventually } from '../../eventually.ts'
 import { createRandom } from '../../random.ts'
 import type { FaultCase } from '../fault-case.ts'
 import { broken, openQueryRig, verdictOf } from './rig.ts'
 import type { Asked, Canaries, QueryRig } from './rig.ts'
 
 const clients = 16
+/** Different questions of a project. */
+const questions = 12
 /** Queries that the service runs at once (QUERY_CONCURRENCY). */
 const places = 8
 const resetMs = 30_000
@@ -19,20 +22,27 @@ interface Told extends Asked {
 export const redisAway: FaultCase = {
   name: 'redis-away',
   title: `the Redis of the cache killed under ${clients} clients and started again`,
-  counters: ['from the cache before', 'without the cache', 'from the cache after', 'places all taken'],
+  counters: ['from the cache before', 'without the cache', 'breaker open', 'from the cache after', 'places all taken'],
   async run(context) {
     const { counters, stack, seed } = context
     await using rig = await openQueryRig(context, { projects: 5 })
     const random = createRandom(`redis-${seed}`)
     const told: Told[] = []
+    const changes: Change[] = []
     const end = new AbortController()
+    // Every answer is known before the fault: whoever finds no place then gets one that is old, and marked so.
+    for (const project of rig.projects)
+      await Promise.all(Array.from({ length: questions }, (_, number) => rig.ask(project, questionOf(number))))
+    rig.proxy.takePeak()
     const load = Array.from({ length: clients }, (_, index) => client(rig, index, random.below, told, end.signal))
-    const watching = watchBreaker(rig, end.signal)
+    const watching = watchBreaker(rig, changes, end.signal)
     const nowMs = (): number => systemClock.monotonic()
-    await systemClock.sleep(4_000)
+    await systemClock.sleep(2_000)
     const killedAtMs = nowMs()
     if (!stack.kill('redis-cache', 'SIGKILL')) throw new Error('the cache did not run')
-    await systemClock.sleep(8_000)
+    // Half of the calls of the last minute have to fail first.
+    await eventually('the breaker opens', () => changes.at(-1)?.state === 2, { timeoutMs: 70_000, intervalMs: 50 })
+    await systemClock.sleep(2_000)
     await stack.restart('redis-cache')
     const backAtMs = nowMs()
     const isBack = (): boolean => told.some(({ atMs, cache }) => atMs > backAtMs && cache === 'HIT')
@@ -57,7 +67,11 @@ export const redisAway: FaultCase = {
     )
     if (peak === places) counters.count('places all taken')
     const failed = told.filter(({ status }) => status !== 200)
-    const changes = await watching
+    await watching
+    counters.count(
+      'breaker open',
+      countOf(changes, ({ state }) => state === 2)
+    )
     const alarms = await rig.series('analytics_query_cache_bad_total{kind="mismatch"}')
     context.say(
       `breaker: ${changes.map(({ state, atMs }) => `${state} ${Math.round(atMs - killedAtMs)} ms`).join(', ')}`
@@ -85,7 +99,7 @@ export const redisAway: FaultCase = {
   }
 }
 
-/** Asks one of a few hundred questions after the other. */
+/** Asks one question after the other. */
 async function client(
   rig: QueryRig,
   index: number,
@@ -96,12 +110,16 @@ async function client(
   // As Array.from gives it, there is one for every index.
   const project = rig.projects[index % rig.projects.length] as Canaries
   while (!signal.aborted) {
-    const number = below(300)
-    const answer = await rig.ask(project, `SELECT count(), ${number}, any(userId) FROM events`)
+    const number = below(questions)
+    const answer = await rig.ask(project, questionOf(number))
     const isRight = answer.status !== 200 || answer.body.includes(`[[${project.events},${number},"${project.canary}"]]`)
     told.push({ ...answer, isRight, atMs: systemClock.monotonic() })
     await systemClock.sleep(20)
   }
+}
+
+function questionOf(number: number): string {
+  return `SELECT count(), ${number}, any(userId) FROM events`
 }
 
 interface Change {
@@ -110,14 +128,12 @@ interface Change {
 }
 
 /** The states of the breaker of the cache as /metrics shows them: 0 closed, 1 half-open, 2 open. */
-async function watchBreaker(rig: QueryRig, signal: AbortSignal): Promise<readonly Change[]> {
-  const changes: Change[] = []
+async function watchBreaker(rig: QueryRig, changes: Change[], signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const state = await rig.series('analytics_breaker_state{breaker="cache"}')
     if (state !== (changes.at(-1)?.state ?? 0)) changes.push({ state, atMs: systemClock.monotonic() })
     await systemClock.sleep(50)
   }
-  return changes
 }
 
 /** What is wrong with the way of the breaker: open once, for its time, and closed again. */
