@@ -19,6 +19,7 @@ import { aggregatorMetrics } from './metrics.ts'
 import { tellMissed } from './missed-definitions.ts'
 import { openLive } from './open-live.ts'
 import { runTasks } from './run-tasks.ts'
+import { withPlantedEnrich } from './planted.ts'
 import { createTasks, taskIntervals } from './tasks.ts'
 import { createToEntry } from './to-entry.ts'
 
@@ -67,7 +68,7 @@ await runService(
             changed.clear()
             return projects.startAt(assigned)
           },
-          decode: createToEntry(await openEnrich(config)),
+          decode: createToEntry(withPlantedEnrich(await openEnrich(config), clock, planted)),
           handle: startCpuCost({ stage: 'aggregate', registry, clock, signal }).counting(
             createAggregate({
               projects,

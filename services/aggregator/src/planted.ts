@@ -5,6 +5,8 @@ import type { RedisEmit } from '@millrace/aggregation/redis-emit'
 import { stateKeys } from '@millrace/aggregation/keys'
 import { mergeFacts } from '@millrace/aggregation/sessions'
 import type { SessionFacts, SessionMerge } from '@millrace/aggregation/sessions'
+import type { Enrich } from '@millrace/contracts'
+import type { Clock } from '@millrace/kernel'
 import type { Redis } from '@millrace/stores/redis'
 import type { Tasks } from './run-tasks.ts'
 
@@ -14,6 +16,10 @@ const bugs = {
   getSetSessions: 'aggregator-get-set-sessions',
   /** Sets of counted ids expire by the wall clock. */
   seenExpires: 'aggregator-seen-expires',
+  /** Events are late by the clock of who reads them, not by their append time. */
+  lateByTheClock: 'aggregator-late-by-the-clock',
+  /** Every value of a dimension is kept apart. */
+  withoutCap: 'aggregator-without-cap',
   /** The position in Redis follows the consumer, not the other way round. */
   trustsCommit: 'aggregator-trusts-commit',
   /** What was produced counts as told whatever it became meanwhile. */
@@ -27,8 +33,20 @@ export function withPlantedApply(apply: RedisApply, redis: Redis, planted: Reado
   let bugged = apply
   if (planted.has(bugs.seenExpires)) bugged = withExpiringIds(bugged, redis)
   if (planted.has(bugs.trustsCommit)) bugged = withTrustedPosition(bugged)
+  if (planted.has(bugs.withoutCap)) bugged = withoutCaps(bugged)
   if (planted.has(bugs.getSetSessions)) bugged = withOverwrittenSessions(bugged, redis)
   return bugged
+}
+
+/** `enrich`, with the bug that is planted. */
+export function withPlantedEnrich(enrich: Enrich, clock: Clock, planted: ReadonlySet<string>): Enrich {
+  if (!planted.has(bugs.lateByTheClock)) return enrich
+  return (record) => {
+    const enriched = enrich(record)
+    if (!enriched.ok) return enriched
+    const { row } = enriched
+    return { ...enriched, row: { ...row, latenessMs: clock.now() - row.timestamp } }
+  }
 }
 
 /** `emit`, with the bug that is planted. */
@@ -59,6 +77,13 @@ function withExpiringIds(apply: RedisApply, redis: Redis): RedisApply {
     const expiries = call.hours.map(({ hour }) => ['PEXPIRE', keys.seen(hour), seenLifeMs, 'NX'] as const)
     if (reply.kind === 'ok') await redis.pipeline(expiries)
     return reply
+  }
+}
+
+function withoutCaps(apply: RedisApply): RedisApply {
+  return (project, call, callId) => {
+    const windows = call.windows.map((window) => ({ ...window, cap: Number.MAX_SAFE_INTEGER }))
+    return apply(project, { ...call, windows }, callId)
   }
 }
 

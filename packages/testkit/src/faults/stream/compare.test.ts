@@ -112,7 +112,9 @@ describe('compareStream', () => {
     ['a session with a wrong exitPage', { sessions: [{ ...session, exitPage: '/x' }] }],
     ['a session that no event has', { sessions: [session, { ...session, sessionId: 'other' }] }],
     ['a held window counts wrong', { live: new Map([[`events:1m:${hour}`, held(2)]]) }],
-    ['a held window has a wrong value', { live: new Map([[`events:1m:${hour}`, held(1)]]) }]
+    ['a held window has a wrong value', { live: new Map([[`events:1m:${hour}`, held(1)]]) }],
+    ['a held window has a dimension that no event has', { live: new Map([[`events:1m:${hour}`, held(1, '["x"]')]]) }],
+    ['an open window is not held', { live: new Map(), clockMs: hour + 500 }]
   ])('says: %s', (problem, change) => {
     expect(problemsOf(change)).toContain(problem)
   })
@@ -120,12 +122,25 @@ describe('compareStream', () => {
   it('takes the highest revision, and leaves what is not due and what is the warehouse\u2019s', () => {
     const provisional = toldWith('conversions', { revision: [2, 2], final: false, count: 7 })
     expect(problemsOf({ metrics: [...told(), ...provisional] })).toEqual([])
-    expect(problemsOf({ metrics: [], sessions: [], clockMs: hour + 500 })).toEqual([])
+    const live = soundlyHeld()
+    expect(problemsOf({ metrics: [], sessions: [], live, clockMs: hour + 500 })).toEqual([])
     expect(problemsOf({ metrics: [], sessions: [], completeFromMs: hour + 3_600_000 })).toEqual([])
   })
 })
 
-function held(events: number) {
+function held(events: number, dimension = '') {
   const share = { count: 5, sum: 0n, unique: undefined }
-  return { events, closed: true, capped: false, values: new Map([['', share]]) }
+  return { events, closed: true, capped: false, values: new Map([[dimension, share]]) }
+}
+
+/** Every window as the one event makes it. */
+function soundlyHeld(): StreamEvidence['live'] {
+  const windows = [...counted.windows].map(([name, { events, values }]) => {
+    const shares = [...values].map(([dimension, { count, sum, members }]) => {
+      const unique = members.size === 0 ? undefined : members.size
+      return [dimension, { count, sum, unique }] as const
+    })
+    return [name, { events, closed: false, capped: false, values: new Map(shares) }] as const
+  })
+  return new Map(windows)
 }

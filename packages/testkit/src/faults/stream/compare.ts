@@ -41,6 +41,8 @@ export interface StreamEvidence {
 export interface Compared {
   readonly violations: readonly Violation[]
   readonly closedWindows: number
+  /** Windows that are not due and were read from Redis. */
+  readonly openWindows: number
   readonly closedSessions: number
   /** Values that were told again after their window or session was final. */
   readonly revisedFinals: number
@@ -115,13 +117,18 @@ function sameValue(a: unknown, b: unknown): boolean {
 function compareWindows(evidence: StreamEvidence, values: ReadonlyMap<string, MetricMessage>, report: Report) {
   const { recount, live, clockMs, settleMs, completeFromMs } = evidence
   let closedWindows = 0
+  let openWindows = 0
   let cappedWindows = 0
   for (const [name, window] of recount.windows) {
     if (window.startMs < completeFromMs) continue
     const held = live.get(name)
     if (held !== undefined) compareLive(name, window, held, report)
     const total = values.get(`${name} `)
-    if (window.endMs + settleMs > clockMs) continue
+    if (window.endMs + settleMs > clockMs) {
+      openWindows++
+      if (held === undefined) report('an open window is not held', name)
+      continue
+    }
     closedWindows++
     if (total === undefined) report('a closed window was never told', name)
     else if (!total.final) report('a window that is due is not final', name)
@@ -138,7 +145,7 @@ function compareWindows(evidence: StreamEvidence, values: ReadonlyMap<string, Me
     else if (!message.capped && !window.values.has(message.dimension ?? ''))
       report('a dimension that no event has', key)
   }
-  return { closedWindows, cappedWindows }
+  return { closedWindows, openWindows, cappedWindows }
 }
 
 function compareLive(name: string, window: CountedWindow, held: LiveWindow, report: Report): void {
@@ -149,6 +156,8 @@ function compareLive(name: string, window: CountedWindow, held: LiveWindow, repo
     const wrong = found === undefined ? 'absent' : differenceOf(value, { ...found, value: found.unique })
     if (wrong !== undefined) report('a held window has a wrong value', `${name} ${dimension}: ${wrong}`)
   }
+  const strange = held.capped ? [] : [...held.values.keys()].filter((dimension) => !window.values.has(dimension))
+  for (const dimension of strange) report('a held window has a dimension that no event has', `${name} ${dimension}`)
 }
 
 function compareTold(

@@ -1,21 +1,16 @@
 // Three aggregators share twelve partitions under a steady trickle of events. One is stopped in order, one is killed:
 // its partitions must be at work elsewhere within the time that the group permits, and no number changes.
 import { systemClock } from '@millrace/kernel'
-import { eventually } from '../../eventually.ts'
 import type { FaultCase } from '../fault-case.ts'
 import type { Violation } from '../oracle.ts'
 import { openLiveWorld } from './live-world.ts'
-import type { LiveWorld } from './live-world.ts'
-import { makeEvent } from './make-events.ts'
 import { openStreamRig, sleepUntil } from './rig.ts'
-import type { StreamRig } from './rig.ts'
-import type { StreamProject } from './stream-project.ts'
+import { allMoved, trickle } from './trickle.ts'
 
 const partitions = 12
 const sessionTimeoutMs = 6_000
 const limits = { SIGTERM: 10_000, SIGKILL: sessionTimeoutMs + 5_000 } as const
 const spanMs = 60_000
-const everyMs = 200
 
 export const members: FaultCase = {
   name: 'members',
@@ -28,7 +23,7 @@ export const members: FaultCase = {
     const project = await rig.project({ partitions })
     const [, second, third] = await rig.start([project], { count: 3 })
     const writer = new AbortController()
-    const written = trickle(rig, project, world, writer.signal)
+    const written = trickle(rig, project, { world, partitions, signal: writer.signal })
     await allMoved(rig, project, 30_000)
     const slow: Violation[] = []
     const within = async (signal: keyof typeof limits): Promise<void> => {
@@ -59,44 +54,4 @@ export const members: FaultCase = {
     counters.count('session closed', compared[0]?.closedSessions ?? 0)
     return verdict
   }
-}
-
-/** One event to each partition now and then, until the signal; answers how many. */
-async function trickle(
-  { random }: StreamRig,
-  project: StreamProject,
-  { fromMs, toMs }: LiveWorld,
-  signal: AbortSignal
-): Promise<number> {
-  let written = 0
-  while (!signal.aborted) {
-    const events = Array.from({ length: partitions }, (_, partition) => {
-      const number = written++
-      const { eventId, value } = makeEvent({
-        eventId: `m-${String(number).padStart(7, '0')}`,
-        eventType: random.pick(['page_view', 'purchase']),
-        atMs: fromMs + random.below(toMs - fromMs),
-        sessionId: `m-s${random.below(100)}`,
-        userId: `u${random.below(50)}`,
-        properties: { revenue: number }
-      })
-      return { eventId, value, partition, appendedAtMs: 0 }
-    })
-    await project.write(events)
-    await systemClock.sleep(everyMs)
-  }
-  return written
-}
-
-/** Resolves when every partition has applied a record that was written after the call. */
-async function allMoved(rig: StreamRig, project: StreamProject, timeoutMs: number): Promise<void> {
-  const ends = new Map((await rig.admin.ranges(project.topic)).map(({ partition, end }) => [partition, end]))
-  await eventually(
-    'every partition moves',
-    async () => {
-      const held = (await rig.live(project))?.partitions ?? []
-      return [...ends].every(([partition, end]) => (held[partition]?.position ?? 0n) > end)
-    },
-    { timeoutMs, intervalMs: 50 }
-  )
 }

@@ -3,6 +3,8 @@
 // come to the same windows and sessions as its recount.
 import { systemClock } from '@millrace/kernel'
 import type { FaultCase } from '../fault-case.ts'
+import type { Violation } from '../oracle.ts'
+import type { Compared, StreamEvidence } from './compare.ts'
 import { openLiveWorld } from './live-world.ts'
 import { makeEvent, makeEvents, withCopies } from './make-events.ts'
 import type { Copy, StreamEvent } from './make-events.ts'
@@ -18,7 +20,15 @@ const pauseMs = 2_000
 export const shuffled: FaultCase = {
   name: 'shuffled',
   title: `${logs} logs of the same events, shuffled and copied, read by three aggregators each, one of which dies`,
-  counters: ['log written', 'copy written', 'late record', 'aggregator killed', 'window closed', 'session closed'],
+  counters: [
+    'log written',
+    'copy written',
+    'late record',
+    'aggregator killed',
+    'window closed',
+    'open hour compared',
+    'session closed'
+  ],
   async run(context) {
     const { counters, say } = context
     const world = openLiveWorld(spanMs)
@@ -53,16 +63,31 @@ export const shuffled: FaultCase = {
     await sleepUntil(world.closedAtMs)
     await rig.settled(projects, { clockMs: world.closedAtMs })
     const { verdict, compared, evidence } = await rig.judge(projects)
-    for (const { closedWindows, closedSessions } of compared) {
+    for (const { closedWindows, openWindows, closedSessions } of compared) {
       counters.count('window closed', closedWindows)
+      counters.count('open hour compared', openWindows)
       counters.count('session closed', closedSessions)
     }
     for (const { recount } of evidence) {
       counters.count('copy written', recount.counts.copies)
       counters.count('late record', recount.counts.late)
     }
-    return verdict
+    return { ...verdict, violations: [...verdict.violations, ...leftOut(evidence, compared)] }
   }
+}
+
+/** Logs of which something was not compared: every minute and every session must be over by now, every hour be held. */
+function leftOut(evidence: readonly StreamEvidence[], compared: readonly Compared[]): readonly Violation[] {
+  const examples = evidence.flatMap(({ projectId, recount }, index) => {
+    const { closedWindows = 0, openWindows = 0, closedSessions = 0 } = compared[index] ?? {}
+    const windows = [...recount.windows.values()]
+    const minutes = windows.filter(({ granularity }) => granularity === '1m').length
+    const isWhole = closedWindows >= minutes && closedWindows + openWindows === windows.length
+    if (isWhole && closedSessions === recount.sessions.size) return []
+    return [`${projectId}: ${closedWindows} + ${openWindows} of ${windows.length} windows, ${closedSessions} sessions`]
+  })
+  if (examples.length === 0 && evidence.length === logs) return []
+  return [{ invariant: 'INV-4', problem: 'logs not compared whole', count: examples.length, examples }]
 }
 
 const toCopy = ({ eventId, value }: StreamEvent): Copy => ({ eventId, value, appendedAtMs: 0 })

@@ -4,6 +4,8 @@ import { behind } from './behind.ts'
 import { builderKilled } from './builder-killed.ts'
 import { failedOver } from './failed-over.ts'
 import { members } from './members.ts'
+import { millionValues } from './million-values.ts'
+import { postgresAway } from './postgres-away.ts'
 import { rebuilt } from './rebuilt.ts'
 import { redisFlushed } from './redis-flushed.ts'
 import { redisHurt } from './redis-hurt.ts'
@@ -24,7 +26,9 @@ export const streamSuite: FaultSuite = {
     zombie,
     tellingKilled,
     members,
+    postgresAway,
     wildClients,
+    millionValues,
     rebuilt,
     builderKilled,
     torn,
@@ -34,6 +38,8 @@ export const streamSuite: FaultSuite = {
   bugs: [
     { bug: 'aggregator-get-set-sessions', case: shuffled.name },
     { bug: 'aggregator-seen-expires', case: shuffled.name },
+    { bug: 'aggregator-late-by-the-clock', case: behind.name },
+    { bug: 'aggregator-without-cap', case: millionValues.name },
     { bug: 'aggregator-trusts-commit', case: redisHurt.name },
     { bug: 'aggregator-confirms-blindly', case: tellingKilled.name }
   ]
