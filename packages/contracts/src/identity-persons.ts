@@ -60,7 +60,7 @@ function isMove({ fromUserId, intoUserId }: PersonEdge): boolean {
 
 function toPerson(members: readonly string[], merged: ReadonlySet<string>): Person {
   const userIds = [...members].sort(compareIds)
-  // A person has at least the user id it was found by.
-  const personId = userIds.find((userId) => !merged.has(userId)) ?? (userIds[0] as string)
+  const [lowest = ''] = userIds
+  const personId = userIds.find((userId) => !merged.has(userId)) ?? lowest
   return { personId, userIds }
 }

@@ -12,6 +12,8 @@ export type AuditAction =
   | 'epoch.new'
   | 'epoch.flip'
   | 'epoch.abort'
+  | 'identity.merge'
+  | 'identity.undo'
 
 export interface AuditEntry {
   /** Who: `cli:<user>` or `api:<key id>`. */

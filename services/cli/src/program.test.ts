@@ -28,7 +28,10 @@ const commands = [
   'projects set',
   'keys create',
   'keys list',
-  'keys revoke'
+  'keys revoke',
+  'identity explain',
+  'identity merge',
+  'identity undo'
 ]
 
 describe('createProgram', () => {

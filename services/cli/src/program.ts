@@ -2,6 +2,7 @@
 import { Command } from 'commander'
 import { addArchiveCommands } from './commands/archive.ts'
 import { addEpochCommands } from './commands/epoch.ts'
+import { addIdentityCommands } from './commands/identity.ts'
 import { addKeysCommands } from './commands/keys.ts'
 import { addMetricsCommands } from './commands/metrics.ts'
 import { addProjectsCommands } from './commands/projects.ts'
@@ -35,6 +36,7 @@ export function createProgram(context: CliContext): Command {
   addMetricsCommands(program, context)
   addEpochCommands(program, context)
   addArchiveCommands(program, context)
+  addIdentityCommands(program, context)
   return program
 }
 
