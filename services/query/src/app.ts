@@ -1,7 +1,9 @@
 // The HTTP server of the query service: limits, timeouts and problem documents.
 import fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
-import { answerProblems } from '@millrace/service'
+import { addDocRoutes, answerProblems } from '@millrace/service'
+import queryPackage from '../package.json' with { type: 'json' }
+import { createOpenApi } from './api/openapi.ts'
 import { addCacheRoutes } from './routes/cache.ts'
 import type { CacheRouteDeps } from './routes/cache.ts'
 import { addMetricRoutes } from './routes/metrics.ts'
@@ -10,8 +12,10 @@ import { addQueryRoutes } from './routes/query.ts'
 import type { QueryRouteDeps } from './routes/query.ts'
 import { addSchemaRoutes } from './routes/schema.ts'
 import type { SchemaRouteDeps } from './routes/schema.ts'
+import { addSessionRoutes } from './routes/sessions.ts'
+import type { SessionRouteDeps } from './routes/sessions.ts'
 
-export type QueryAppDeps = QueryRouteDeps & MetricRouteDeps & SchemaRouteDeps & CacheRouteDeps
+export type QueryAppDeps = QueryRouteDeps & MetricRouteDeps & SchemaRouteDeps & SessionRouteDeps & CacheRouteDeps
 
 /** A query is at most 64 KiB of text; its bound values may take as much again and more. */
 const bodyLimit = 1024 * 1024
@@ -32,9 +36,16 @@ export function createQueryApp(deps: QueryAppDeps): FastifyInstance {
     http: { maxHeaderSize: 96 * 1024, headersTimeout: 10_000 }
   })
   answerProblems(app, deps.log)
+  addRoutes(app, deps)
+  return app
+}
+
+/** Adds everything that is served beside what every service has. */
+export function addRoutes(app: FastifyInstance, deps: QueryAppDeps): void {
   addQueryRoutes(app, deps)
   addMetricRoutes(app, deps)
   addSchemaRoutes(app, deps)
+  addSessionRoutes(app, deps)
   addCacheRoutes(app, deps)
-  return app
+  addDocRoutes(app, createOpenApi(queryPackage.version))
 }

@@ -79,6 +79,9 @@ describe('sessions and the schema', () => {
       ['s0', 6],
       ['s1', 6]
     ])
+    const one = await get('/v1/sessions/s1')
+    expect([one.statusCode, one.json()]).toMatchObject([200, { sessionId: 's1', totalEvents: 6, userId: 'u2' }])
+    expect((await get('/v1/sessions/none')).json()).toMatchObject({ status: 404, code: 'not_found' })
   })
 
   it('describes tables, and the properties of what came lately', async () => {

@@ -115,6 +115,26 @@ export function createAnswers(deps: AnswersDeps): Answers {
     })
   }
 
+  /** Makes the answer as the only process that does, unless another one has made it meanwhile. */
+  const makeOnce = async (question: Question, read: CacheRead, signal: AbortSignal): Promise<Reply> => {
+    const { key, priority } = question
+    const isShared = question.use === 'cache'
+    let lock = await cache.lock(key)
+    try {
+      if (lock.kind === 'taken' && isShared) {
+        const other = await waitForOther(question, signal)
+        if (!('kind' in other)) return toReply(other, 'HIT')
+        lock = other
+      }
+      // Whoever held the lock before may have stored the answer since it was looked for.
+      const stored = lock.kind === 'held' && isShared ? await readFresh(question) : undefined
+      if (stored !== undefined) return toReply(stored, 'HIT')
+      return toReply(await make(question, read, signal, priority), 'MISS')
+    } finally {
+      if (lock.kind === 'held') await lock.release()
+    }
+  }
+
   const find = async (question: Question, signal: AbortSignal): Promise<Found> => {
     const { projectId, key, use, priority } = question
     const read = await cache.read(projectId, key)
@@ -124,25 +144,14 @@ export function createAnswers(deps: AnswersDeps): Answers {
       if (found.status === 200 && isRefreshDue(found, clock.now(), deps.random())) refreshBehind(question, read)
       return { kind: 'reply', reply: toReply(found, 'HIT') }
     }
-    let lock = read.kind === 'away' ? undefined : await cache.lock(key)
     try {
-      if (lock?.kind === 'taken' && use === 'cache') {
-        const other = await waitForOther(question, signal)
-        if (!('kind' in other)) return { kind: 'reply', reply: toReply(other, 'HIT') }
-        lock = other
-      }
-      // Whoever held the lock before may have stored the answer since it was looked for.
-      const stored = lock?.kind === 'held' && use === 'cache' ? await readFresh(question) : undefined
-      if (stored !== undefined) return { kind: 'reply', reply: toReply(stored, 'HIT') }
-      const entry = await make(question, read, signal, priority)
-      return { kind: 'reply', reply: toReply(entry, read.kind === 'away' ? 'BYPASS' : 'MISS') }
+      if (read.kind === 'read') return { kind: 'reply', reply: await makeOnce(question, read, signal) }
+      return { kind: 'reply', reply: toReply(await make(question, read, signal, priority), 'BYPASS') }
     } catch (error) {
       const old = found ?? local.get(key)
       const isUsable = old !== undefined && old.status === 200 && clock.now() < old.staleUntilMs
       if (!isUsable || !isTransient(error)) throw error
       return { kind: 'stale', reply: toReply(old, 'STALE'), error }
-    } finally {
-      if (lock?.kind === 'held') await lock.release()
     }
   }
 
