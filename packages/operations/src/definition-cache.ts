@@ -51,6 +51,8 @@ export function startDefinitionCache(deps: DefinitionCacheDeps): DefinitionCache
   let own: ReadonlyMap<string, readonly MetricDefinition[]> = new Map()
   let known: ReadonlySet<string> | undefined
   let readAtMs = Number.NEGATIVE_INFINITY
+  /** One line for an outage. */
+  let isAway = false
 
   const take = (rows: readonly ProjectDefinition[]): void => {
     const before = own
@@ -75,6 +77,7 @@ export function startDefinitionCache(deps: DefinitionCacheDeps): DefinitionCache
     const rows = await listDefinitions(postgres)
     take(rows)
     readAtMs = askedAtMs
+    isAway = false
     await copy?.write(rows).catch((error: unknown) => log.warn({ err: toError(error) }, 'definitions are not copied'))
   }
   const readCopy = async (): Promise<void> => {
@@ -87,7 +90,8 @@ export function startDefinitionCache(deps: DefinitionCacheDeps): DefinitionCache
   const run = async (): Promise<void> => {
     while (!signal.aborted) {
       await read().catch(async (error: unknown) => {
-        log.warn({ err: toError(error) }, 'definitions of metrics cannot be read')
+        if (!isAway) log.warn({ err: toError(error) }, 'definitions of metrics cannot be read')
+        isAway = true
         if (known === undefined) await readCopy()
       })
       const isRead = readAtMs > Number.NEGATIVE_INFINITY

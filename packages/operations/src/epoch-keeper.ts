@@ -58,6 +58,8 @@ const pagesAtOnce = 10
 export function createEpochKeeper(deps: EpochKeeperDeps): (project: string) => Promise<EpochInForce> {
   const sealedSince = new Map<string, number>()
   const told = new Set<string>()
+  /** One line for an outage, not one for each look. */
+  let isAway = false
   const tellBehind = (project: string, epoch: number): void => {
     const key = `${project}:${epoch}`
     if (!told.has(key))
@@ -67,7 +69,10 @@ export function createEpochKeeper(deps: EpochKeeperDeps): (project: string) => P
   return async function inForce(project) {
     const seen = await deps.epochs.look(project)
     const rows = await readRows(deps, project, seen)
-    if (rows === undefined) return toInForce(project, seen)
+    if (rows instanceof AppError && !isAway)
+      deps.log.warn({ err: rows }, 'rows of epochs cannot be read; live epochs go on')
+    isAway = rows instanceof AppError
+    if (rows instanceof AppError) return toInForce(project, seen)
     const checked = checkEpoch(seen, new Map(rows.map((row) => [row.epoch, row])))
     switch (checked.kind) {
       case 'run':
@@ -97,19 +102,18 @@ export function createEpochKeeper(deps: EpochKeeperDeps): (project: string) => P
   }
 }
 
-/** Undefined: they cannot be read, and a live epoch is there to go on with. */
+/** An error: they cannot be read, and a live epoch is there to go on with. */
 async function readRows(
-  { postgres, log }: EpochKeeperDeps,
+  { postgres }: EpochKeeperDeps,
   project: string,
   seen: Inspection
-): Promise<readonly StateEpoch[] | undefined> {
+): Promise<readonly StateEpoch[] | AppError> {
   try {
     return await listEpochs(postgres, project)
   } catch (error) {
     const isThere = seen.epochs.get(seen.pointer) !== undefined
     if (!(error instanceof AppError) || error.code !== 'PIPE_POSTGRES_UNAVAILABLE' || !isThere) throw error
-    log.warn({ err: error, project, epoch: seen.pointer }, 'rows of epochs cannot be read; the live one goes on')
-    return undefined
+    return error
   }
 }
 
@@ -187,7 +191,7 @@ async function sweepLeft(
     remaining = (await epochs.sweep(project)).remaining
 }
 
-/** Epoch 1, or a new one for a state that is lost. Several owners may find it at once. */
+/** Epoch 1, or a new one for a state that is lost. Many owners find it at once; one writes the row, all take it up. */
 async function begin(
   deps: EpochKeeperDeps,
   project: string,
@@ -195,7 +199,7 @@ async function begin(
   rows: readonly StateEpoch[]
 ): Promise<void> {
   const { epochs, log } = deps
-  const row = freshRow(rows, seen) ?? (await writeRow(deps, project, rows))
+  const row = freshRow(rows, seen) ?? (await writeRow(deps, project, rows)) ?? (await rowOfOther(deps, project, seen))
   const { epoch, startOffsets, completeFromMs, reason } = row
   if (reason !== 'first') log.warn({ project, epoch, completeFromMs }, 'live state lost; a new epoch begins')
   await epochs.init(project, epoch, { startOffsets, completeFromMs })
@@ -207,11 +211,18 @@ function freshRow(rows: readonly StateEpoch[], { pointer, epochs }: Inspection):
   return isUnused && last.state === 'live' && last.ageMs < freshRowMs ? last : undefined
 }
 
+async function rowOfOther({ postgres }: EpochKeeperDeps, project: string, seen: Inspection): Promise<StateEpoch> {
+  const row = freshRow(await listEpochs(postgres, project), seen)
+  if (row === undefined) throw new AppError('PIPE_LIVE_STATE', `another process begins an epoch of ${project}`)
+  return row
+}
+
+/** Undefined: another process wrote one meanwhile. */
 async function writeRow(
   { postgres, admin, clock, timing, group, actor }: EpochKeeperDeps,
   project: string,
   rows: readonly StateEpoch[]
-): Promise<StateEpoch> {
+): Promise<StateEpoch | undefined> {
   const topic = rawTopic(project)
   const reason: EpochReason = rows.length === 0 ? 'first' : 'lost'
   const start: EpochStart =
@@ -231,7 +242,7 @@ async function writeRow(
     })
   } catch (error) {
     ignoreConflict(error)
-    throw new AppError('PIPE_LIVE_STATE', `another process begins epoch ${epoch} of ${project}`, { cause: error })
+    return undefined
   }
 }
 

@@ -6,7 +6,8 @@ import { createRedisApply } from '@millrace/aggregation/redis-apply'
 import { createRedisEpochs } from '@millrace/aggregation/redis-epochs'
 import type { Timing } from '@millrace/aggregation/timing'
 import type { Admin } from '@millrace/kafka'
-import type { Clock } from '@millrace/kernel'
+import { retry } from '@millrace/kernel'
+import type { BackoffPolicy, Clock } from '@millrace/kernel'
 import type { BoundMetrics, Logger } from '@millrace/observability'
 import { createEpochKeeper } from '@millrace/operations/epoch-keeper'
 import type { Postgres } from '@millrace/stores/postgres'
@@ -32,13 +33,16 @@ export interface OpenLiveDeps {
   readonly planted: ReadonlySet<string>
 }
 
+const policy: BackoffPolicy = { baseMs: 50, capMs: 500, jitter: 0.5 }
+
 /** What a batch needs; nothing is read before the first assignment. */
 export function openLive(deps: OpenLiveDeps): { readonly projects: LiveProjects; readonly applier: BatchApplier } {
   const { redis, postgres, admin, group, timing, clock, log, metrics, planted } = deps
   const epochs = createRedisEpochs(redis)
   const projects = createLiveProjects({
     inForce: createEpochKeeper({ postgres, epochs, admin, clock, timing, group, actor: 'aggregator', log }),
-    checkLog: (topic, states) => checkLog(admin, topic, states),
+    // Asked for many topics at once, the client of Kafka may lack one of them in the moment of its answer.
+    checkLog: (topic, states) => retry(() => checkLog(admin, topic, states), { policy, clock, attempts: 5 }),
     log,
     onHalted: showHalted(metrics)
   })
