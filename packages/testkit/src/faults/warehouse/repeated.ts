@@ -58,7 +58,7 @@ export const twoLoaders: FaultCase = {
     await end()
     const [first, second] = loaders
     const groups = loaders.slice(0, 2).map((loader) => loader.group)
-    const verdict = await rig.judge(groups, { timeoutMs: 90_000 })
+    const verdict = await rig.judge(groups, { timeoutMs: 120_000 })
     const rows = 'analytics_loader_rows_inserted_total'
     if (first !== undefined) counters.count('rows of the first', await metricOf(first.service, rows))
     if (second !== undefined) counters.count('rows of the second', await metricOf(second.service, rows))

@@ -70,7 +70,7 @@ const quickEnv = {
   SESSION_TIMEOUT_MS: '6s',
   HEARTBEAT_INTERVAL_MS: '1s',
   FLUSH_AFTER_MS: '100',
-  BATCH_SIZE: '200',
+  BATCH_SIZE: '1000',
   INSERT_TIMEOUT_MS: '10s'
 }
 
@@ -93,7 +93,7 @@ export async function openWarehouseRig(
   opening.use(writer)
   const planted = context.planted === undefined ? {} : { MILLRACE_PLANTED_BUG: context.planted }
   let loaders = 0
-  const caughtUp = async (group: string, timeoutMs = 60_000): Promise<void> => {
+  const caughtUp = async (group: string, timeoutMs = 120_000): Promise<void> => {
     const isThere = async (): Promise<boolean> => (await lagOf(admin, group, topic).catch(() => 1n)) === 0n
     await eventually(`${group} at the end of ${topic}`, isThere, { timeoutMs, intervalMs: 200 })
   }
@@ -180,7 +180,7 @@ async function openWriter(kafka: Kafka, topic: string): Promise<Writer> {
       const made = Array.from({ length: count }, () => change(makeEvent(next++)))
       for (let from = 0; from < made.length; from += 1_000) await produce(made.slice(from, from + 1_000), partition)
     },
-    keepWriting(ratePerSecond = 600) {
+    keepWriting(ratePerSecond = 300) {
       running = true
       turns = (async () => {
         while (running) {
