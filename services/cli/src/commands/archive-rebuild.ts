@@ -2,6 +2,7 @@
 import { clickhouseFields, enrichFields, url } from '@millrace/config'
 import { AppError } from '@millrace/kernel'
 import { createSilentLogger } from '@millrace/observability'
+import { writePersonEdges } from '@millrace/operations/identity-closure'
 import { restoreWarehouse } from '@millrace/operations/migrate'
 import { goalOf, planWarehouse, recordsOf } from '@millrace/operations/warehouse-plan'
 import type { WarehousePlan } from '@millrace/operations/warehouse-plan'
@@ -63,7 +64,8 @@ async function rebuild(context: CliContext, options: RebuildOptions): Promise<vo
   const projects = project === undefined ? [] : [project]
   await using stack = new AsyncDisposableStack()
   const objects = openObjects(context, dataDir, stack)
-  const manifest = createArchiveManifest(await openDatabase(context, dataDir, stack))
+  const postgres = await openDatabase(context, dataDir, stack)
+  const manifest = createArchiveManifest(postgres)
   const log = options.log ? { ...(await openLog(context, dataDir, stack)), clock } : undefined
   if (options.dryRun === true) {
     const admin = log?.admin
@@ -87,6 +89,8 @@ async function rebuild(context: CliContext, options: RebuildOptions): Promise<vo
     },
     { projects, group, perSecond }
   )
+  // Merges of user ids are no records: they come from the database.
+  await writePersonEdges({ postgres, clickhouse })
   print(terminal, json, { ...report, restored }, () => renderReport(report, group))
   if (report.broken.length > 0)
     throw new AppError(

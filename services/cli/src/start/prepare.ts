@@ -8,11 +8,13 @@ import type { Clock } from '@millrace/kernel'
 import { brokersOf } from '@millrace/local-stack/endpoints'
 import type { Endpoints } from '@millrace/local-stack/endpoints'
 import { createSilentLogger } from '@millrace/observability'
+import { writePersonEdges } from '@millrace/operations/identity-closure'
 import { createKey } from '@millrace/operations/keys'
 import { migrate } from '@millrace/operations/migrate'
 import { createProject, listProjects } from '@millrace/operations/projects'
 import { declarationFor, ensureTopics, loadTopicDeclaration } from '@millrace/operations/topics'
 import { createKeyStore } from '@millrace/stores/api-keys'
+import { openClickhouse } from '@millrace/stores/clickhouse'
 import { openPostgres } from '@millrace/stores/postgres'
 import type { Postgres } from '@millrace/stores/postgres'
 import type { DataFolder } from '../context.ts'
@@ -40,8 +42,10 @@ export async function preparePipeline(options: PrepareOptions): Promise<Credenti
   await migrateStores(endpoints, say)
   signal.throwIfAborted()
 
-  const { DATABASE_URL } = load(postgresFields, endpoints)
+  const { DATABASE_URL, CLICKHOUSE_URL } = load({ ...postgresFields, ...clickhouseFields }, endpoints)
   await using postgres = await openPostgres({ url: DATABASE_URL, poolSize: 2, name: 'millrace-start', log })
+  await using clickhouse = await openClickhouse({ url: CLICKHOUSE_URL, applicationName: 'millrace-start', log })
+  await writePersonEdges({ postgres, clickhouse })
   await using kafka = await openKafka(load(kafkaFields, endpoints), { log })
   const admin = await kafka.admin()
   const declaration = declarationFor(await loadTopicDeclaration(), brokersOf(endpoints))

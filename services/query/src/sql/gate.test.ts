@@ -28,7 +28,7 @@ describe('gate', () => {
     expect(gate('SELECT 1\nFROM  secrets')).toEqual({
       ok: false,
       code: 'query_refused',
-      detail: 'there is no table secrets; readable: events, sessions',
+      detail: 'there is no table secrets; readable: events, events_fresh, sessions',
       position: { line: 2, column: 7 }
     })
     expect(gate('')).toEqual({ ok: false, code: 'query_failed', detail: 'the query is empty' })

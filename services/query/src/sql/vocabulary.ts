@@ -34,7 +34,7 @@ export function isAllowedFunction(name: string): boolean {
 }
 
 /** Tables that a query may read. */
-export const readableTables: ReadonlySet<string> = new Set(['events', 'sessions'])
+export const readableTables: ReadonlySet<string> = new Set(['events', 'events_fresh', 'sessions'])
 
 /** Table functions that a query may read from. */
 export const readableTableFunctions: ReadonlySet<string> = new Set(['numbers'])
