@@ -37,6 +37,14 @@ describe('a question about a metric', () => {
     ])
   })
 
+  it('means the days of a zone when it names one', () => {
+    const zoned = { granularity: '1d', timezone: 'America/New_York', startTime: '2026-01-30', endTime: '2026-01-31' }
+    expect(question(zoned).slice(0, 2)).toEqual(['2026-01-30T05:00:00.000Z', '2026-01-31T05:00:00.000Z'])
+    expect(read(zoned)).toMatchObject({ zone: 'America/New_York' })
+    expect(read({ ...zoned, granularity: '1h' })).toMatchObject({ zone: undefined })
+    expect(read({ ...zoned, dimensions: 'eventType' })).toMatchObject({ ok: false, parameter: 'timezone' })
+  })
+
   it('may ask for the values of dimensions apart', () => {
     expect(read({ dimensions: 'country,path', limit: '5' })).toMatchObject({
       split: { names: ['country', 'path'], limit: 5 }

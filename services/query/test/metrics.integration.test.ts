@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { enrich, eventColumns, rawTopic, toRowLine } from '@millrace/contracts'
 import { uniqueProject } from '@millrace/testkit/unique'
+import { readableTables } from '../src/sql/vocabulary.ts'
 import { openQuery } from './open-query.ts'
 
 const project = uniqueProject('counted')
@@ -55,6 +56,26 @@ describe('metrics', () => {
     expect(again.body).toBe(hours.body)
   })
 
+  it('are counted by the days of a zone, also one that is not a whole hour away', async () => {
+    const ask = async (metric: string, timezone: string) =>
+      (await get(`/v1/metrics/${metric}?${span}&granularity=1d&timezone=${timezone}`)).json<{
+        data: { timestamp: string; value: number; count: number }[]
+      }>()
+    // Events every two hours from midnight UTC: in New York five hours of them belong to the day before.
+    const [events, users] = [await ask('events', 'Etc/GMT%2B5'), await ask('active_users', 'Etc/GMT%2B5')]
+    expect(events.data.map(({ value }) => value)).toEqual([3, 9])
+    expect(users.data.map(({ value, count }) => [value, count])).toEqual([
+      [3, 3],
+      [3, 9]
+    ])
+    const quarter = await ask('revenue', 'Asia/Kathmandu')
+    // The last purchase is at 18:00 UTC, a quarter of an hour before the day ends.
+    expect(quarter.data.map(({ timestamp, value }) => [timestamp.slice(11, 16), value])).toEqual([
+      ['18:15', 9],
+      ['18:15', 0]
+    ])
+  })
+
   it('are told for one value of a dimension, and for each', async () => {
     const one = await get(`/v1/metrics/events?${span}&granularity=1d&dimension=purchase`)
     expect(one.json()).toMatchObject({ dimension: ['purchase'], data: [{ value: 4 }] })
@@ -90,7 +111,7 @@ describe('sessions and the schema', () => {
       tables: { name: string; columns: { name: string; type: string }[] }[]
       eventTypes: { eventType: string; properties: object[] }[]
     }>()
-    expect(tables.map(({ name }) => name)).toEqual(['events', 'sessions'])
+    expect(tables.map(({ name }) => name)).toEqual([...readableTables])
     expect(tables[0]?.columns[0]).toEqual({ name: 'projectId', type: 'LowCardinality(String)' })
     expect(eventTypes.map(({ eventType }) => eventType)).toEqual(['page_view', 'purchase'])
     expect(eventTypes[1]?.properties).toEqual([

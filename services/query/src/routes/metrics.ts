@@ -10,6 +10,7 @@ import type { MetricAnswer } from '@millrace/serving/metric-answer'
 import { readDimensions } from '@millrace/serving/read-dimensions'
 import type { DimensionsAnswer } from '@millrace/serving/read-dimensions'
 import { readMetric } from '@millrace/serving/read-metric'
+import { readZoneDays } from '@millrace/serving/read-zone-days'
 import type { CacheUse } from '../cache/answers.ts'
 import { createMetricReader } from '../metric-reader.ts'
 import type { MetricSources } from '../metric-reader.ts'
@@ -66,10 +67,11 @@ async function answer(
   const uses: CacheUse[] = []
   const reader = createMetricReader(metricSources, caller, options.options, (use) => uses.push(use))
   try {
+    const { question, zone } = read
     const body =
       read.split === undefined
-        ? toShown(await readMetric(reader, read.question))
-        : toSplit(await readDimensions(reader, read.question, read.split.limit), read.split)
+        ? toShown(await (zone === undefined ? readMetric(reader, question) : readZoneDays(reader, question, zone)))
+        : toSplit(await readDimensions(reader, question, read.split.limit), read.split)
     const use = useOf(uses)
     metrics.cache.add(1, { use: use.toLowerCase() })
     return await reply.header('x-cache', use).header('cache-control', 'private, no-cache').send(body)
