@@ -11,6 +11,8 @@ export interface ServiceSpec {
   readonly group?: string
   /** Order of stopping: intake first, then the workers, then the readers. Equal numbers stop together. */
   readonly stopStage: number
+  /** Environment of its processes beside its settings. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 export type ServiceName =
@@ -24,11 +26,17 @@ export type ServiceName =
   | 'curator'
   | 'realtime'
 
+/**
+ * Its threads hand megabytes to each other. With an arena of the C library for each thread what one frees the other cannot
+ * use, and what is large stays in the arena: 670 MiB at the peak, with these settings 530 at the same CPU.
+ */
+const archiverEnv = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '1048576' }
+
 export const services: readonly ServiceSpec[] = [
   { name: 'gateway', port: 4001, stopStage: 0 },
   { name: 'processor', port: 4011, group: 'process', stopStage: 1 },
   { name: 'aggregator', port: 4012, group: 'aggregate', stopStage: 1 },
-  { name: 'archiver', port: 4013, group: 'archive', stopStage: 1 },
+  { name: 'archiver', port: 4013, group: 'archive', stopStage: 1, env: archiverEnv },
   { name: 'loader', port: 4014, group: 'load', stopStage: 1 },
   { name: 'recorder', port: 4015, group: 'record', stopStage: 1 },
   { name: 'curator', port: 4016, stopStage: 1 },

@@ -179,6 +179,7 @@ function find(running: readonly RunningService[], name: ServiceName): RunningSer
 /** The whole environment of a service process: nothing of the caller's own environment leaks in. */
 function serviceEnv(options: SupervisorOptions, name: ServiceName, port: number, start: number): NodeJS.ProcessEnv {
   return {
+    ...services.find((each) => each.name === name)?.env,
     ...options.endpoints,
     API_KEY_PEPPER: options.pepper,
     ...options.env,

@@ -45,7 +45,7 @@ export function blockCrc({ content }: Block, crc: number): number {
 
 /** The records of a block. */
 export function unpackBlock({ count, content, appendedAtMs, headers }: Block): UnpackedRecord[] {
-  const bytes = Buffer.from(content.buffer)
+  const bytes = Buffer.from(content.buffer, content.byteOffset, content.byteLength)
   const records: UnpackedRecord[] = []
   let at = 0
   const part = (): Buffer | null => {

@@ -113,7 +113,9 @@ export function consumerSettings(config: Config): Partial<ConsumerSettings> {
     concurrency: config.CONCURRENCY,
     // One file to store and one to encode, and those of others when the budget is used up.
     maxHandleMs: config.OBJECT_STORE_TIMEOUT_MS * 4,
-    totalBytes: batchLimits.maxBytes * 8,
+    // Records wait in ranges, not here: eight partitions at once would hold eight decompressed fetches.
+    totalBytes: batchLimits.maxBytes * 4,
+    maxBytesPerPartition: 256 * 1024,
     sessionTimeoutMs: config.SESSION_TIMEOUT_MS,
     heartbeatIntervalMs: config.HEARTBEAT_INTERVAL_MS,
     topicRefreshMs: config.TOPIC_REFRESH_MS

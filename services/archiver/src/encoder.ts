@@ -38,9 +38,18 @@ export interface Encoder extends AsyncDisposable {
   readonly done: Promise<never>
 }
 
+/**
+ * The heap of the thread, MiB: a group of rows with their texts needs some 60. Left alone it would grow to several times
+ * that before anything is collected, which is most of what a process with full ranges occupies.
+ */
+const memoryOfThread = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 }
+
 /** Starts the thread. */
 export function startEncoder(options: EncoderOptions): Encoder {
-  const worker = new Worker(new URL('./encode-thread.ts', import.meta.url), { workerData: options })
+  const worker = new Worker(new URL('./encode-thread.ts', import.meta.url), {
+    workerData: options,
+    resourceLimits: memoryOfThread
+  })
   const waiting = new Map<number, PromiseWithResolvers<Reply>>()
   const died = Promise.withResolvers<never>()
   died.promise.catch(() => {})

@@ -1,7 +1,8 @@
-// A file in the making: rows collect in memory until they are a row group, groups go to a file that has no name, so that
-// nothing of it is left when the process dies. Runs in the encoding thread.
+// A file in the making: packed records collect in one file until they are a row group, groups go to another one. Neither
+// has a name, so nothing of them is left when the process dies; and memory holds one group, however many partitions there
+// are. Runs in the encoding thread.
 import { createHash, randomUUID } from 'node:crypto'
-import { closeSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs'
+import { closeSync, ftruncateSync, mkdirSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { dateEvent } from '@millrace/contracts'
 import { createArchiveFileWriter } from '@millrace/stores/archive-file'
@@ -44,26 +45,32 @@ export interface Spool {
 export function openSpool(options: SpoolOptions): Spool {
   const { folder, topic, partition, groupRows, groupBytes } = options
   mkdirSync(folder, { recursive: true })
-  const path = join(folder, `${randomUUID()}.parquet`)
-  const fd = openSync(path, 'wx+', 0o600)
-  unlinkSync(path)
+  const fd = openNameless(folder)
+  const packedFd = openBeside(fd, folder)
   const hash = createHash('sha256')
   let fileBytes = 0
   const writer = createArchiveFileWriter((bytes) => {
-    for (let at = 0; at < bytes.byteLength;) at += writeSync(fd, bytes, at, bytes.byteLength - at, fileBytes + at)
+    writeAll(fd, bytes, fileBytes)
     hash.update(bytes)
     fileBytes += bytes.byteLength
   })
-  // Packed records take half the memory of rows, so they become rows only when there are enough for a group.
-  let blocks: Block[] = []
-  let rows: OpenRow[] = []
+  let packed: PackedBlock[] = []
+  let packedBytes = 0
   let packedRows = 0
-  let memoryBytes = 0
+  let rows: OpenRow[] = []
+  const pack = ({ content, ...block }: Block): void => {
+    writeAll(packedFd, content, packedBytes)
+    packed.push({ ...block, at: packedBytes, bytes: content.byteLength })
+    packedBytes += content.byteLength
+    packedRows += block.count
+  }
   const unpack = (): void => {
-    for (const block of blocks)
-      for (const { offset, key, value, appendedAtMs, headers } of unpackBlock(block))
-        rows.push({ topic, partition, offset, appendedAtMs, key, value, headers, event: undefined })
-    blocks = []
+    for (const { at, bytes, ...block } of packed)
+      for (const record of unpackBlock({ ...block, content: readAll(packedFd, at, bytes) }))
+        rows.push({ topic, partition, ...record, event: undefined })
+    ftruncateSync(packedFd)
+    packed = []
+    packedBytes = 0
     packedRows = 0
   }
   const writeGroup = (): void => {
@@ -74,17 +81,12 @@ export function openSpool(options: SpoolOptions): Spool {
   }
   return {
     append(block) {
-      blocks.push(block)
-      packedRows += block.count
-      memoryBytes += block.content.byteLength + block.count * rowBytes
-      if (rows.length + packedRows >= groupRows || memoryBytes >= groupBytes) {
+      pack(block)
+      if (rows.length + packedRows >= groupRows || sizeOfRows(rows) + packedBytes >= groupBytes) {
         unpack()
-        while (rows.length >= groupRows || (memoryBytes >= groupBytes && rows.length > 0)) {
-          writeGroup()
-          memoryBytes = rows.reduce((sum, { key, value }) => sum + sizeOf(key) + sizeOf(value) + rowBytes, 0)
-        }
+        while (rows.length >= groupRows || (rows.length > 0 && sizeOfRows(rows) >= groupBytes)) writeGroup()
       }
-      return { memoryBytes, fileBytes }
+      return { memoryBytes: sizeOfRows(rows) + packedRows * rowBytes, fileBytes: fileBytes + packedBytes }
     },
     finish() {
       unpack()
@@ -92,8 +94,44 @@ export function openSpool(options: SpoolOptions): Spool {
       writer.finish()
       return { fd, bytes: fileBytes, sha256: hash.digest('hex') }
     },
-    drop: () => closeSync(fd)
+    drop() {
+      closeSync(fd)
+      closeSync(packedFd)
+    }
   }
+}
+
+/** Records in the file of packed ones: all of a block but its content. */
+type PackedBlock = Omit<Block, 'content'> & { readonly at: number; readonly bytes: number }
+
+function openNameless(folder: string): number {
+  const path = join(folder, `${randomUUID()}.part`)
+  const fd = openSync(path, 'wx+', 0o600)
+  unlinkSync(path)
+  return fd
+}
+
+function openBeside(fd: number, folder: string): number {
+  try {
+    return openNameless(folder)
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
+}
+
+function writeAll(fd: number, bytes: Uint8Array, position: number): void {
+  for (let at = 0; at < bytes.byteLength;) at += writeSync(fd, bytes, at, bytes.byteLength - at, position + at)
+}
+
+function readAll(fd: number, position: number, length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length)
+  for (let at = 0; at < length;) {
+    const read = readSync(fd, bytes, at, length - at, position + at)
+    if (read === 0) throw new Error('a file of packed records is shorter than what was written to it')
+    at += read
+  }
+  return bytes
 }
 
 /** A row whose event is read when its group is written. */
@@ -102,8 +140,8 @@ type OpenRow = Omit<ArchiveRow, 'event'> & { event: ArchivedEvent | undefined }
 /** What a record costs beside its key and value. */
 const rowBytes = 64
 
-function sizeOf(bytes: Uint8Array | null): number {
-  return bytes?.byteLength ?? 0
+function sizeOfRows(rows: readonly OpenRow[]): number {
+  return rows.reduce((sum, { key, value }) => sum + (key?.byteLength ?? 0) + (value?.byteLength ?? 0) + rowBytes, 0)
 }
 
 function eventOf({ value, ...place }: OpenRow): ArchivedEvent | undefined {
