@@ -19,57 +19,83 @@ export type ReadMetricQuestion =
       /** Whose days are meant; undefined: UTC, or windows that are no days. */
       readonly zone: string | undefined
     }
-  | { readonly ok: false; readonly parameter: string; readonly detail: string }
+  | Wrong
 
 const parameters = ['startTime', 'endTime', 'granularity', 'dimension', 'dimensions', 'limit', 'timezone']
 /** Windows that are shown when nobody says since when. */
 const usualWindows: Readonly<Record<AnswerGranularity, number>> = { '1m': 60, '1h': 24, '1d': 7 }
 const mostValues = 200
+const usualValues = 20
 
 type Query = Readonly<Record<string, unknown>>
 
+interface Wrong {
+  readonly ok: false
+  readonly parameter: string
+  readonly detail: string
+}
+
 /** Reads the query string of `GET /v1/metrics/:name`. */
 export function readMetricQuestion(project: string, metric: string, query: Query, nowMs: number): ReadMetricQuestion {
-  const wrong = (parameter: string, detail: string) => ({ ok: false, parameter, detail }) as const
   const unknown = Object.keys(query).find((name) => !parameters.includes(name))
   if (unknown !== undefined) return wrong(unknown, `there is no parameter ${unknown}; known: ${parameters.join(', ')}`)
   const granularity = granularityOf(metric, query['granularity'])
   if (granularity === undefined) return wrong('granularity', 'granularity is 1m, 1h or 1d')
-  const dimension = query['dimension']
-  const names = query['dimensions']
-  if (names !== undefined && (typeof names !== 'string' || names === '')) {
+  const parts = readParts(query)
+  if (!parts.ok) return parts
+  const name = query['timezone'] ?? 'UTC'
+  if (typeof name !== 'string' || !isZone(name)) return wrong('timezone', 'timezone is a name such as Europe/Berlin')
+  const zone = granularity === '1d' && name !== 'UTC' ? name : undefined
+  if (zone !== undefined && parts.split !== undefined)
+    return wrong('timezone', 'values of dimensions apart are told by days of UTC')
+  const span = readSpan(query, granularity, zone, nowMs)
+  if (!span.ok) return span
+  const { fromMs, toMs } = span
+  const { dimension, split } = parts
+  return { ok: true, question: { project, metric, granularity, fromMs, toMs, ...dimension }, split, zone }
+}
+
+/** One value of each dimension, or their values apart from each other. */
+function readParts(
+  query: Query
+):
+  | Wrong
+  | { readonly ok: true; readonly dimension: Pick<MetricQuestion, 'dimension'>; readonly split: Split | undefined } {
+  const { dimension, dimensions: names } = query
+  const limit = query['limit'] === undefined ? usualValues : Number(query['limit'])
+  if (!Number.isInteger(limit) || limit < 1 || limit > mostValues) {
+    return wrong('limit', `limit is a whole number from 1 to ${mostValues}`)
+  }
+  if (names === undefined) {
+    const given = dimension === undefined ? {} : { dimension: [dimension].flat().map(String) }
+    return { ok: true, dimension: given, split: undefined }
+  }
+  if (typeof names !== 'string' || names === '') {
     return wrong('dimensions', 'dimensions are the names of the dimensions of the metric, with commas in between')
   }
-  if (names !== undefined && dimension !== undefined)
-    return wrong('dimensions', 'ask for one value, or for each of them')
-  const zone = query['timezone'] ?? 'UTC'
-  if (typeof zone !== 'string' || !isZone(zone)) return wrong('timezone', 'timezone is a name such as Europe/Berlin')
-  const isOfZone = granularity === '1d' && zone !== 'UTC'
-  if (isOfZone && names !== undefined) return wrong('timezone', 'values of dimensions apart are told by days of UTC')
+  if (dimension !== undefined) return wrong('dimensions', 'ask for one value, or for each of them')
+  return { ok: true, dimension: {}, split: { names: names.split(','), limit } }
+}
+
+/** From the start of the window in which startTime lies to endTime; days of a zone find their start by themselves. */
+function readSpan(
+  query: Query,
+  granularity: AnswerGranularity,
+  zone: string | undefined,
+  nowMs: number
+): Wrong | { readonly ok: true; readonly fromMs: number; readonly toMs: number } {
+  const lengthMs = windowLengths[granularity]
   const toMs = query['endTime'] === undefined ? nowMs : timeOf(query['endTime'], zone)
   if (toMs === undefined) return wrong('endTime', timeRule)
-  const lengthMs = windowLengths[granularity]
   const usualMs = floor(toMs, lengthMs) - (usualWindows[granularity] - 1) * lengthMs
   const fromMs = query['startTime'] === undefined ? usualMs : timeOf(query['startTime'], zone)
   if (fromMs === undefined) return wrong('startTime', timeRule)
   if (fromMs >= toMs) return wrong('startTime', 'startTime is before endTime')
-  const limit = query['limit'] === undefined ? 20 : Number(query['limit'])
-  if (!Number.isInteger(limit) || limit < 1 || limit > mostValues) {
-    return wrong('limit', `limit is a whole number from 1 to ${mostValues}`)
-  }
-  const question: MetricQuestion = {
-    project,
-    metric,
-    granularity,
-    // The window in which the span begins is meant, too.
-    fromMs: isOfZone ? fromMs : floor(fromMs, lengthMs),
-    toMs,
-    ...(dimension === undefined
-      ? {}
-      : { dimension: Array.isArray(dimension) ? dimension.map(String) : [String(dimension)] })
-  }
-  const split = names === undefined ? undefined : { names: names.split(','), limit }
-  return { ok: true, question, split, zone: isOfZone ? zone : undefined }
+  return { ok: true, fromMs: zone === undefined ? floor(fromMs, lengthMs) : fromMs, toMs }
+}
+
+function wrong(parameter: string, detail: string): Wrong {
+  return { ok: false, parameter, detail }
 }
 
 const timeRule = 'a time is ISO 8601 with a zone (2026-01-31T10:00:00Z), a date, or milliseconds since 1970'
@@ -80,7 +106,7 @@ function granularityOf(metric: string, text: unknown): AnswerGranularity | undef
 }
 
 /** A date is the start of its day in the zone. */
-function timeOf(text: unknown, zone: string): number | undefined {
+function timeOf(text: unknown, zone = 'UTC'): number | undefined {
   if (typeof text !== 'string') return undefined
   if (/^\d{10,15}$/.test(text)) return Number(text)
   return /^\d{4}-\d\d-\d\d$/.test(text) ? startOfDate(zone, text) : parseIsoTime(text)
