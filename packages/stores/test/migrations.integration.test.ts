@@ -113,12 +113,16 @@ describe('events_raw and events', () => {
   }
   const declared = eventColumns.map(({ name, type }) => [name, type])
 
-  it('has exactly the columns of the row, in its order', async () => {
-    expect(await columnsOf('events_raw')).toEqual(declared)
+  it('has exactly the columns of the row, in its order, and the key of its device', async () => {
+    expect(await columnsOf('events_raw')).toEqual([...declared, ['deviceKey', 'UInt64']])
   })
 
-  it('shows all of them but the version', async () => {
-    expect(await columnsOf('events')).toEqual(declared.filter(([name]) => name !== 'version'))
+  it('shows all of them but the version, and the persons', async () => {
+    expect(await columnsOf('events')).toEqual([
+      ...declared.filter(([name]) => name !== 'version'),
+      ['personId', 'String'],
+      ['personIdAtEvent', 'String']
+    ])
   })
 
   it('shows an event once, in its copy of the highest version, however often it was inserted', async () => {
