@@ -158,7 +158,12 @@ async function send(services: RunningServices, project: TestProject, body: unkno
 async function query(services: RunningServices, project: TestProject, sql: string): Promise<QueryAnswer> {
   const response = await fetch(`${services.service('query').url}/v1/query`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: `Bearer ${project.secretKey}` },
+    headers: {
+      'content-type': 'application/json',
+      authorization: `Bearer ${project.secretKey}`,
+      // Tests ask until what they wait for is there.
+      'cache-control': 'no-store'
+    },
     body: JSON.stringify({ sql })
   })
   const text = await response.text()

@@ -75,7 +75,7 @@ async function send(url: string, eventId: string): Promise<number> {
 /** Events that SQL sees; undefined while the query service does not answer. */
 async function count(url: string): Promise<unknown> {
   const response = await fetch(`${url}/v1/query?sql=${encodeURIComponent('SELECT count() FROM events')}`, {
-    headers: { 'x-api-key': readCredentials(folder.credentials)?.secretKey ?? '' }
+    headers: { 'x-api-key': readCredentials(folder.credentials)?.secretKey ?? '', 'cache-control': 'no-cache' }
   })
   const { rows } = (await response.json()) as { rows?: readonly (readonly unknown[])[] }
   return rows?.[0]?.[0]

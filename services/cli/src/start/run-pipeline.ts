@@ -121,7 +121,9 @@ async function run(all: Run): Promise<void> {
         gateway: { ADMIN_TOKEN: credentials.adminToken },
         // Whoever tries the pipeline wants to see files before a quarter of an hour is over.
         archiver: { FILE_AFTER_MS: '1m', TAIL_AFTER_MS: '1m', SMALL_BYTES: '0' },
-        realtime: { DEMO_PROJECT: credentials.projectId }
+        realtime: { DEMO_PROJECT: credentials.projectId },
+        // And to find the event that was just sent.
+        query: { CACHE_FRESH_MS: '5s' }
       },
       folder: folder.stack,
       ports: ports.services,
