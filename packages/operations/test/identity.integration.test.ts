@@ -85,7 +85,7 @@ describe('attribution', () => {
     const made = new Map<string, readonly RawRecord[]>()
     for (const projectId of worlds) {
       const random = createRandom(projectId)
-      const { records, changes } = createIdentityWorld(random, projectId, 60)
+      const { records, changes } = createIdentityWorld(random, { projectId, count: 60 })
       made.set(projectId, records)
       // A third of the records comes twice, everything in an order of its own.
       const delivered = [...records, ...records.filter(() => random.chance(0.3))]
@@ -126,7 +126,7 @@ describe('attribution', () => {
   it('is after an undo exactly what it was before the merge, whatever was merged between', async () => {
     const projectId = 'undone'
     const random = createRandom(projectId)
-    const { records } = createIdentityWorld(random, projectId, 80)
+    const { records } = createIdentityWorld(random, { projectId, count: 80 })
     await addProject(projectId)
     await load(records)
     const merge = (fromUserId: string, intoUserId: string) =>

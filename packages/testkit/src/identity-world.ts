@@ -33,17 +33,26 @@ export interface ExpectedPerson {
 const oddIds = ['null', 'guest', '0', 'Größe', '\u{1f600}', '\uff5e', "o'neil", 'a\\b', 'anon:d1']
 const startMs = Date.UTC(2026, 5, 1)
 
+export interface WorldOptions {
+  readonly projectId: string
+  /** Records. */
+  readonly count: number
+  /** Begins the ids, so that several worlds fit into one project. */
+  readonly prefix?: string
+}
+
 /**
  * A world of `count` events in `projectId`: devices of one, several and too many users, ids that name nobody, equal
  * times, wrong clocks, and copies of events, some of them with other ids.
  */
-export function createIdentityWorld(random: Random, projectId: string, count: number): IdentityWorld {
-  const user = (): string => (random.chance(0.1) ? random.pick(oddIds) : `u${random.below(8)}`)
+export function createIdentityWorld(random: Random, { projectId, count, prefix = '' }: WorldOptions): IdentityWorld {
+  const userOf = (number: number): string => `${prefix}u${number % 8}`
+  const user = (): string => (random.chance(0.1) ? random.pick(oddIds) : userOf(random.below(8)))
   // The first device belongs to everybody, the next ones to a few, the others to one user each.
   const deviceAndUser = (): readonly [string, string] => {
     const device = random.below(10)
-    if (device === 0) return ['d0', user()]
-    return [`d${device}`, device < 4 ? `u${(device + random.below(3)) % 8}` : `u${device % 8}`]
+    const id = `${prefix}d${device}`
+    return [id, device === 0 ? user() : userOf(device < 4 ? device + random.below(3) : device)]
   }
   const records: RawRecord[] = []
   for (let number = 0; number < count; number++) {
@@ -53,7 +62,7 @@ export function createIdentityWorld(random: Random, projectId: string, count: nu
     // Whole seconds of one minute: many events have the same time.
     const timestamp = new Date(startMs + random.below(60) * 1_000).toISOString()
     const event = {
-      eventId: isCopy ? `e${random.below(number)}` : `e${number}`,
+      eventId: `${prefix}e${isCopy ? random.below(number) : number}`,
       eventType: 'page_view',
       ...(random.chance(0.9) ? { anonymousId } : {}),
       ...(random.chance(0.35) ? { userId: owner } : {}),
@@ -67,7 +76,9 @@ export function createIdentityWorld(random: Random, projectId: string, count: nu
     records.push({ topic: rawTopic(projectId), partition: 0, offset: BigInt(number), value, appendedAtMs })
   }
   const changes = Array.from({ length: 6 }, (): IdentityChange =>
-    random.chance(0.3) ? { kind: 'undo' } : { kind: 'merge', from: `u${random.below(8)}`, into: `u${random.below(8)}` }
+    random.chance(0.3)
+      ? { kind: 'undo' }
+      : { kind: 'merge', from: userOf(random.below(8)), into: userOf(random.below(8)) }
   )
   return { records, changes }
 }

@@ -103,13 +103,13 @@ function addChangeCommands(group: Command, context: CliContext): void {
     })
 }
 
-function renderMerged({ person, merge }: MergeResult): string {
+function renderMerged({ projectId, person, merge }: MergeResult): string {
   return [
     `person   ${person.personId}`,
     `user ids ${person.userIds.join(', ')}`,
     merge === undefined
       ? 'nothing to do: they were one person already'
-      : `merge    ${merge.mergeId} (take it back with \`npx millrace identity undo ${merge.mergeId}\`)`
+      : `merge    ${merge.mergeId} (take it back with \`npx millrace identity undo ${merge.mergeId} --project ${projectId}\`)`
   ].join('\n')
 }
 
