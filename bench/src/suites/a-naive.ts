@@ -1,6 +1,9 @@
 // A-naive and A-redis: what folding is worth, against the same values kept event by event: CPU of the process, CPU of
 // Redis, and round trips.
 import type { Redis } from '@millrace/stores/redis'
+import type { Windows } from '../harness.ts'
+import type { Finding } from '../result.ts'
+import { quantile } from '../statistics.ts'
 import { aggregatorVariant, openStreamParts, referenceVariant, streamRecords } from './aggregator-parts.ts'
 import type { StreamParts } from './aggregator-parts.ts'
 import type { BenchSettings, OpenSuite, Suite } from './suite.ts'
@@ -47,9 +50,19 @@ async function open({ seed }: BenchSettings, log: (line: string) => void): Promi
     otherPids: () => [...parts.stack.pids(), child.pid, ...aggregators.flatMap(({ pid }) => pid ?? [])],
     versions: parts.stack.versions,
     settings: { partitions, bytesPerEvent: 330, codec: 'zstd', 'round trips of the naive one': 3 },
-    findings: async () => [await roundTrips(parts, folding.drive)],
+    findings: async (windows) => [
+      cost('the process alone', windows, folding.name),
+      cost('Redis alone', windows, 'Redis of the aggregator'),
+      await roundTrips(parts, folding.drive)
+    ],
     [Symbol.asyncDispose]: () => opened.disposeAsync()
   }
+}
+
+/** 20,000 events a second of one core are 50 us each; the process and Redis have a core of their own. */
+function cost(name: string, windows: Windows, variant: string): Finding {
+  const us = (windows.get(variant) ?? []).map(({ cpuMs, events }) => (cpuMs * 1_000) / events)
+  return { name: `CPU per event, ${name}`, value: quantile(us, 0.5), unit: 'us', goal: 50, ceiling: 50 }
 }
 
 /** Scripts per event: each is one round trip. */

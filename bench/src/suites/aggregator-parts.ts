@@ -131,7 +131,10 @@ export function referenceVariant(
   return backlogVariant({ name, pids, producer, topic, ...load, done })
 }
 
-/** Events of a shop that happen when they are made, each with an id of its own. */
+/**
+ * Events of a shop that happened within the last second, one after the other, each with an id of its own. A visitor has one
+ * session at a time.
+ */
 export function streamRecords(
   seed: number,
   run: string,
@@ -141,12 +144,14 @@ export function streamRecords(
   const next = createEvents(seed, run)
   let made = 0
   return (count) => {
-    const timestamp = new Date().toISOString()
-    return Array.from({ length: count }, (): ProduceRecord => {
+    const nowMs = Date.now()
+    const receivedAt = new Date(nowMs).toISOString()
+    return Array.from({ length: count }, (_, index): ProduceRecord => {
       const event = JSON.parse(next()) as Record<string, unknown>
-      event['timestamp'] = timestamp
-      event['receivedAt'] = timestamp
-      if (!sessions) delete event['sessionId']
+      event['timestamp'] = new Date(nowMs - 1_000 + Math.floor((index * 1_000) / count)).toISOString()
+      event['receivedAt'] = receivedAt
+      if (sessions) event['sessionId'] = `session-of-${String(event['anonymousId'])}`
+      else delete event['sessionId']
       return { partition: made++ % partitions, key: null, value: Buffer.from(JSON.stringify(event)) }
     })
   }
