@@ -124,7 +124,9 @@ export function createShop(options: ShopOptions): Shop {
     }
     if (step.eventType === 'purchase' && random.chance(refundShare)) {
       const known = signedIn.has(number)
-      const refund = { ...step, eventType: 'refund', path: '/account/orders', title: 'Your orders' }
+      const { revenue: _paid, ...order } = step.properties
+      const page = { path: '/account/orders', title: 'Your orders' }
+      const refund = { ...step, ...page, eventType: 'refund', properties: order }
       followUps.push({
         due: sent + 50 + random.below(500),
         make: (ms) => toEvent(at, refund, known, uuidV7(ms, random), ms)

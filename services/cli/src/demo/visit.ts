@@ -59,10 +59,13 @@ export function createVisit(random: Random, known: boolean): Visit {
   }
   const buy = (): Step => {
     place = random.chance(0.7) ? 'left' : 'browsing'
+    const sum = total(cart)
     const order = {
       orderId: `o-${random.below(2 ** 31).toString(36)}`,
       skus: cart.map(({ sku }) => sku),
-      ...total(cart)
+      ...sum,
+      // What the metric of that name adds up.
+      revenue: sum.value
     }
     cart.length = 0
     return step('purchase', '/checkout/done', 'Thank you', order)
