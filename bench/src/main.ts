@@ -13,6 +13,7 @@ import { gBatch } from './suites/g-batch.ts'
 import { gDesign } from './suites/g-design.ts'
 import { gLoad } from './suites/g-load.ts'
 import { gSingle } from './suites/g-single.ts'
+import { iAttribution } from './suites/i-attribution.ts'
 import { lLoad } from './suites/l-load.ts'
 import { pEnrich } from './suites/p-enrich.ts'
 import { pSend } from './suites/p-send.ts'
@@ -25,7 +26,17 @@ import { wFan } from './suites/w-fan.ts'
 
 const gateway: readonly Suite[] = [gSingle, gBatch, gDesign, gLoad, pSend, dDedup]
 const stream: readonly Suite[] = [aFold, aNaive, sScale, eVisible]
-const suites: readonly Suite[] = [...gateway, ...stream, pEnrich, rRecord, wFan, rParquet, rArchive, lLoad]
+const suites: readonly Suite[] = [
+  ...gateway,
+  ...stream,
+  pEnrich,
+  rRecord,
+  wFan,
+  rParquet,
+  rArchive,
+  lLoad,
+  iAttribution
+]
 /** Names that stand for several benchmarks, run one after the other. */
 const groups: Readonly<Record<string, readonly Suite[]>> = { gateway, stream }
 

@@ -1,5 +1,6 @@
 // The suite of the warehouse, and the bugs that must turn it red.
 import type { FaultSuite } from '../fault-case.ts'
+import { identityDecided } from './identity.ts'
 import { clickhouseKilled, killedAtSteps } from './killed.ts'
 import { badRow, postgresKilled, warehouseDiskFull } from './refused.ts'
 import { repliesEaten, topicReplayed, trustsTokens, twoLoaders } from './repeated.ts'
@@ -14,7 +15,8 @@ export const warehouseSuite: FaultSuite = {
     topicReplayed,
     badRow,
     warehouseDiskFull,
-    postgresKilled
+    postgresKilled,
+    identityDecided
   ],
   bugs: [
     { bug: trustsTokens, case: topicReplayed.name },
