@@ -1,6 +1,6 @@
 // An archiver dies a thousand times: two hundred SIGKILLs at each step on the way of a file, and fifty at whatever moment
 // it is. Two own every partition at once, so that each also meets what the other one did. The lives are cheap
-// (services/archiver/test/one-life.ts): all of the archiver but Kafka; `killed-at-steps` kills the whole service.
+// (services/archiver/test/fixture-one-life.ts): all of the archiver but Kafka; `killed-at-steps` kills the whole service.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -79,7 +79,7 @@ interface Life {
 }
 
 async function startLife(env: Readonly<Record<string, string>>): Promise<Life> {
-  const file = join(repositoryRoot, 'services/archiver/test/one-life.ts')
+  const file = join(repositoryRoot, 'services/archiver/test/fixture-one-life.ts')
   const child = spawn(process.execPath, [file], {
     env: { ...env, PATH: process.env['PATH'] },
     stdio: ['pipe', 'pipe', 'pipe']
