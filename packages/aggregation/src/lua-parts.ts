@@ -33,9 +33,12 @@ local function sessionOf(text)
   if members[1] and #members == 13 then return {unpack(members, 2)} end
 end`
 
-/** Fields and unique counts of a window; with `dims` of those dimensions alone. Needs `openLua`. */
+/**
+ * Fields and unique counts of a window; with `dims` of those dimensions alone, with `plain` without the unique counts,
+ * each of which reads a whole HyperLogLog. Needs `openLua`.
+ */
 export const windowLua = `
-local function readWindow(name, dims)
+local function readWindow(name, dims, plain)
   local key, flat, uniques = 'metric:' .. base .. ':' .. name, {}, {}
   if dims then
     local fields = {'n', 'x', 'o'}
@@ -49,7 +52,7 @@ local function readWindow(name, dims)
   else
     flat = call('HGETALL', key)
   end
-  for i = 1, #flat, 2 do
+  for i = 1, plain and 0 or #flat, 2 do
     local field = flat[i]
     if string.byte(field) == 117 then
       local d = string.sub(field, 2)

@@ -2,6 +2,7 @@
 import { kindOfMetric } from '@millrace/aggregation/metric-messages'
 import { otherDimension, totalDimension } from '@millrace/aggregation/windows'
 import { windowNames } from '@millrace/aggregation/window-reader'
+import type { WindowsRead } from '@millrace/aggregation/window-reader'
 import { granularities } from '@millrace/aggregation/metrics'
 import type { MetricDefinition } from '@millrace/aggregation/metrics'
 import type { MetricKind } from '@millrace/contracts'
@@ -9,8 +10,9 @@ import { AppError } from '@millrace/kernel'
 import { windowLengths } from './metric-answer.ts'
 import type { MetricAnswer, MetricQuestion } from './metric-answer.ts'
 import { readMetric } from './read-metric.ts'
-import type { MetricReaderDeps } from './read-metric.ts'
-import { dimensionsQuery } from './warehouse-query.ts'
+import type { MetricReaderDeps, StoredRow } from './read-metric.ts'
+import { dimensionsQuery, valuesQuery } from './warehouse-query.ts'
+import type { Span } from './warehouse-query.ts'
 
 export interface DimensionsAnswer {
   /** What the values are; those of counts and sums add up over windows. */
@@ -23,12 +25,15 @@ export interface DimensionsAnswer {
   readonly values: readonly MetricAnswer[]
 }
 
-/** Values that are read at once. */
+/** Values that are put together at once. */
 const atOnce = 4
+/** Windows of all values together. */
+const maxPoints = 10_000
 
 /**
- * Reads a metric and, apart from each other, its `limit` most frequent values. Throws PIPE_INVALID_INPUT for a metric
- * without dimensions, and as `readMetric`.
+ * Reads a metric and, apart from each other, its `limit` most frequent values, in the windows that are counted by the
+ * dimensions that hold at the end of the span. Throws PIPE_INVALID_INPUT for a metric without dimensions and for too many
+ * windows, and as `readMetric`.
  */
 export async function readDimensions(
   deps: MetricReaderDeps,
@@ -36,25 +41,89 @@ export async function readDimensions(
   limit: number
 ): Promise<DimensionsAnswer> {
   const total = await readMetric(deps, question)
-  const definitions = await deps.definitionsOf(question.project)
-  const latest = definitions.findLast(({ name }) => name === question.metric)
+  const versions = await versionsOf(deps, question)
+  const latest = versions.at(-1)
   if (latest === undefined || latest.dimensions.length === 0)
     throw new AppError('PIPE_INVALID_INPUT', `'${question.metric}' has no dimensions`)
+  const asked = { ...question, fromMs: splitFrom(versions, question) }
   const [live, stored] = await Promise.all([
-    liveValues(deps, question),
-    total.source === 'live' ? new Map<string, number>() : storedValues(deps, question, latest)
+    liveValues(deps, asked),
+    total.source === 'live' ? new Map<string, number>() : storedValues(deps, asked, latest)
   ])
   // The warehouse knows the whole span, so a value in both is counted by the larger of the two.
   const counts = new Map(live)
   for (const [value, count] of stored) counts.set(value, Math.max(count, counts.get(value) ?? 0))
-  const chosen = [...counts].toSorted(([a, x], [b, y]) => y - x || (a < b ? -1 : 1)).slice(0, limit)
+  const chosen = [...counts]
+    .toSorted(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))
+    .slice(0, limit)
+    .map(([value]) => value)
+  if (chosen.length * total.data.length > maxPoints) {
+    const message = `${chosen.length} values over ${total.data.length} windows; at most ${maxPoints} together`
+    throw new AppError('PIPE_INVALID_INPUT', message)
+  }
+  const reader = together(deps, versions, chosen)
   const values: MetricAnswer[] = []
   for (let first = 0; first < chosen.length; first += atOnce) {
     const some = chosen.slice(first, first + atOnce)
-    const answers = some.map(([value]) => readMetric(deps, { ...question, dimension: textsOf(value) }))
-    values.push(...(await Promise.all(answers)))
+    values.push(
+      ...(await Promise.all(some.map((value) => readMetric(reader, { ...asked, dimension: textsOf(value) }))))
+    )
   }
   return { kind: kindOfMetric(latest), dimensions: latest.dimensions.map(({ name }) => name), total, values }
+}
+
+/** The versions that count windows of the span; of those that begin later nothing is known yet. */
+async function versionsOf(
+  { definitionsOf }: MetricReaderDeps,
+  { project, metric, toMs }: MetricQuestion
+): Promise<readonly MetricDefinition[]> {
+  const versions = (await definitionsOf(project)).filter(({ name }) => name === metric)
+  return versions.filter(({ effectiveFromMs }, index) => index === 0 || effectiveFromMs < toMs)
+}
+
+/** From when on windows have the dimensions of the last version. */
+function splitFrom(versions: readonly MetricDefinition[], { fromMs }: MetricQuestion): number {
+  const dimensionsOf = (version: MetricDefinition | undefined): string => JSON.stringify(version?.dimensions)
+  const other = versions.findLastIndex((version) => dimensionsOf(version) !== dimensionsOf(versions.at(-1)))
+  return Math.max(fromMs, other < 0 ? 0 : (versions[other + 1]?.effectiveFromMs ?? 0))
+}
+
+/** `deps` for one value after the other, which asks the stores for all of them at once. */
+function together(
+  deps: MetricReaderDeps,
+  versions: readonly MetricDefinition[],
+  values: readonly string[]
+): MetricReaderDeps {
+  const reads = new Map<string, Promise<WindowsRead>>()
+  const stored = new Map<string, Promise<ReadonlyMap<string, readonly StoredRow[]>>>()
+  const storedBy = async (
+    version: MetricDefinition,
+    span: Span
+  ): Promise<ReadonlyMap<string, readonly StoredRow[]>> => {
+    const { sql, params } = valuesQuery(version, span, values.map(textsOf))
+    const rows = await deps.clickhouse.rows<StoredRow & { readonly dimension: readonly string[] }>(sql, params)
+    return Map.groupBy(rows, ({ dimension }) => JSON.stringify(dimension))
+  }
+  return {
+    ...deps,
+    definitionsOf: async () => versions,
+    windows: {
+      read: (project, names) => once(reads, names.join(), () => deps.windows.read(project, names, values))
+    },
+    storedOf: async (version, span, dimension) => {
+      const key = `${version.version} ${span.fromMs} ${span.toMs}`
+      const byValue = await once(stored, key, () => storedBy(version, span))
+      return byValue.get(JSON.stringify(dimension)) ?? []
+    }
+  }
+}
+
+function once<T>(made: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
+  const before = made.get(key)
+  if (before !== undefined) return before
+  const result = make()
+  made.set(key, result)
+  return result
 }
 
 function textsOf(value: string): readonly string[] {
@@ -73,7 +142,7 @@ async function liveValues(
   const span = { fromMs: Math.max(fromMs, nowMs - keepMs - lengthMs), toMs: Math.min(toMs, nowMs + 1) }
   const counts = new Map<string, number>()
   try {
-    const read = await windows.read(project, windowNames(metric, base, span))
+    const read = await windows.read(project, windowNames(metric, base, span), undefined, { plain: true })
     for (const { values } of read.windows.values()) {
       for (const [value, { count }] of values) {
         if (value === totalDimension || value === otherDimension) continue

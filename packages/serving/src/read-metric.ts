@@ -15,10 +15,17 @@ import { unknownPoint, windowLengths } from './metric-answer.ts'
 import type { MetricAnswer, MetricPoint, MetricQuestion } from './metric-answer.ts'
 import { absentWindow, liveFrom, startsIn } from './seam.ts'
 import { metricQuery, sessionQuery } from './warehouse-query.ts'
+import type { Span } from './warehouse-query.ts'
 
 export interface MetricReaderDeps {
   readonly windows: WindowReader
   readonly clickhouse: Pick<Clickhouse, 'rows'>
+  /** Windows of one value from the warehouse, for whoever asks for many values at once; default: a question for each. */
+  readonly storedOf?: (
+    version: MetricDefinition,
+    span: Span,
+    dimension: readonly string[]
+  ) => Promise<readonly StoredRow[]>
   /** What a project counts: built in and its own, all versions. Throws what reading them throws. */
   readonly definitionsOf: (project: string) => Promise<readonly MetricDefinition[]>
   /** Days that were written down. */
@@ -207,7 +214,8 @@ async function readKeptDays(
 /** A day is written some moments after its last hour closed. */
 const writtenMs = 60_000
 
-interface StoredRow {
+/** One window of the warehouse. */
+export interface StoredRow {
   readonly start: string
   readonly count: string
   readonly value: string
@@ -225,11 +233,7 @@ async function readStored(
     const points = new Map<number, MetricPoint>()
     for (const { version, fromMs, toMs } of spansOf(asked, missing)) {
       const span = { project: asked.project, fromMs, toMs, lengthMs: asked.lengthMs }
-      const query =
-        version === undefined
-          ? sessionQuery(asked.metric, span, deps.conversionTypes)
-          : metricQuery(version, span, asked.dimension)
-      const rows = await deps.clickhouse.rows<StoredRow>(query.sql, query.params)
+      const rows = await rowsOf(deps, asked, version, span)
       const byStart = new Map(rows.map((row) => [Number(row.start), row]))
       for (const start of missing) {
         if (start >= fromMs && start < toMs) points.set(start, storedPoint(deps, asked, start, byStart.get(start)))
@@ -240,6 +244,19 @@ async function readStored(
     if (known === 0 || !(error instanceof AppError) || error.code !== 'PIPE_CLICKHOUSE_UNAVAILABLE') throw error
     return new Map()
   }
+}
+
+async function rowsOf(
+  { clickhouse, conversionTypes, storedOf }: MetricReaderDeps,
+  { metric, dimension }: Asked,
+  version: MetricDefinition | undefined,
+  span: Span
+): Promise<readonly StoredRow[]> {
+  if (storedOf !== undefined && version !== undefined && dimension !== undefined)
+    return await storedOf(version, span, dimension)
+  const { sql, params } =
+    version === undefined ? sessionQuery(metric, span, conversionTypes) : metricQuery(version, span, dimension)
+  return await clickhouse.rows<StoredRow>(sql, params)
 }
 
 /** The spans of `missing` that one version of the metric counts; what is older than the first counts by the first. */

@@ -53,6 +53,20 @@ export function dimensionsQuery(metric: MetricDefinition, span: Span): Warehouse
   return { sql, params }
 }
 
+/** As `metricQuery`, with the combination of texts (`dimension`) in each row: of those in `values` alone. */
+export function valuesQuery(
+  metric: MetricDefinition,
+  span: Span,
+  values: readonly (readonly string[])[]
+): WarehouseQuery {
+  const { conditions, value, params, bind } = questionOf(metric, span)
+  const texts = metric.dimensions.map((source) => textOf(source, bind)).join(', ')
+  const sql = `SELECT [${texts}] AS dimension, ${startOf('timestamp')} AS start, count() AS count, toString(${value}) AS value
+    FROM events WHERE ${conditions.join(' AND ')} AND has(${bind(values, 'Array(Array(String))')}, dimension)
+    GROUP BY dimension, start`
+  return { sql, params }
+}
+
 type Bind = (value: unknown, type?: string) => string
 
 /** What of the events a metric counts, and how. */

@@ -277,6 +277,56 @@ describe('a metric by its values', () => {
     expect(counts).toEqual([400, 200])
   })
 
+  it('asks each store once for all values, and for no number of distinct members to choose them', async () => {
+    const asked = { reads: [] as unknown[], rows: 0 }
+    const reader: MetricReaderDeps = {
+      ...deps,
+      windows: {
+        read: async (project, names, dimensions, options) => {
+          asked.reads.push([dimensions?.length, options?.plain])
+          return await deps.windows.read(project, names, dimensions, options)
+        }
+      },
+      clickhouse: {
+        rows: async (sql, params) => {
+          asked.rows++
+          return await deps.clickhouse.rows(sql, params)
+        }
+      }
+    }
+    const minutes = ask({ metric: 'events', granularity: '1m' })
+    const { values } = await readDimensions(reader, minutes, 10)
+    for (const value of values)
+      expect(value).toEqual(await readMetric(deps, { ...minutes, dimension: value.dimension ?? [] }))
+    // The total, what is there, and the values; of the warehouse likewise.
+    expect(asked).toEqual({
+      reads: [
+        [1, undefined],
+        [undefined, true],
+        [2, undefined]
+      ],
+      rows: 3
+    })
+  })
+
+  it('is split by the dimensions that hold at the end of the span, from when they hold', async () => {
+    const [events] = metrics.filter(({ name }) => name === 'events')
+    if (events === undefined) throw new Error('there is no metric events')
+    const from = spent.fromMs + 2 * hour
+    const country: MetricDefinition['dimensions'] = [...events.dimensions, { from: 'column', name: 'userId' }]
+    const versions = [
+      events,
+      { ...events, version: 2, effectiveFromMs: from, dimensions: country },
+      // Announced, and not in force yet.
+      { ...events, version: 3, effectiveFromMs: now + hour, dimensions: [] }
+    ]
+    const reader = { ...deps, windows: noRedis, definitionsOf: async () => versions }
+    const { dimensions, total, values } = await readDimensions(reader, spent, 3)
+    expect([dimensions, total.data.length]).toEqual([['eventType', 'userId'], 6])
+    expect(values.map(({ data }) => data[0]?.timestampMs)).toEqual([from, from, from])
+    expect(values.every(({ dimension }) => dimension?.length === 2)).toBe(true)
+  })
+
   it('is at most as many as are asked for, and refused where there are none', async () => {
     expect((await readDimensions(deps, spent, 1)).values.map(({ dimension }) => dimension)).toEqual([['page_view']])
     await expect(readDimensions(deps, { ...spent, metric: 'sessions' }, 1)).rejects.toMatchObject({
