@@ -1,0 +1,139 @@
+import { createHash } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import { enrich } from '@millrace/contracts'
+import type { RawRecord } from '@millrace/contracts'
+import { AppError, createManualClock, systemClock } from '@millrace/kernel'
+import { createArchiveFileWriter } from '@millrace/stores/archive-file'
+import type { ArchiveFile } from '@millrace/stores/archive-manifest'
+import { rebuildWarehouse } from './warehouse-rebuild.ts'
+import { createWarehouseSink } from './warehouse-sink.ts'
+
+const topic = 'events.shop'
+
+/** A file of `count` records from `first` on, and its row in the manifest. */
+function archived(first: number, count: number): { readonly bytes: Buffer; readonly file: ArchiveFile } {
+  const parts: Buffer[] = []
+  const writer = createArchiveFileWriter((part) => void parts.push(Buffer.from(part)))
+  const rows = Array.from({ length: count }, (_, index) => {
+    const value = Buffer.from(JSON.stringify({ eventId: `e-${first + index}`, eventType: 'view' }))
+    const place = { topic, partition: 0, offset: BigInt(first + index), appendedAtMs: 1_000, key: null }
+    return { ...place, value, headers: '{}', event: undefined }
+  })
+  writer.group(rows)
+  writer.finish()
+  const bytes = Buffer.concat(parts)
+  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  const last = BigInt(first + count - 1)
+  const sizes = { rows: count, holes: 0, rawBytes: 1, fileBytes: bytes.byteLength, contentCrc: 0 }
+  const times = { firstAppendedAtMs: 1_000, lastAppendedAtMs: 1_000 }
+  const place = { topic, partition: 0, epoch: 1, first: BigInt(first), last, key: `k-${first}` }
+  return { bytes, file: { ...place, ...sizes, ...times, sha256 } }
+}
+
+function setUp(files: readonly { readonly bytes: Buffer; readonly file: ArchiveFile }[]) {
+  const loaded: number[] = []
+  const objects = new Map(files.map(({ bytes, file }) => [file.key, bytes]))
+  const clock = createManualClock(0)
+  const done: number[] = []
+  const rebuild = (perSecond?: number) =>
+    rebuildWarehouse(
+      {
+        manifest: { allHeads: async () => [], files: async () => files.map(({ file }) => file) },
+        objects: {
+          async get(key) {
+            const bytes = objects.get(key)
+            if (bytes === undefined) throw new AppError('PIPE_NOT_FOUND', 'it is not there')
+            return bytes
+          }
+        },
+        log: undefined,
+        sink: {
+          check: async () => {},
+          add: async (records) => void loaded.push(...records.map(({ offset }) => Number(offset))),
+          end: async () => ({ invalid: 0, refused: [] })
+        },
+        clock,
+        onProgress: (progress) => void done.push(progress.done)
+      },
+      { projects: [], group: 'load', perSecond }
+    )
+  return { loaded, objects, clock, done, rebuild }
+}
+
+describe('rebuild of the warehouse', () => {
+  it('loads every file and says what is broken', async () => {
+    const { objects, loaded, done, rebuild } = setUp([archived(0, 3), archived(3, 2), archived(5, 2), archived(7, 1)])
+    objects.delete('k-3')
+    objects.set('k-5', Buffer.concat([objects.get('k-5') ?? Buffer.alloc(0), Buffer.from('x')]))
+    expect(await rebuild()).toMatchObject({
+      files: 2,
+      archived: 4,
+      broken: [
+        { key: 'k-3', problem: 'it is not there' },
+        { key: 'k-5', problem: 'it is not the file that was archived' }
+      ],
+      group: 'untouched'
+    })
+    expect([loaded, done]).toEqual([
+      [0, 1, 2, 7],
+      [3, 4]
+    ])
+  })
+
+  it('goes no faster than it is asked to', async () => {
+    const { loaded, clock, rebuild } = setUp([archived(0, 4), archived(4, 1)])
+    const rebuilt = rebuild(2)
+    await clock.advance(1_999)
+    expect(loaded).toHaveLength(4)
+    await clock.advance(1)
+    await clock.advance(500)
+    await expect(rebuilt).resolves.toMatchObject({ archived: 5, elapsedMs: 2_500 })
+  })
+})
+
+describe('sink of the warehouse', () => {
+  const record = (offset: number, value = `{"eventId":"e-${offset}","eventType":"view"}`): RawRecord => ({
+    topic,
+    partition: 1,
+    offset: BigInt(offset),
+    appendedAtMs: 1_000,
+    value: Buffer.from(value)
+  })
+  function open(refuse: (body: string) => AppError | undefined) {
+    const bodies: string[] = []
+    const clickhouse = {
+      database: 'app',
+      rows: async () => [],
+      async insertLines(table: string, _columns: readonly string[], body: unknown) {
+        const error = refuse(String(body))
+        if (error !== undefined) throw error
+        if (table === 'events_raw') bodies.push(String(body))
+      }
+    }
+    const clock = { ...systemClock, sleep: async () => {} }
+    return { sink: createWarehouseSink({ clickhouse, enrich, clock }), bodies }
+  }
+
+  it('searches the record that is refused, loads the others, and counts what is no event', async () => {
+    const bad = new AppError('PIPE_CLICKHOUSE_REFUSED', 'bad row')
+    const { sink, bodies } = open((body) => (body.includes('e-3"') ? bad : undefined))
+    await sink.add([0, 1, 2, 3, 4].map((offset) => record(offset)))
+    await sink.add([record(5, '[]')])
+    expect(await sink.end()).toEqual({ invalid: 1, refused: [{ topic, partition: 1, offset: 3n }] })
+    const ids = bodies.join('').match(/e-\d/g)
+    expect(ids).toEqual(['e-0', 'e-1', 'e-2', 'e-4'])
+  })
+
+  it('loads a batch again while the server is away, and ends with what is no weather', async () => {
+    let away = 2
+    const down = new AppError('PIPE_CLICKHOUSE_UNAVAILABLE', 'down')
+    const patient = open(() => (away-- > 0 ? down : undefined))
+    await patient.sink.add([record(0)])
+    await patient.sink.end()
+    expect(patient.bodies).toHaveLength(1)
+    const drift = new AppError('PIPE_TABLE_DRIFT', 'another table')
+    const broken = open(() => drift)
+    await broken.sink.add([record(0)])
+    await expect(broken.sink.end()).rejects.toBe(drift)
+  })
+})
