@@ -15,7 +15,7 @@ const stateOfSources = `SELECT database, groupArray((table, newest)) FROM (
 
 /**
  * A function that loads the dictionaries of every database whose sources differ from its last call; resolves with the
- * number loaded. A dictionary that fails stays as it was until its tables change again; it never throws.
+ * number loaded. A database of which one fails is tried again by the next call; it never throws.
  */
 export function createReload(run: RunText): () => Promise<number> {
   const seen = new Map<string, string>()
@@ -26,14 +26,19 @@ export function createReload(run: RunText): () => Promise<number> {
     let loaded = 0
     for (const [database, names] of Map.groupBy(dictionaries, ([owner]) => owner)) {
       const own = names.map(([, name]) => name)
-      // A dictionary that is made anew is empty until it is loaded.
+      // By name too: one that migrations just made is not loaded yet.
       const state = `${states.get(database) ?? ''} ${own.join(' ')}`
       if (seen.get(database) === state) continue
-      seen.set(database, state)
+      let failed = false
       for (const name of own) {
-        await run(`SYSTEM RELOAD DICTIONARY \`${database}\`.\`${name}\``).catch(() => undefined)
-        loaded++
+        try {
+          await run(`SYSTEM RELOAD DICTIONARY \`${database}\`.\`${name}\``)
+          loaded++
+        } catch {
+          failed = true
+        }
       }
+      if (!failed) seen.set(database, state)
     }
     return loaded
   }
