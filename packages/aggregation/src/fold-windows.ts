@@ -128,6 +128,8 @@ function valueOf({ measure }: MetricDefinition, row: EventRow, read: Read): Adde
     const member = measure.of === 'session' ? row.sessionId : userOf(row)
     return member === '' ? undefined : { member }
   }
+  // Names are in the text as JSON, so most events without the property need not be parsed.
+  if (!row.properties.includes(quoteJson(measure.property))) return undefined
   const raw = read()[measure.property]
   if (raw === undefined || raw === null) return undefined
   const number = toScaled(raw)

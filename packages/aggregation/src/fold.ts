@@ -82,8 +82,8 @@ export function foldBatch(
       late++
       continue
     }
-    if (taken.has(digest)) continue
-    taken.add(digest)
+    const before = taken.size
+    if (taken.add(digest).size === before) continue
     const hour = Math.floor(row.timestamp / timing.hourMs)
     if (refusals.ids.has(digest)) {
       if (hour <= refusals.deletedThrough) {
