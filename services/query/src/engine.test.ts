@@ -1,0 +1,69 @@
+import { PassThrough } from 'node:stream'
+import { describe, expect, it } from 'vitest'
+import { createManualClock } from '@millrace/kernel'
+import type { Breaker, BreakerState } from '@millrace/stores/breaker'
+import { createBulkhead } from './bulkhead.ts'
+import { createEngine } from './engine.ts'
+import type { QueryRequest } from './run-query.ts'
+
+function setup(state: BreakerState = 'closed') {
+  const clock = createManualClock()
+  const breaker: Breaker = {
+    name: 'warehouse',
+    state,
+    run: (work) => work(new AbortController().signal),
+    [Symbol.dispose]: () => {}
+  }
+  const asked: QueryRequest[] = []
+  const gates: PromiseWithResolvers<Buffer>[] = []
+  const rows = new PassThrough()
+  const runner = {
+    run: (request: QueryRequest) => {
+      asked.push(request)
+      const gate = Promise.withResolvers<Buffer>()
+      gates.push(gate)
+      return gate.promise
+    },
+    stream: async () => rows
+  }
+  const bulkhead = createBulkhead({ running: 1, runningOfProject: 1, queued: 4, waitMs: 60_000, clock })
+  const engine = createEngine({ bulkhead, breaker, runner, clock })
+  const question = (timeoutMs: number) => ({
+    projectId: 'shop',
+    queryId: 'q',
+    sql: 'SELECT 1',
+    params: {},
+    format: 'JSONCompact',
+    priority: 'normal' as const,
+    deadlineMs: clock.monotonic() + timeoutMs,
+    signal: new AbortController().signal
+  })
+  return { clock, bulkhead, engine, asked, gates, rows, question }
+}
+
+describe('the engine', () => {
+  it('is not waited for while it is known to be away', async () => {
+    const { engine, bulkhead, asked, question } = setup('open')
+    await expect(engine.ask(question(1_000))).rejects.toMatchObject({ code: 'PIPE_BREAKER_OPEN' })
+    expect([asked.length, bulkhead.inside]).toEqual([0, 0])
+  })
+
+  it('is not asked any more when the time of a query was over before it had a place', async () => {
+    const { clock, engine, asked, gates, question } = setup()
+    const first = engine.ask(question(10_000))
+    const second = engine.ask(question(2_000)).catch((error: unknown) => error)
+    await clock.advance(1_960)
+    gates[0]?.resolve(Buffer.from('a'))
+    expect([await first, await second]).toMatchObject([Buffer.from('a'), { code: 'PIPE_DEADLINE' }])
+    expect(asked.length).toBe(1)
+  })
+
+  it('has a place taken for as long as rows are sent', async () => {
+    const { engine, bulkhead, rows, question } = setup()
+    const stream = await engine.stream(question(1_000), 10)
+    expect(bulkhead.inside).toBe(1)
+    rows.end('row')
+    stream.resume()
+    await expect.poll(() => bulkhead.inside).toBe(0)
+  })
+})
