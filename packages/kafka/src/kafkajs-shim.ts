@@ -116,9 +116,21 @@ function toHeaders(headers: Readonly<Record<string, Content | readonly Content[]
   const parts: (Buffer | null)[] = []
   for (const [name, content] of Object.entries(headers)) {
     const values: readonly Content[] = isList(content) ? content : [content]
-    for (const value of values) parts.push(Buffer.from(name), toBuffer(value))
+    for (const value of values) parts.push(nameOf(name), toBuffer(value))
   }
   return parts
+}
+
+/** Every record of a topic has headers of the same names; who makes names up of data gains nothing and takes no more. */
+const names = new Map<string, Buffer>()
+const mostNames = 1_000
+
+function nameOf(name: string): Buffer {
+  const known = names.get(name)
+  if (known !== undefined) return known
+  const made = Buffer.from(name)
+  if (names.size < mostNames) names.set(name, made)
+  return made
 }
 
 function isList(content: Content | readonly Content[]): content is readonly Content[] {
