@@ -57,10 +57,9 @@ export function createMetricReader(
 /** Events that are later than the live state waits for come within this time, or hardly ever. */
 const settledMs = 3_600_000
 
-/** For the reader a warehouse that is left alone, full or late is one that does not answer. */
+/** For the reader a warehouse that is left alone or late is one that does not answer. */
 function asAway(error: unknown): never {
-  const isAway = error instanceof AppError && (error.code === 'PIPE_BREAKER_OPEN' || error.code === 'PIPE_DEADLINE')
-  throw isAway ? new AppError('PIPE_CLICKHOUSE_UNAVAILABLE', error.message, { cause: error }) : error
+  throw isUnasked(error) ? new AppError('PIPE_CLICKHOUSE_UNAVAILABLE', error.message, { cause: error }) : error
 }
 
 /** `reader` behind `breaker`: while it is open, and when Redis is silent, the live state is away. */
@@ -70,9 +69,11 @@ export function guardWindows(reader: WindowReader, breaker: Breaker): WindowRead
       breaker
         .run(() => reader.read(...asked))
         .catch((error: unknown) => {
-          const isAway =
-            error instanceof AppError && (error.code === 'PIPE_BREAKER_OPEN' || error.code === 'PIPE_DEADLINE')
-          throw isAway ? new AppError('PIPE_REDIS_UNAVAILABLE', error.message, { cause: error }) : error
+          throw isUnasked(error) ? new AppError('PIPE_REDIS_UNAVAILABLE', error.message, { cause: error }) : error
         })
   }
+}
+
+function isUnasked(error: unknown): error is AppError {
+  return error instanceof AppError && (error.code === 'PIPE_BREAKER_OPEN' || error.code === 'PIPE_DEADLINE')
 }
