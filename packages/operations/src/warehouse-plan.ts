@@ -27,6 +27,8 @@ export interface WarehousePlan {
   readonly tails: readonly LogPart[]
   /** Offsets that are in no file and not in the log any more. */
   readonly gone: readonly LogPart[]
+  /** Where the files of the log that exists now end, by partition key. */
+  readonly archivedTo: ReadonlyMap<string, bigint>
 }
 
 /** The ends of the raw topics of `projects` (none named: all) now; empty without a log. Throws PIPE_KAFKA_UNAVAILABLE. */
@@ -62,12 +64,14 @@ export async function planWarehouse(
   const tails: LogPart[] = []
   const gone: LogPart[] = []
   const ends = new Map<string, bigint>()
+  const archivedTo = new Map<string, bigint>()
   for (const { range, end } of await rangesOf(admin, goal)) {
     const { topic, partition, start } = range
     const head = newest.get(partitionKey(range))
     const isArchived = admin !== undefined && head !== undefined && (await isSameLog(admin, head, range))
     const from = isArchived ? head.position : 0n
     if (isArchived) ends.set(logKey(head), end)
+    archivedTo.set(partitionKey(range), from)
     if (start > from) gone.push({ topic, partition, from, to: start })
     const first = start > from ? start : from
     if (end > first) tails.push({ topic, partition, from: first, to: end })
@@ -78,7 +82,8 @@ export async function planWarehouse(
     // What was archived after the rebuild began lies behind the goal.
     files: files.filter((file) => file.first < (ends.get(logKey(file)) ?? file.first + 1n)),
     tails,
-    gone
+    gone,
+    archivedTo
   }
 }
 

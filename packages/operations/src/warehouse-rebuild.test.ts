@@ -50,7 +50,7 @@ function setUp(files: readonly { readonly bytes: Buffer; readonly file: ArchiveF
         sink: {
           check: async () => {},
           add: async (records) => void loaded.push(...records.map(({ offset }) => Number(offset))),
-          end: async () => ({ invalid: 0, refused: [] })
+          end: async () => ({ invalid: 0, refused: [], days: new Map() })
         },
         clock,
         onProgress: (progress) => void done.push(progress.done)
@@ -119,7 +119,11 @@ describe('sink of the warehouse', () => {
     const { sink, bodies } = open((body) => (body.includes('e-3"') ? bad : undefined))
     await sink.add([0, 1, 2, 3, 4].map((offset) => record(offset)))
     await sink.add([record(5, '[]')])
-    expect(await sink.end()).toEqual({ invalid: 1, refused: [{ topic, partition: 1, offset: 3n }] })
+    expect(await sink.end()).toEqual({
+      invalid: 1,
+      refused: [{ topic, partition: 1, offset: 3n }],
+      days: new Map([['shop', new Set([0])]])
+    })
     const ids = bodies.join('').match(/e-\d/g)
     expect(ids).toEqual(['e-0', 'e-1', 'e-2', 'e-4'])
   })

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto'
 import type { RawRecord } from '@millrace/contracts'
 import { AppError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
+import { partitionKey } from '@millrace/kafka'
 import type { Admin } from '@millrace/kafka'
 import { readArchiveFile } from '@millrace/stores/archive-file'
 import type { ArchiveFile } from '@millrace/stores/archive-manifest'
@@ -16,7 +17,7 @@ import { readLog } from './read-log.ts'
 import type { LogPart, ReadLogDeps } from './read-log.ts'
 import { goalOf, planWarehouse, recordsOf } from './warehouse-plan.ts'
 import type { PlanDeps, WarehousePlan } from './warehouse-plan.ts'
-import type { RefusedRecord, WarehouseSink } from './warehouse-sink.ts'
+import type { LoadedDays, RefusedRecord, WarehouseSink } from './warehouse-sink.ts'
 
 export interface RebuildDeps {
   readonly manifest: PlanDeps['manifest']
@@ -64,6 +65,10 @@ export interface RebuildReport {
   readonly broken: readonly BrokenFile[]
   /** Offsets that neither the archive nor the log has. */
   readonly gone: readonly LogPart[]
+  /** Days (UTC, start in ms) of the events that were loaded, by project. */
+  readonly days: LoadedDays
+  /** Nothing that was ever in the log is missing: the archive and the log were read, and all of it was taken. */
+  readonly isWhole: boolean
   readonly group: GroupMove
   readonly elapsedMs: number
 }
@@ -90,40 +95,70 @@ export async function rebuildWarehouse(deps: RebuildDeps, request: RebuildReques
     const dueMs = perSecond === undefined ? 0 : (done / perSecond) * 1_000
     if (dueMs > elapsedMs) await clock.sleep(dueMs - elapsedMs)
   }
-  const { files, broken, last } = await loadFiles(deps, plan, add)
+  const files = createFileLoader(deps, plan, add)
+  const { tails, gone } = await files.load()
   const archived = done
-  const gone = [...last.gone]
-  if (log !== undefined) await loadTails(log, last.tails, add, (part) => void gone.push(part))
-  const { invalid, refused } = await sink.end()
+  const lost: LogPart[] = []
+  if (log !== undefined) await loadTails(log, tails, add, (part) => void lost.push(part))
+  const logged = done - archived
+  // What the log forgot while it was read may have become a file meanwhile.
+  const { projects: found, archivedTo } = lost.length > 0 ? await files.load() : await plan()
+  const { invalid, refused, days } = await sink.end()
+  const allGone = [...gone, ...lost.flatMap((part) => behind(part, archivedTo.get(partitionKey(part)) ?? 0n))]
+  // A loader may still find in the log what a file does not give, and it writes letters of what is refused.
+  const isLoaded = log !== undefined && files.broken.length === 0 && refused.length === 0
   return {
-    projects: last.projects,
-    files,
-    archived,
-    logged: done - archived,
+    projects: found,
+    files: files.count(),
+    archived: done - logged,
+    logged,
     invalid,
     refused,
-    broken,
-    gone,
-    // A loader may still find in the log what a broken file does not give.
-    group: log === undefined || broken.length > 0 ? 'untouched' : await moveGroup(log.admin, group, goal),
+    broken: files.broken,
+    gone: allGone,
+    days,
+    isWhole: isLoaded && allGone.length === 0,
+    group: isLoaded ? await moveGroup(log.admin, group, goal) : 'untouched',
     elapsedMs: clock.monotonic() - startedAtMs
   }
 }
 
+/** The part of `part` from `position` on, if there is any. */
+function behind(part: LogPart, position: bigint): readonly LogPart[] {
+  const from = part.from > position ? part.from : position
+  return from < part.to ? [{ ...part, from }] : []
+}
+
 type Add = (records: readonly RawRecord[]) => Promise<void>
 
-/** Loads files until there is none that was not: the archiver goes on meanwhile, and the log forgets behind it. */
-async function loadFiles({ objects }: RebuildDeps, plan: () => Promise<WarehousePlan>, add: Add) {
+interface FileLoader {
+  /**
+   * Loads every file that was not loaded before, until there is none: the archiver goes on meanwhile, and the log forgets
+   * behind it. Resolves with the last plan.
+   */
+  load(): Promise<WarehousePlan>
+  /** Files that were loaded. */
+  count(): number
+  readonly broken: readonly BrokenFile[]
+}
+
+function createFileLoader({ objects }: RebuildDeps, plan: () => Promise<WarehousePlan>, add: Add): FileLoader {
   const broken: BrokenFile[] = []
   const seen = new Set<string>()
-  for (;;) {
-    const last = await plan()
-    const files = last.files.filter(({ key }) => !seen.has(key))
-    if (files.length === 0) return { files: seen.size - broken.length, broken, last }
-    for (const file of files) {
-      seen.add(file.key)
-      const problem = await loadFile(objects, file, add)
-      if (problem !== undefined) broken.push({ key: file.key, problem })
+  return {
+    broken,
+    count: () => seen.size - broken.length,
+    async load() {
+      for (;;) {
+        const last = await plan()
+        const files = last.files.filter(({ key }) => !seen.has(key))
+        if (files.length === 0) return last
+        for (const file of files) {
+          seen.add(file.key)
+          const problem = await loadFile(objects, file, add)
+          if (problem !== undefined) broken.push({ key: file.key, problem })
+        }
+      }
     }
   }
 }
@@ -147,8 +182,8 @@ function toRawRecord({ topic, partition, offset, appendedAtMs, value }: ArchiveR
   return { topic, partition, offset, appendedAtMs, value: bytes }
 }
 
-/** Records of the log that are loaded at once. */
-const tailBatch = 20_000
+/** Records of the log that are loaded at once, and their bytes. */
+const tailBatch = { rows: 20_000, bytes: 32 * 1024 ** 2 }
 
 async function loadTails(
   log: ReadLogDeps,
@@ -157,12 +192,19 @@ async function loadTails(
   onGone: (part: LogPart) => void
 ): Promise<void> {
   let waiting: RawRecord[] = []
-  await readLog({ ...log, onGone }, tails, async (records) => {
-    waiting.push(...records)
-    if (waiting.length < tailBatch) return
+  let bytes = 0
+  const load = async (): Promise<void> => {
     const batch = waiting
     waiting = []
-    await add(batch)
+    bytes = 0
+    if (batch.length > 0) await add(batch)
+  }
+  await readLog({ ...log, onGone }, tails, async (records) => {
+    for (const record of records) {
+      waiting.push(record)
+      bytes += record.value?.byteLength ?? 0
+      if (waiting.length >= tailBatch.rows || bytes >= tailBatch.bytes) await load()
+    }
   })
-  if (waiting.length > 0) await add(waiting)
+  await load()
 }

@@ -22,7 +22,13 @@ export interface SinkCounts {
   /** Records that are no events. */
   readonly invalid: number
   readonly refused: readonly RefusedRecord[]
+  readonly days: LoadedDays
 }
+
+/** Days (UTC, start in ms) of events, by project. */
+export type LoadedDays = ReadonlyMap<string, ReadonlySet<number>>
+
+const dayMs = 86_400_000
 
 export interface WarehouseSink {
   /** Throws PIPE_TABLE_DRIFT when a table does not fit, PIPE_CLICKHOUSE_UNAVAILABLE. */
@@ -58,6 +64,7 @@ export function createWarehouseSink({ clickhouse, enrich, clock }: SinkDeps): Wa
   const toEntry = createToEntry(enrich)
   const underWay = new Set<Promise<void>>()
   const refused: RefusedRecord[] = []
+  const days = new Map<string, Set<number>>()
   let invalid = 0
   let failure: { readonly error: unknown } | undefined
 
@@ -67,8 +74,10 @@ export function createWarehouseSink({ clickhouse, enrich, clock }: SinkDeps): Wa
       const items: Item[] = []
       for (const record of records) {
         const decoded = toEntry(record)
-        if (decoded.kind === 'item') items.push({ record, entry: decoded.item })
-        else invalid++
+        if (decoded.kind === 'item') {
+          items.push({ record, entry: decoded.item })
+          note(decoded.item)
+        } else invalid++
       }
       while (underWay.size >= batchesUnderWay) await Promise.race(underWay)
       if (failure !== undefined) throw failure.error
@@ -82,8 +91,13 @@ export function createWarehouseSink({ clickhouse, enrich, clock }: SinkDeps): Wa
     async end() {
       await Promise.all(underWay)
       if (failure !== undefined) throw failure.error
-      return { invalid, refused }
+      return { invalid, refused, days }
     }
+  }
+
+  function note({ projectId, timestampMs }: WarehouseEntry): void {
+    const known = days.get(projectId) ?? new Set()
+    days.set(projectId, known.add(timestampMs - (timestampMs % dayMs)))
   }
 
   async function insert(items: readonly Item[]): Promise<void> {

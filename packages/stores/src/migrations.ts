@@ -6,7 +6,7 @@ import { clickhouseTarget, openClickhouse } from './clickhouse.ts'
 import { planMigrations, readMigrations } from './migration-plan.ts'
 import type { AppliedMigration, Migration } from './migration-plan.ts'
 import type { Queryable } from './postgres-run.ts'
-import { namesMadeBy, splitStatements } from './sql-statements.ts'
+import { namesMadeBy, splitStatements, statementsToRepeat } from './sql-statements.ts'
 
 export interface MigrationOptions {
   /** For PostgreSQL the direct URL, for ClickHouse the URL with the database to fill. */
@@ -66,23 +66,22 @@ export async function migrateClickhouse({ url, folder, log }: MigrationOptions):
 }
 
 /**
- * `migrateClickhouse`, and all files again when something that they make was dropped since; resolves with the names of
- * what was. Throws as `migrateClickhouse`.
+ * `migrateClickhouse`, and then every statement again, whatever is noted: what was dropped is made, and what an earlier
+ * restore left half done is completed. Resolves with the names of what was missing. Throws as `migrateClickhouse`.
  */
 export async function restoreClickhouse(options: MigrationOptions): Promise<readonly string[]> {
   const { url, folder, log } = options
   await migrateClickhouse(options)
   const statements = (await readMigrations(folder)).flatMap(({ sql }) => splitStatements(sql))
   await using clickhouse = await openClickhouse({ url, log, applicationName: 'millrace-migrations' })
-  const present = await clickhouse.rows<{ name: string }>(
+  const rows = await clickhouse.rows<{ name: string }>(
     'SELECT name FROM system.tables WHERE database = {database:String}',
     { database: clickhouse.database }
   )
-  const names = new Set(present.map(({ name }) => name))
-  const missing = namesMadeBy(statements).filter((name) => !names.has(name))
-  if (missing.length === 0) return []
-  for (const statement of statements) await clickhouse.command(statement)
-  log.info({ missing, database: 'clickhouse' }, 'migrations applied again')
+  const present = new Set(rows.map(({ name }) => name))
+  const missing = namesMadeBy(statements).filter((name) => !present.has(name))
+  for (const statement of statementsToRepeat(statements, present)) await clickhouse.command(statement)
+  if (missing.length > 0) log.info({ missing, database: 'clickhouse' }, 'migrations applied again')
   return missing
 }
 

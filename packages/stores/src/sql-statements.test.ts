@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { namesMadeBy, splitStatements } from './sql-statements.ts'
+import { namesMadeBy, splitStatements, statementsToRepeat } from './sql-statements.ts'
 
 describe('splitStatements', () => {
   it.each([
@@ -36,5 +36,19 @@ describe('namesMadeBy', () => {
       'INSERT INTO f SELECT 1'
     ]
     expect(namesMadeBy(statements)).toEqual(['a', 'b', 'c', 'd'])
+  })
+})
+
+describe('statementsToRepeat', () => {
+  const first = 'CREATE OR REPLACE VIEW a AS SELECT 1'
+  const last = 'CREATE OR REPLACE VIEW a AS SELECT 2'
+  const others = ['CREATE TABLE IF NOT EXISTS t (x Int8)', 'CREATE OR REPLACE VIEW b AS SELECT * FROM a']
+
+  it('never puts an older definition in the place of a newer one', () => {
+    expect(statementsToRepeat([first, ...others, last], new Set(['a', 'b', 't']))).toEqual([...others, last])
+  })
+
+  it('makes what is missing in every step, since what stands between may need it', () => {
+    expect(statementsToRepeat([first, ...others, last], new Set(['b', 't']))).toEqual([first, ...others, last])
   })
 })

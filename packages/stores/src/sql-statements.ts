@@ -23,6 +23,7 @@ export function splitStatements(sql: string): readonly string[] {
   return statements
 }
 
+const replaces = /^CREATE\s+OR\s+REPLACE\s/i
 const makes =
   /^(CREATE|DROP)\s+(?:OR\s+REPLACE\s+)?(?:MATERIALIZED\s+)?(?:TABLE|VIEW|DICTIONARY)\s+(?:IF\s+(?:NOT\s+)?EXISTS\s+)?`?(\w+)/i
 
@@ -35,6 +36,18 @@ export function namesMadeBy(statements: readonly string[]): readonly string[] {
     else made.delete(name)
   }
   return [...made]
+}
+
+/**
+ * `statements` to run over a database that has them already. Of a name in `present` only the last definition is left:
+ * an earlier one would take its place until the last one is run, or for good when that never happens.
+ */
+export function statementsToRepeat(statements: readonly string[], present: ReadonlySet<string>): readonly string[] {
+  const names = statements.map((statement) => (replaces.test(statement) ? makes.exec(statement)?.[2] : undefined))
+  return statements.filter((_, index) => {
+    const name = names[index]
+    return name === undefined || !present.has(name) || names.lastIndexOf(name) === index
+  })
 }
 
 /** The index after the token at `at`: a string, a comment, or one character. An unclosed one reaches to the end. */

@@ -8,7 +8,7 @@ import { createSilentLogger } from '@millrace/observability'
 import { openTestDatabases } from '@millrace/testkit/test-databases'
 import type { TestDatabases } from '@millrace/testkit/test-databases'
 import { openClickhouse } from '../src/clickhouse.ts'
-import { migrateClickhouse, migratePostgres } from '../src/migrations.ts'
+import { migrateClickhouse, migratePostgres, restoreClickhouse } from '../src/migrations.ts'
 import { openPostgres } from '../src/postgres.ts'
 import { splitStatements } from '../src/sql-statements.ts'
 
@@ -94,6 +94,30 @@ describe('the schemas of this version', () => {
     }
     await database.command('TRUNCATE TABLE schema_migrations')
     expect(await migrateClickhouse(files)).toEqual(names)
+  })
+})
+
+describe('restoreClickhouse', () => {
+  it('makes what was dropped again, and completes what an earlier restore left half done', async () => {
+    const files = { url: databases.clickhouseUrl, folder: new URL('clickhouse/', schemas), log }
+    await migrateClickhouse(files)
+    await using database = await openClickhouse({ url: databases.clickhouseUrl, log, applicationName: 'test' })
+    const shapes = () =>
+      database.rows(
+        'SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() ORDER BY name'
+      )
+    const whole = await shapes()
+    await database.command('DROP TABLE events_raw SYNC')
+    // A restore that was killed behind the second file: every name is there, and a view as it once was.
+    for (const name of ['0001_events_raw.sql', '0002_events.sql'])
+      for (const statement of splitStatements(await readFile(new URL(name, files.folder), 'utf8')))
+        await database.command(statement)
+    expect(await shapes()).not.toEqual(whole)
+    expect(await restoreClickhouse(files)).toEqual([])
+    expect(await shapes()).toEqual(whole)
+    await database.command('DROP VIEW sessions')
+    expect(await restoreClickhouse(files)).toEqual(['sessions'])
+    expect(await shapes()).toEqual(whole)
   })
 })
 

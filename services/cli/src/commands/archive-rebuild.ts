@@ -2,6 +2,7 @@
 import { clickhouseFields, enrichFields, url } from '@millrace/config'
 import { AppError } from '@millrace/kernel'
 import { createSilentLogger } from '@millrace/observability'
+import { queueRecount } from '@millrace/operations/daily-metrics'
 import { writePersonEdges } from '@millrace/operations/identity-closure'
 import { restoreWarehouse } from '@millrace/operations/migrate'
 import { goalOf, planWarehouse, recordsOf } from '@millrace/operations/warehouse-plan'
@@ -9,8 +10,10 @@ import type { WarehousePlan } from '@millrace/operations/warehouse-plan'
 import { rebuildWarehouse } from '@millrace/operations/warehouse-rebuild'
 import type { RebuildProgress, RebuildReport } from '@millrace/operations/warehouse-rebuild'
 import { createWarehouseSink } from '@millrace/operations/warehouse-sink'
+import { noteWarehouseWhole } from '@millrace/operations/warehouse-whole'
 import { createArchiveManifest } from '@millrace/stores/archive-manifest'
 import { openEnrich } from '@millrace/stores/country-database'
+import type { Postgres } from '@millrace/stores/postgres'
 import type { Command } from 'commander'
 import { openDatabase, openLog, openObjects, openWarehouse } from '../connections.ts'
 import { settings } from '../context.ts'
@@ -91,12 +94,25 @@ async function rebuild(context: CliContext, options: RebuildOptions): Promise<vo
   )
   // Merges of user ids are no records: they come from the database.
   await writePersonEdges({ postgres, clickhouse })
-  print(terminal, json, { ...report, restored }, () => renderReport(report, group))
+  const recounts = await queueDays(postgres, report)
+  // What is gone nobody will bring; everything else is there now.
+  if (projects.length === 0 && log !== undefined && report.broken.length === 0 && report.refused.length === 0)
+    await noteWarehouseWhole({ postgres, clickhouse })
+  print(terminal, json, { ...report, days: recounts, restored }, () => renderReport(report, group))
+  if (report.refused.length > 0 && report.broken.length === 0)
+    throw new AppError('PIPE_CLICKHOUSE_REFUSED', `${report.refused.length} record(s) refused; see docs/archive.md`)
   if (report.broken.length > 0)
     throw new AppError(
       'PIPE_ARCHIVE_BROKEN',
       `${report.broken.length} file(s) could not be loaded; see docs/archive.md`
     )
+}
+
+/** Days whose events may not have been there when they were counted are counted again; a part of them would count less. */
+async function queueDays(postgres: Postgres, { isWhole, days }: RebuildReport): Promise<number> {
+  if (!isWhole) return 0
+  for (const [projectId, own] of days) await queueRecount(postgres, projectId, [...own], 'rebuild')
+  return [...days.values()].reduce((sum, own) => sum + own.size, 0)
 }
 
 function rateOf(text: string | undefined): number | undefined {
