@@ -45,6 +45,8 @@ describe('parseProjectSettings', () => {
     [{ corsOrigins: ['javascript:1'] }, [expect.stringContaining('corsOrigins')]],
     [{ limits: { project: { eventsPerSecond: 0 } } }, [expect.stringContaining('limits.project.eventsPerSecond')]],
     [{ limits: { project: { eventsPerSecond: '5' } } }, [expect.stringContaining('limits.project.eventsPerSecond')]],
+    [{ warehouseRetentionDays: 10_001 }, ['warehouseRetentionDays must be a whole number from 1 to 10000']],
+    [{ warehouseRetentionDays: 0.5 }, [expect.stringContaining('warehouseRetentionDays')]],
     [{ limits: { perUser: { burst: 3 } } }, ['limits.perUser.burst needs limits.perUser.eventsPerSecond']]
   ])('takes the default for what is wrong in %j, and says so', (stored, problems) => {
     expect(parseProjectSettings(stored)).toEqual({ settings: defaultProjectSettings, problems })

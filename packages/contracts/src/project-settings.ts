@@ -53,6 +53,8 @@ interface SettingField {
 
 const maxOrigins = 100
 const maxRate = 1_000_000_000
+/** A time in seconds has 32 bits in a TTL: past 2106 it begins anew, and everything would be expired. */
+const maxRetentionDays = 10_000
 
 const rate: SettingField = {
   doc: 'events per second, above 0',
@@ -91,11 +93,11 @@ export const projectSettingFields = {
     fromText: (text) => (text === 'true' || text === 'false' ? text === 'true' : text)
   },
   warehouseRetentionDays: {
-    doc: 'days that the warehouse keeps an event, 1 to 36500, by its event time; unset: for good',
+    doc: 'days that the warehouse keeps an event, 1 to 10000, by its event time; unset: for good',
     problem: (value) =>
-      Number.isSafeInteger(value) && Number(value) >= 1 && Number(value) <= 36_500
+      Number.isSafeInteger(value) && Number(value) >= 1 && Number(value) <= maxRetentionDays
         ? undefined
-        : 'must be a whole number from 1 to 36500',
+        : `must be a whole number from 1 to ${maxRetentionDays}`,
     fromText: toNumber
   },
   'limits.project.eventsPerSecond': rate,

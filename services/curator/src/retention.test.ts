@@ -19,6 +19,11 @@ describe('retention', () => {
     expect(ttlOf(new Map())).toBeUndefined()
   })
 
+  it('makes no rule of days that the server could not add to a time: it would expire everything', () => {
+    expect(ttlOf(new Map([['shop', 10_001]]))).toBeUndefined()
+    expect(ttlOf(new Map([['shop', 10_000]]))).toContain('toIntervalDay(10000)')
+  })
+
   it('keeps whole days: the first one is not counted anew when a part of it may be gone', () => {
     const retention = new Map([['shop', 2]])
     const noonMs = 100 * dayLengthMs + dayLengthMs / 2

@@ -19,10 +19,14 @@ export async function readRetention(postgres: Queryable): Promise<Retention> {
   return kept
 }
 
-/** The TTL of `events_raw` for `retention`, one rule for each number of days; undefined: none. */
+/** A TTL counts seconds in 32 bits: later than 2106 it begins anew, and the rule would expire everything. */
+const maxDays = 10_000
+
+/** The TTL of `events_raw` for `retention`, one rule for each number of days; undefined: none. Longer than 10,000 is for good. */
 export function ttlOf(retention: Retention): string | undefined {
   const byDays = Map.groupBy(retention, ([, days]) => days)
   const rules = [...byDays]
+    .filter(([days]) => days <= maxDays)
     .toSorted(([left], [right]) => left - right)
     .map(([days, projects]) => {
       // Ids of projects are lower-case letters, digits and dashes.
