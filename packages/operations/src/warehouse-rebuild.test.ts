@@ -4,7 +4,8 @@ import { enrich } from '@millrace/contracts'
 import type { RawRecord } from '@millrace/contracts'
 import { AppError, createManualClock, systemClock } from '@millrace/kernel'
 import { createArchiveFileWriter } from '@millrace/stores/archive-file'
-import type { ArchiveFile } from '@millrace/stores/archive-manifest'
+import { createMemoryCluster } from '@millrace/kafka'
+import type { ArchiveFile, ArchiveHead } from '@millrace/stores/archive-manifest'
 import { rebuildWarehouse } from './warehouse-rebuild.ts'
 import { createWarehouseSink } from './warehouse-sink.ts'
 
@@ -88,6 +89,51 @@ describe('rebuild of the warehouse', () => {
     await clock.advance(1)
     await clock.advance(500)
     await expect(rebuilt).resolves.toMatchObject({ archived: 5, elapsedMs: 2_500 })
+  })
+})
+
+describe('rebuild with a log', () => {
+  it('looks again in the archive for what the log forgot while it was read', async () => {
+    const cluster = createMemoryCluster({ clock: systemClock, maxRecords: 10 })
+    await cluster.admin.createTopics([{ topic, partitions: 1, replicationFactor: 1, config: {} }])
+    for (let offset = 0; offset < 60; offset++)
+      cluster.append({ topic, partition: 0 }, JSON.stringify({ eventId: `e-${offset}`, eventType: 'view' }))
+    const { bytes, file } = archived(0, 30)
+    const heads: ArchiveHead[] = []
+    let asked = 0
+    const admin = {
+      ...cluster.admin,
+      async ranges(name: string) {
+        const ranges = await cluster.admin.ranges(name)
+        // Between the plan and the reading the log loses its beginning, and the archiver gets a part of it.
+        if (++asked === 3) {
+          cluster.trim({ topic, partition: 0 }, 50n)
+          heads.push({ topic, partition: 0, epoch: 1, position: 30n, appendedAtMs: -1 })
+        }
+        return ranges
+      }
+    }
+    const loaded: number[] = []
+    const report = await rebuildWarehouse(
+      {
+        manifest: { allHeads: async () => heads, files: async () => (heads.length === 0 ? [] : [file]) },
+        objects: { get: async () => bytes },
+        log: { admin, client: cluster.client(), clock: systemClock },
+        sink: {
+          check: async () => {},
+          add: async (records) => void loaded.push(...records.map(({ offset }) => Number(offset))),
+          end: async () => ({ invalid: 0, refused: [], days: new Map() })
+        },
+        clock: systemClock
+      },
+      { projects: [], group: 'load' }
+    )
+    expect(report).toMatchObject({ files: 1, archived: 30, logged: 10, isWhole: false, group: 'moved' })
+    expect(report.gone).toEqual([{ topic, partition: 0, from: 30n, to: 50n }])
+    expect(loaded.toSorted((a, b) => a - b)).toEqual([
+      ...Array.from({ length: 30 }, (_, index) => index),
+      ...Array.from({ length: 10 }, (_, index) => 50 + index)
+    ])
   })
 })
 
