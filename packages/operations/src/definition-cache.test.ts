@@ -35,7 +35,9 @@ function cacheOver(answer: () => readonly Row[] | 'away', more: Partial<Definiti
     log: createSilentLogger(),
     signal: stop.signal,
     conversionTypes: ['purchase'],
-    onMissed: ({ projectId, definition: { name, version } }) => missed.push(`${projectId} ${name} ${version}`),
+    onMissed: async ({ projectId, definition: { name, version } }) => {
+      missed.push(`${projectId} ${name} ${version}`)
+    },
     ...more
   })
   return { clock, cache, missed }
@@ -131,5 +133,43 @@ describe('the definitions that workers count by', () => {
     await second.clock.advance(1_000)
     expect(second.missed).toEqual(['shop spend 2'])
     expect(second.cache.at('shop', 'spend')?.version).toBe(2)
+  })
+
+  it('tell after a restart what the process before it missed, from what the copy knew', async () => {
+    let held: readonly ProjectDefinition[] | undefined
+    const copy: DefinitionCopy = {
+      write: async (written) => {
+        held = written
+      },
+      read: async () => held
+    }
+    let rows: readonly Row[] = [row(1, 0)]
+    const first = cacheOver(() => rows, { copy })
+    await first.clock.advance(0)
+    rows = [row(1, 0), row(2, 0)]
+    const restarted = cacheOver(() => rows, { copy })
+    await restarted.clock.advance(0)
+    expect(restarted.missed).toEqual(['shop spend 2'])
+    const fresh = cacheOver(() => rows)
+    await fresh.clock.advance(0)
+    expect(fresh.missed).toEqual([])
+  })
+
+  it('tell what was missed until it is taken, and count by it from the first answer on', async () => {
+    let rows: readonly Row[] = [row(1, 0)]
+    let failing = true
+    const told: number[] = []
+    const onMissed = async ({ definition }: ProjectDefinition): Promise<void> => {
+      told.push(definition.version)
+      if (failing) throw new AppError('PIPE_REDIS_UNAVAILABLE', 'away')
+    }
+    const { cache, clock } = cacheOver(() => rows, { onMissed })
+    await clock.advance(0)
+    rows = [row(1, 0), row(2, 0)]
+    await clock.advance(30_000)
+    expect(cache.at('shop', 'spend')?.version).toBe(2)
+    failing = false
+    await clock.advance(60_000)
+    expect(told).toEqual([2, 2])
   })
 })

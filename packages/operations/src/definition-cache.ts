@@ -18,10 +18,13 @@ export interface DefinitionCacheDeps {
   readonly log: Pick<Logger, 'warn'>
   readonly signal: AbortSignal
   readonly conversionTypes: readonly string[]
-  /** Written after each answer of PostgreSQL; read when there is none and nothing is known yet. */
+  /** What was known before this process: read at first, and written after each answer of PostgreSQL. */
   readonly copy?: DefinitionCopy
-  /** A version that counts since before it was read here: events of its windows were counted without it. */
-  readonly onMissed?: (missed: ProjectDefinition) => void
+  /**
+   * A version that counts since before it was read here: events of its windows were counted without it. Told again until
+   * it resolves, so it may be told several times.
+   */
+  readonly onMissed?: (missed: ProjectDefinition) => Promise<void>
   /** Definitions are read again after this time; default 30 s. */
   readonly readEveryMs?: number
   /** Callers wait when definitions are older. Default: never, what is known is gone on with. */
@@ -54,7 +57,7 @@ export function startDefinitionCache(deps: DefinitionCacheDeps): DefinitionCache
   /** One line for an outage. */
   let isAway = false
 
-  const take = (rows: readonly ProjectDefinition[]): void => {
+  const take = async (rows: readonly ProjectDefinition[]): Promise<void> => {
     const before = own
     const missed = known === undefined ? [] : rows.filter((row) => isMissed(row, known, clock.now()))
     own = new Map(
@@ -63,8 +66,9 @@ export function startDefinitionCache(deps: DefinitionCacheDeps): DefinitionCache
         keep(before.get(project), defined.length) ?? [...builtIn, ...defined.map(({ definition }) => definition)]
       ])
     )
+    for (const row of missed) await onMissed?.(row)
+    // Only what was told is known: what fails is told with the next answer.
     known = new Set(rows.map(keyOf))
-    for (const row of missed) onMissed?.(row)
   }
   // Rows are never changed or removed, so as many are the same ones.
   const keep = (
@@ -75,24 +79,24 @@ export function startDefinitionCache(deps: DefinitionCacheDeps): DefinitionCache
   const read = async (): Promise<void> => {
     const askedAtMs = clock.monotonic()
     const rows = await listDefinitions(postgres)
-    take(rows)
     readAtMs = askedAtMs
     isAway = false
+    await take(rows)
     await copy?.write(rows).catch((error: unknown) => log.warn({ err: toError(error) }, 'definitions are not copied'))
   }
+  /** Before the first answer, so that what was missed before a restart is noticed after it. */
   const readCopy = async (): Promise<void> => {
     const rows = await copy?.read().catch(() => undefined)
-    if (rows === undefined) return
-    take(rows)
-    log.warn({ definitions: rows.length }, 'definitions of metrics are those of the copy: PostgreSQL does not answer')
+    if (rows !== undefined) await take(rows)
   }
 
   const run = async (): Promise<void> => {
     while (!signal.aborted) {
-      await read().catch(async (error: unknown) => {
-        if (!isAway) log.warn({ err: toError(error) }, 'definitions of metrics cannot be read')
+      if (known === undefined) await readCopy()
+      await read().catch((error: unknown) => {
+        if (!isAway)
+          log.warn({ err: toError(error), known: known !== undefined }, 'definitions of metrics cannot be read')
         isAway = true
-        if (known === undefined) await readCopy()
       })
       const isRead = readAtMs > Number.NEGATIVE_INFINITY
       await clock.sleep(isRead ? readEveryMs : Math.min(1_000, readEveryMs), signal).catch(() => undefined)

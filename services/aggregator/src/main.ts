@@ -53,7 +53,7 @@ await runService(
       signal,
       conversionTypes,
       copy: createDefinitionCopy(redis),
-      onMissed: tellMissed({ projects, queueDays: createDayQueue(redis).addRecounts, clock, log, metrics })
+      onMissed: tellMissed({ queueDays: createDayQueue(redis).addRecounts, clock, log, metrics })
     })
     const changed = createChangedValues()
     const consumer = stack.use(
