@@ -110,8 +110,8 @@ export async function queueRecount(
   )
 }
 
-/** A count that is under way does not end a request that came after it began. */
-const askAgain = `ON CONFLICT (project_id, day) DO UPDATE SET mark = nextval('recount_marks'), queued_at = now()`
+/** A count that is under way does not end a request that came after it began; the day keeps its place in the queue. */
+const askAgain = `ON CONFLICT (project_id, day) DO UPDATE SET mark = nextval('recount_marks'), asked_at = now()`
 
 /** Queues every day before `beforeMs` that has a live value only: an epoch that was replaced made it. */
 export async function queueLiveDays(postgres: Queryable, projectId: string, beforeMs: number): Promise<void> {

@@ -14,7 +14,7 @@ export interface WaitingDay {
   /** Number of the last request for it. */
   readonly mark: string
   /** When it was last asked for, ms, by the clock of PostgreSQL. */
-  readonly queuedAtMs: number
+  readonly askedAtMs: number
 }
 
 interface WaitingRow extends Row {
@@ -22,27 +22,27 @@ interface WaitingRow extends Row {
   readonly day_ms: string
   readonly reason: RecountReason
   readonly mark: string
-  readonly queued_ms: string
+  readonly asked_ms: string
 }
 
-/** Days that wait, the longest first; of `projects` only when some are named. Throws PIPE_POSTGRES_UNAVAILABLE. */
+/** Days that wait and are not postponed, the longest first; of `projects` only when some are named. Throws PIPE_POSTGRES_UNAVAILABLE. */
 export async function waitingDays(
   postgres: Queryable,
   { projects, limit }: { readonly projects: readonly string[]; readonly limit: number }
 ): Promise<readonly WaitingDay[]> {
   const rows = await postgres.query<WaitingRow>(
     `SELECT project_id, (extract(epoch FROM day) * 1000)::bigint AS day_ms, reason, mark,
-       (extract(epoch FROM queued_at) * 1000)::bigint AS queued_ms
-     FROM recount_days WHERE cardinality($1::text[]) = 0 OR project_id = ANY ($1)
+       (extract(epoch FROM asked_at) * 1000)::bigint AS asked_ms
+     FROM recount_days WHERE (cardinality($1::text[]) = 0 OR project_id = ANY ($1)) AND queued_at <= now()
      ORDER BY queued_at, project_id, day LIMIT $2`,
     [projects, limit]
   )
-  return rows.map(({ project_id, day_ms, reason, mark, queued_ms }) => ({
+  return rows.map(({ project_id, day_ms, reason, mark, asked_ms }) => ({
     projectId: project_id,
     dayMs: Number(day_ms),
     reason,
     mark,
-    queuedAtMs: Number(queued_ms)
+    askedAtMs: Number(asked_ms)
   }))
 }
 
@@ -100,6 +100,15 @@ export async function finishRecount(
     await writeDays(tx, counted.values)
     return true
   })
+}
+
+/** Leaves `day` waiting, behind the others and not before `forMs` have passed. Throws PIPE_POSTGRES_UNAVAILABLE. */
+export async function postponeRecount(postgres: Queryable, day: WaitingDay, forMs: number): Promise<void> {
+  await postgres.query(
+    `UPDATE recount_days SET queued_at = now() + $3::float8 * interval '1 millisecond'
+     WHERE project_id = $1 AND day = $2::date`,
+    [day.projectId, new Date(day.dayMs).toISOString().slice(0, 10), forMs]
+  )
 }
 
 /** Until when the nightly passes of a project have come, ms; undefined before the first. */

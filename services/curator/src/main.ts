@@ -8,6 +8,7 @@ import { curatorSpec } from './config.ts'
 import { createIsLoaded } from './loaded.ts'
 import { curatorMetrics } from './metrics.ts'
 import { keepCurating, untilAborted } from './tasks.ts'
+import { createIsWhole } from './whole.ts'
 
 await runService({ name: 'curator', spec: curatorSpec }, async ({ config, log, registry, clock, stack, signal }) => {
   const postgres = stack.use(
@@ -28,11 +29,14 @@ await runService({ name: 'curator', spec: curatorSpec }, async ({ config, log, r
   )
   const kafka = stack.use(await openKafka(config, { log, clientId: 'curator' }))
   const admin = adminLater(kafka)
+  const metrics = bindMetrics(curatorMetrics, registry)
+  const warehouse = untilAborted(clickhouse, signal)
   const curating = keepCurating({
     postgres,
-    clickhouse: untilAborted(clickhouse, signal),
+    clickhouse: warehouse,
+    isWhole: createIsWhole({ postgres, clickhouse: warehouse, admin, group: config.LOADER_GROUP, metrics, log }),
     isLoaded: createIsLoaded(admin, config.LOADER_GROUP),
-    metrics: bindMetrics(curatorMetrics, registry),
+    metrics,
     log,
     clock,
     signal,

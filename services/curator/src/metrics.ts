@@ -4,7 +4,7 @@ import { counter, gauge, histogram } from '@millrace/observability'
 export const curatorMetrics = {
   days: counter({
     name: 'analytics_recount_days_total',
-    help: 'Days that were counted from the warehouse; again: asked for anew meanwhile; expired: past the retention.',
+    help: 'Days that were counted from the warehouse; again: asked for anew meanwhile; expired: past the retention; refused: the warehouse has nothing of a day that had events; unsure: its tables were made anew.',
     labels: ['outcome']
   }),
   values: counter({
@@ -20,6 +20,10 @@ export const curatorMetrics = {
     name: 'analytics_recount_duration_seconds',
     help: 'Time to count one day of one project.',
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
+  }),
+  whole: gauge({
+    name: 'analytics_warehouse_whole',
+    help: '1 while the tables of the warehouse are known to hold everything; 0: they were made anew, and no day is counted until a rebuild has ended.'
   }),
   passes: counter({
     name: 'analytics_recount_passes_total',

@@ -9,10 +9,12 @@ import type { Clickhouse } from '@millrace/stores/clickhouse'
 import type { Queryable } from '@millrace/stores/postgres'
 import type { IsLoaded } from './loaded.ts'
 import type { curatorMetrics } from './metrics.ts'
+import type { IsWhole } from './whole.ts'
 
 export interface NightDeps {
   readonly postgres: Queryable
   readonly clickhouse: Pick<Clickhouse, 'rows'>
+  readonly isWhole: IsWhole
   readonly isLoaded: IsLoaded
   readonly metrics: BoundMetrics<typeof curatorMetrics>
   readonly log: Pick<Logger, 'info' | 'warn'>
@@ -33,14 +35,17 @@ export function lastPassMs(nowMs: number, passAfterMs: number): number {
   return Math.floor((nowMs - passAfterMs) / dayLengthMs) * dayLengthMs + passAfterMs
 }
 
-/** Makes the pass of `projectId` that is due; false when none is, or the loaders are behind. Throws what a store throws. */
+/** Makes the pass of `projectId` that is due; false when none is, the loaders are
+ * behind, or the tables are not whole. Throws what a store throws. */
 export async function passProject(deps: NightDeps, projectId: string): Promise<boolean> {
-  const { postgres, isLoaded, metrics, log, clock, settleMs, passAfterMs } = deps
+  const { postgres, isWhole, isLoaded, metrics, log, clock, settleMs, passAfterMs } = deps
   const untilMs = lastPassMs(clock.now() - settleMs, passAfterMs)
   const fromMs = (await passedUntil(postgres, projectId)) ?? untilMs - firstPassMs
-  if (fromMs >= untilMs || !(await isLoaded(projectId, untilMs))) return false
+  if (fromMs >= untilMs || !(await isWhole()) || !(await isLoaded(projectId, untilMs))) return false
   const days = await touchedDays(deps, projectId, fromMs, untilMs)
   const doubles = days.length === 0 ? noDoubles : await findDoubles(deps, projectId, fromMs, untilMs)
+  // Tables may have been made anew while they were asked.
+  if (!(await isWhole())) return false
   await queueRecount(postgres, projectId, days, 'nightly')
   await notePass(postgres, projectId, untilMs)
   metrics.passes.add(1)

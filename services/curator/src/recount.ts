@@ -3,17 +3,19 @@
 import type { MetricDefinition } from '@millrace/aggregation/metrics'
 import type { Clock } from '@millrace/kernel'
 import type { BoundMetrics, Logger } from '@millrace/observability'
-import { finishRecount, heldDay, waitingDays } from '@millrace/operations/recounts'
-import type { WaitingDay } from '@millrace/operations/recounts'
+import { finishRecount, heldDay, postponeRecount, waitingDays } from '@millrace/operations/recounts'
+import type { HeldValue, WaitingDay } from '@millrace/operations/recounts'
 import type { Postgres } from '@millrace/stores/postgres'
 import { compareDay } from './compare-day.ts'
 import { countDay } from './count-day.ts'
-import type { CountDeps } from './count-day.ts'
+import type { CountDeps, CountedDay } from './count-day.ts'
 import type { IsLoaded } from './loaded.ts'
 import type { curatorMetrics } from './metrics.ts'
+import type { IsWhole } from './whole.ts'
 
 export interface RecountDeps extends CountDeps {
   readonly postgres: Postgres
+  readonly isWhole: IsWhole
   readonly isLoaded: IsLoaded
   /** What a project counts, in all versions. */
   readonly definitionsOf: (project: string) => Promise<readonly MetricDefinition[]>
@@ -30,12 +32,15 @@ export interface RecountDeps extends CountDeps {
 const dayLengthMs = 86_400_000
 /** Days looked at in one round. */
 const maxWaiting = 1_000
+/** A day that could not be counted is tried again after this. */
+const againAfterMs = 600_000
 
 /** Counts every waiting day that is ready. Throws what a store throws; what is counted by then is written. */
 export async function recountDays(deps: RecountDeps): Promise<void> {
-  const { postgres, projects, metrics, signal } = deps
+  const { postgres, isWhole, projects, metrics, signal } = deps
   const waiting = await waitingDays(postgres, { projects, limit: maxWaiting })
   metrics.waiting.set(waiting.length)
+  if (!(await isWhole())) return
   for (const day of waiting) {
     if (signal.aborted) return
     if (await isReady(deps, day)) await recountDay(deps, day)
@@ -43,12 +48,12 @@ export async function recountDays(deps: RecountDeps): Promise<void> {
 }
 
 async function isReady({ isLoaded, clock, latenessMs, settleMs }: RecountDeps, day: WaitingDay): Promise<boolean> {
-  const settledAtMs = Math.max(day.dayMs + dayLengthMs + latenessMs, day.queuedAtMs) + settleMs
+  const settledAtMs = Math.max(day.dayMs + dayLengthMs + latenessMs, day.askedAtMs) + settleMs
   return clock.now() >= settledAtMs && (await isLoaded(day.projectId, settledAtMs))
 }
 
 async function recountDay(deps: RecountDeps, day: WaitingDay): Promise<void> {
-  const { postgres, definitionsOf, keptFromMs, metrics, log, clock } = deps
+  const { postgres, isWhole, definitionsOf, keptFromMs, metrics, log, clock } = deps
   const { projectId, dayMs, reason } = day
   const startedAtMs = clock.monotonic()
   if (dayMs < keptFromMs(projectId)) {
@@ -58,6 +63,13 @@ async function recountDay(deps: RecountDeps, day: WaitingDay): Promise<void> {
   }
   const counted = await countDay(deps, projectId, dayMs, await definitionsOf(projectId))
   const held = await heldDay(postgres, projectId, dayMs)
+  const refusal = fellToNothing(held, counted) ? 'refused' : (await isWhole()) ? undefined : 'unsure'
+  if (refusal !== undefined) {
+    await postponeRecount(postgres, day, againAfterMs)
+    metrics.days.add(1, { outcome: refusal })
+    log.error({ projectId, day: dateOf(dayMs), reason, refusal }, 'the warehouse does not have a day that had events')
+    return
+  }
   const isDone = await finishRecount(postgres, day, { metrics: [...counted.metrics.keys()], values: counted.values })
   metrics.days.add(1, { outcome: isDone ? 'counted' : 'again' })
   metrics.seconds.observe((clock.monotonic() - startedAtMs) / 1_000)
@@ -65,7 +77,18 @@ async function recountDay(deps: RecountDeps, day: WaitingDay): Promise<void> {
   const { counts, differences } = compareDay(held, counted, reason)
   for (const outcome of ['same', 'explained', 'approximate', 'different'] as const)
     if (counts[outcome] > 0) metrics.values.add(counts[outcome], { outcome })
-  const line = { projectId, day: new Date(dayMs).toISOString().slice(0, 10), reason, late: counted.late, ...counts }
+  const line = { projectId, day: dateOf(dayMs), reason, late: counted.late, ...counts }
   if (differences.length > 0) log.error({ ...line, differences }, 'a day was counted otherwise than live')
   else log.info(line, 'a day was counted')
+}
+
+/** A day that had events has none: its rows are gone, and what is written of it is all that is left. */
+function fellToNothing(held: readonly HeldValue[], { values }: CountedDay): boolean {
+  const eventsOf = (all: readonly Pick<HeldValue, 'metric' | 'dimensionValue' | 'value'>[]): number =>
+    all.find(({ metric, dimensionValue }) => metric === 'events' && dimensionValue === '')?.value ?? 0
+  return eventsOf(held) > 0 && eventsOf(values) === 0
+}
+
+function dateOf(dayMs: number): string {
+  return new Date(dayMs).toISOString().slice(0, 10)
 }

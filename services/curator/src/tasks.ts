@@ -14,12 +14,14 @@ import type { curatorMetrics } from './metrics.ts'
 import { passProject } from './night.ts'
 import { recountDays } from './recount.ts'
 import { applyConversionTypes, applyRetention, keptFrom, readRetention } from './retention.ts'
+import type { IsWhole } from './whole.ts'
 
 type Warehouse = Pick<Clickhouse, 'rows' | 'command' | 'insertLines'>
 
 export interface TaskDeps {
   readonly postgres: Postgres
   readonly clickhouse: Warehouse
+  readonly isWhole: IsWhole
   readonly isLoaded: IsLoaded
   readonly metrics: BoundMetrics<typeof curatorMetrics>
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>

@@ -6,7 +6,7 @@ import { bindMetrics, createRegistry, createSilentLogger } from '@millrace/obser
 import { queueRecount, readDays, writeDays } from '@millrace/operations/daily-metrics'
 import type { DailyMetric } from '@millrace/operations/daily-metrics'
 import { migrate } from '@millrace/operations/migrate'
-import { finishRecount, passedUntil, waitingDays } from '@millrace/operations/recounts'
+import { finishRecount, heldDay, passedUntil, waitingDays } from '@millrace/operations/recounts'
 import { openClickhouse } from '@millrace/stores/clickhouse'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
 import { openPostgres } from '@millrace/stores/postgres'
@@ -59,6 +59,7 @@ function setUp(nowMs: number) {
   const deps = {
     postgres,
     clickhouse,
+    isWhole: () => Promise.resolve(true),
     isLoaded: () => Promise.resolve(true),
     metrics: bindMetrics(curatorMetrics, registry),
     log,
@@ -85,6 +86,18 @@ const event = (id: string, change: object = {}) => ({
   at: dayMs + hourMs,
   ...change
 })
+const written = (projectId: string, metric: string, value: number): DailyMetric => ({
+  projectId,
+  dayMs,
+  metric,
+  dimensionKey: '',
+  dimensionValue: '',
+  value,
+  count: value,
+  capped: false,
+  revision: [1, 2],
+  source: 'live'
+})
 const shown = async (projectId: string, metric: string, dimensionValue?: string) => {
   const wanted = { projectId, metric, fromMs: dayMs, toMs: dayMs + dayLengthMs }
   return (await readDays(postgres, dimensionValue === undefined ? wanted : { ...wanted, dimensionValue })).map(
@@ -98,19 +111,8 @@ describe('a day that waits', () => {
     const purchase = { eventType: 'purchase', properties: { revenue: 19.9 }, userId: 'u2', at: dayMs + 2 * hourMs }
     await loadEvents(project, [event('a'), event('a'), event('b', { at: dayMs + hourMs + 1 }), event('c', purchase)])
     await loadEvents(project, [event('next', { at: dayMs + dayLengthMs, sessionId: 's2' })])
-    const live = (metric: string, value: number, dimensionValue = ''): DailyMetric => ({
-      projectId: project,
-      dayMs,
-      metric,
-      dimensionKey: dimensionValue === '' ? '' : '["eventType"]',
-      dimensionValue,
-      value,
-      count: value,
-      capped: false,
-      revision: [1, 2],
-      source: 'live'
-    })
-    await writeDays(postgres, [live('events', 3), live('page_views', 9), live('events', 5, '["gone"]')])
+    const gone = { ...written(project, 'events', 5), dimensionKey: '["eventType"]', dimensionValue: '["gone"]' }
+    await writeDays(postgres, [written(project, 'events', 3), written(project, 'page_views', 9), gone])
     await queueRecount(postgres, project, [dayMs], 'requested')
     const { deps, total } = setUp(Date.now() + 120_000)
     await recountDays({ ...deps, projects: [project] })
@@ -139,7 +141,7 @@ describe('a day that waits', () => {
     const isLoaded = (_project: string, atMs: number) => Promise.resolve(asked.push(atMs) < 0)
     await recountDays({ ...behind.deps, isLoaded, projects: [project] })
     const [day] = await waitingDays(postgres, { projects: [project], limit: 10 })
-    expect(asked).toEqual([(day?.queuedAtMs ?? 0) + 60_000])
+    expect(asked).toEqual([(day?.askedAtMs ?? 0) + 60_000])
     expect(await shown(project, 'events')).toEqual([])
   })
 
@@ -154,6 +156,33 @@ describe('a day that waits', () => {
     expect(await finishRecount(postgres, first, { metrics: [], values: [] })).toBe(false)
     expect(await finishRecount(postgres, second, { metrics: [], values: [] })).toBe(true)
     expect(await finishRecount(postgres, second, { metrics: [], values: [] })).toBe(false)
+  })
+
+  it('keeps what is written while the tables are not known to be whole, also when that is found after the count', async () => {
+    const project = uniqueProject('recount')
+    await loadEvents(project, [event('a')])
+    await writeDays(postgres, [written(project, 'events', 3)])
+    await queueRecount(postgres, project, [dayMs], 'requested')
+    const { deps, total } = setUp(Date.now() + 120_000)
+    await recountDays({ ...deps, projects: [project], isWhole: () => Promise.resolve(false) })
+    expect(await waitingDays(postgres, { projects: [project], limit: 10 })).toHaveLength(1)
+    let asked = 0
+    await recountDays({ ...deps, projects: [project], isWhole: () => Promise.resolve(++asked === 1) })
+    expect(await total('analytics_recount_days_total')).toMatchObject([{ value: 1, labels: { outcome: 'unsure' } }])
+    expect(await heldDay(postgres, project, dayMs)).toMatchObject([{ metric: 'events', value: 3, source: 'live' }])
+  })
+
+  it('is not overwritten by nothing: it waits on, behind the others', async () => {
+    const project = uniqueProject('recount')
+    await writeDays(postgres, [{ ...written(project, 'events', 3), source: 'warehouse' }])
+    await queueRecount(postgres, project, [dayMs], 'nightly')
+    const { deps, total } = setUp(Date.now() + 120_000)
+    await recountDays({ ...deps, projects: [project] })
+    expect(await total('analytics_recount_days_total')).toMatchObject([{ value: 1, labels: { outcome: 'refused' } }])
+    expect(await heldDay(postgres, project, dayMs)).toMatchObject([{ metric: 'events', value: 3 }])
+    const waiting = 'SELECT queued_at > now() + interval $$9 minutes$$ AS later FROM recount_days WHERE project_id = $1'
+    expect(await postgres.query(waiting, [project])).toEqual([{ later: true }])
+    expect(await waitingDays(postgres, { projects: [project], limit: 10 })).toEqual([])
   })
 
   it('is left as it was when it is past the retention', async () => {
@@ -197,10 +226,11 @@ describe('a nightly pass', () => {
     expect(await passedUntil(postgres, project)).toBe(passMs + dayLengthMs)
   })
 
-  it('waits for the loaders', async () => {
+  it('waits for the loaders, and for tables that are whole', async () => {
     const project = uniqueProject('pass')
     const { deps } = setUp(Date.now())
     expect(await passProject({ ...deps, isLoaded: () => Promise.resolve(false) }, project)).toBe(false)
+    expect(await passProject({ ...deps, isWhole: () => Promise.resolve(false) }, project)).toBe(false)
     expect(await passedUntil(postgres, project)).toBeUndefined()
   })
 })
