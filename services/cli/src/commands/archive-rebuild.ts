@@ -73,7 +73,8 @@ async function rebuild(context: CliContext, options: RebuildOptions): Promise<vo
   if (options.dryRun === true) {
     const admin = log?.admin
     const plan = await planWarehouse({ manifest, admin }, projects, await goalOf(admin, projects))
-    return print(terminal, json, { records: recordsOf(plan), ...plan }, () => renderPlan(plan, terminal.colour))
+    const { archivedTo: _positions, ...shown } = plan
+    return print(terminal, json, { records: recordsOf(plan), ...shown }, () => renderPlan(plan, terminal.colour))
   }
   const { DATABASE_DIRECT_URL: databaseDirectUrl, CLICKHOUSE_URL: clickhouseUrl } = settings(context, dataDir, fields)
   const silent = createSilentLogger()
