@@ -52,7 +52,7 @@ const pagesAtOnce = 10
 
 /**
  * The epoch in force of a project, made when there is none. Throws PIPE_LIVE_STATE while another process makes the
- * epoch, PIPE_REDIS_UNAVAILABLE, PIPE_KAFKA_UNAVAILABLE, and PIPE_POSTGRES_UNAVAILABLE only
+ * epoch or Redis lost a flip, PIPE_REDIS_UNAVAILABLE, PIPE_KAFKA_UNAVAILABLE, and PIPE_POSTGRES_UNAVAILABLE only
  * when there is no live epoch: an outage of the database must not stop one that runs.
  */
 export function createEpochKeeper(deps: EpochKeeperDeps): (project: string) => Promise<EpochInForce> {
@@ -82,19 +82,14 @@ export function createEpochKeeper(deps: EpochKeeperDeps): (project: string) => P
         return toInForce(project, seen)
       case 'broken':
         return toInForce(project, seen)
-      case 'finish-flip':
-        if (
-          await finishFlip(
-            deps,
-            seen,
-            rows.find(({ epoch }) => epoch === checked.epoch)
-          )
-        )
-          return toInForce(project, await deps.epochs.look(project))
+      case 'finish-flip': {
+        const row = rows.find(({ epoch }) => epoch === checked.epoch)
+        if (await finishFlip(deps, seen, row)) return toInForce(project, await deps.epochs.look(project))
         // The epoch before it goes on, as it did until the decision.
         tellBehind(project, checked.epoch)
         await liftOldSeal(deps, project, seen, sealedSince)
         return toInForce(project, seen)
+      }
       case 'lost':
         await begin(deps, project, seen, rows)
         return toInForce(project, await deps.epochs.look(project))
@@ -158,7 +153,11 @@ async function agreeRow(
   await insertEpoch(postgres, { ...made, startOffsets: [], completeFromMs: live.completeFromMs }).catch(ignoreConflict)
 }
 
-/** False: the build has not passed the epoch in force, so that nobody need wait for it. */
+/**
+ * False: the build has not passed the epoch in force, so that nobody need wait for it. Throws PIPE_LIVE_STATE, and keeps
+ * the state sealed, when Redis went back to before a flip and the build is behind: it was in force, values were told under
+ * its number, and nobody fills it any more.
+ */
 async function finishFlip(
   { epochs, postgres, actor }: EpochKeeperDeps,
   { pointer, epochs: held }: Inspection,
@@ -167,11 +166,17 @@ async function finishFlip(
   const live = held.get(pointer)?.partitions ?? []
   const built = row === undefined ? undefined : held.get(row.epoch)?.partitions
   const isBehind = live.some(({ position }, partition) => (built?.[partition]?.position ?? 0n) < position)
-  if (row === undefined || isBehind) return false
+  if (row === undefined || (isBehind && row.state === 'flipping')) return false
   const { projectId, epoch } = row
   const sealed = await epochs.seal(projectId)
   const reply = sealed.kind === 'ok' ? await epochs.flip(projectId, epoch) : sealed
   if (reply.kind === 'ok') await settleFlip(postgres, row, actor)
+  else if (row.state !== 'flipping' && reply.kind !== 'epoch')
+    throw new AppError(
+      'PIPE_LIVE_STATE',
+      `Redis went back to before the flip of ${projectId} to epoch ${epoch} (${reply.kind}); ` +
+        `run \`npx millrace epoch new --project ${projectId} --flip\``
+    )
   // Something came in between the look and the seal.
   else if (reply.kind === 'behind') await epochs.unseal(projectId)
   return reply.kind === 'ok' || reply.kind === 'epoch'

@@ -107,7 +107,10 @@ async function sealAndFlip(deps: BuildDeps, row: StateEpoch, fill: Fill): Promis
       await report(deps, row, 'sealed')
       await deps.faults?.at('epoch.sealed')
       if (!(await hasPassed(deps, row, sealed.positions))) await pause(deps, fill, sealPollMs)
-      else if (await decide(deps, row)) isFlipped = await flipNow(deps, row)
+      else {
+        await decide(deps, row)
+        isFlipped = await flipNow(deps, row)
+      }
     }
   } finally {
     // Also after an error: live events must not wait for somebody to look. After a flip there is nothing to lift, unless
@@ -125,11 +128,10 @@ async function hasPassed(deps: BuildDeps, row: StateEpoch, positions: readonly b
 }
 
 /** An owner that saw an earlier decision may have flipped already; then `flipNow` says so. */
-async function decide({ postgres, epochs }: BuildDeps, row: StateEpoch): Promise<boolean> {
+async function decide({ postgres, epochs }: BuildDeps, row: StateEpoch): Promise<void> {
   const isDecided = await moveEpoch(postgres, row, ['building', 'flipping'], 'flipping')
   if (!isDecided && (await epochs.look(row.projectId)).pointer < row.epoch)
     throw new AppError('PIPE_CONFLICT', `epoch ${row.epoch} of '${row.projectId}' was given up`)
-  return true
 }
 
 /** An owner that saw the decision may have done it before. */

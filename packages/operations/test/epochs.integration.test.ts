@@ -145,6 +145,21 @@ describe('the epoch in force', () => {
     expect(await rowsOf(project)).toEqual(['1 live first', '2 live rebuild', '3 flipping rebuild'])
   })
 
+  it('is none while Redis is back before a flip to an epoch that is behind, and the words say what to do', async () => {
+    const project = uniqueProject('epochs')
+    const inForce = createEpochKeeper(depsWith())
+    await inForce(project)
+    const row = { startOffsets: [0n, 0n], completeFromMs: 0, reason: 'rebuild', actor: 'x' } as const
+    const { epoch } = await insertEpoch(postgres, { ...row, projectId: project, state: 'live' })
+    await epochs.beginRebuild(project, epoch, row)
+    await redis.command('HSET', `pos:{${project}}:1`, 'p0', '5')
+    await expect(inForce(project)).rejects.toMatchObject({
+      code: 'PIPE_LIVE_STATE',
+      message: expect.stringContaining('epoch new') as string
+    })
+    expect((await epochs.look(project)).epochs.get(1)?.stage).toBe('sealing')
+  })
+
   it('settles a flip whose builder ended behind it, once: days are queued, and what is over is deleted', async () => {
     const project = uniqueProject('epochs')
     const inForce = createEpochKeeper(depsWith())

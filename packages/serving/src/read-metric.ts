@@ -64,6 +64,9 @@ export function settleMs({ kind, latenessMs }: Pick<Asked, 'kind' | 'latenessMs'
 export async function readMetric(deps: MetricReaderDeps, question: MetricQuestion): Promise<MetricAnswer> {
   const derived = derivedMetrics.get(question.metric)
   if (derived === undefined) return await readPlain(deps, question)
+  // A project may have had a metric of that name before it was taken.
+  const own = (await deps.definitionsOf(question.project)).some(({ name }) => name === question.metric)
+  if (own) return await readPlain(deps, question)
   if (question.granularity !== derived.granularity)
     throw invalid(`'${question.metric}' is kept at ${derived.granularity}, not at ${question.granularity}`)
   return { ...(await readPlain(deps, { ...question, metric: derived.of })), metric: question.metric }

@@ -14,7 +14,7 @@ export function timingOf(
   return { ...liveTiming, latenessMs, sessionIdleMs, marginMs }
 }
 
-/** What to count of each project: the fold keeps what it makes of a list of definitions, so a list is kept too. */
+/** What to count of each project. */
 export function foldOptions(
   timing: Timing,
   conversionTypes: readonly string[],

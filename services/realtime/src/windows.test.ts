@@ -62,6 +62,10 @@ describe('createReadWindows', () => {
     const readWindows = createReadWindows(reader, unknown)
     await expect(readWindows({ ...question, metric: 'events' })).rejects.toMatchObject({ class: 'transient' })
     expect(await readWindows({ ...question, metric: 'bounce_rate' })).toEqual({ epoch: 1, messages: [] })
+    const old = createReadWindows(reader, { ...definitions, ageMs: () => 120_001 })
+    await expect(old({ ...question, metric: 'added_since' })).rejects.toMatchObject({ class: 'transient' })
+    const none = { epoch: 0, messages: [] }
+    expect(await createReadWindows(reader, definitions)({ ...question, metric: 'added_since' })).toEqual(none)
   })
 })
 

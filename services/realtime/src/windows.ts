@@ -17,6 +17,8 @@ const unsureMs = 120_000
 export function createReadWindows(reader: WindowReader, definitions: Definitions): ReadWindows {
   return async ({ project, metric, granularity, fromMs, toMs, dimension }) => {
     const kind = kindOf(definitions, project, metric)
+    // Subscribed to while definitions were old, and no such metric is there after all.
+    if (kind === undefined) return { epoch: 0, messages: [] }
     const names = windowNames(metric, granularity, { fromMs, toMs })
     const { epoch, completeFromMs, windows } = await reader.read(
       project,
@@ -43,10 +45,13 @@ export function createIsKnown(definitions: Definitions): (project: string, metri
   }
 }
 
-/** All versions of a metric are of one kind. Throws PIPE_LIVE_STATE while its definition is not known. */
-function kindOf(definitions: Definitions, project: string, metric: string): MetricKind {
+/**
+ * All versions of a metric are of one kind; undefined when there is none. Throws PIPE_LIVE_STATE while that is not known.
+ */
+function kindOf(definitions: Definitions, project: string, metric: string): MetricKind | undefined {
   if (sessionMetrics.includes(metric)) return kindOfMetric(undefined)
   const definition = definitions.of(project).find(({ name }) => name === metric)
-  if (definition === undefined) throw new AppError('PIPE_LIVE_STATE', `the definition of ${metric} is not known yet`)
-  return kindOfMetric(definition)
+  if (definition !== undefined) return kindOfMetric(definition)
+  if (definitions.ageMs() <= unsureMs) return undefined
+  throw new AppError('PIPE_LIVE_STATE', `the definition of ${metric} is not known yet`)
 }
