@@ -56,9 +56,12 @@ export async function passProject(deps: NightDeps, projectId: string): Promise<b
   return true
 }
 
-/** Days that are over and have an event appended in [fromMs, toMs), ms. */
+/**
+ * Days that have an event appended in [fromMs, toMs), ms, and the day before each: a session counts where it began. A day
+ * that is not over is among them, since no later pass asks for these events again; it waits until it may be counted.
+ */
 async function touchedDays(
-  { clickhouse, clock }: NightDeps,
+  { clickhouse }: NightDeps,
   project: string,
   fromMs: number,
   toMs: number
@@ -68,7 +71,8 @@ async function touchedDays(
      WHERE projectId = {project:String} AND ${appendedIn} ORDER BY day`,
     { project, from: fromMs, to: toMs }
   )
-  return rows.map(({ day }) => Date.parse(`${day}T00:00:00Z`)).filter((dayMs) => dayMs + dayLengthMs <= clock.now())
+  const days = rows.map(({ day }) => Date.parse(`${day}T00:00:00Z`))
+  return [...new Set(days.flatMap((dayMs) => [dayMs - dayLengthMs, dayMs]))].toSorted((left, right) => left - right)
 }
 
 const appendedIn = `appendedAt >= fromUnixTimestamp64Milli({from:Int64}) AND appendedAt < fromUnixTimestamp64Milli({to:Int64})`

@@ -215,15 +215,28 @@ describe('a nightly pass', () => {
       (await waitingDays(postgres, { projects: [project], limit: 10 }))
         .map((day) => day.dayMs)
         .toSorted((a, b) => a - b)
-    const passed = [lateDayMs, dayMs + dayLengthMs, dayMs + 2 * dayLengthMs]
+    const passed = [lateDayMs - dayLengthMs, lateDayMs, dayMs, dayMs + dayLengthMs, dayMs + 2 * dayLengthMs]
     expect(await days()).toEqual(passed)
     expect(await total('analytics_event_doubles_total')).toMatchObject([{ value: 1 }])
     expect(await passProject(deps, project)).toBe(false)
     await clock.advance(dayLengthMs)
     expect(await passProject(deps, project)).toBe(true)
-    expect(await days()).toEqual([lateDayMs, dayMs - 6 * dayLengthMs, ...passed.slice(1)])
+    const after = [dayMs - 7 * dayLengthMs, dayMs - 6 * dayLengthMs]
+    expect(await days()).toEqual([...passed.slice(0, 2), ...after, ...passed.slice(2)])
     expect(await total('analytics_event_doubles_total')).toMatchObject([{ value: 1 }])
     expect(await passedUntil(postgres, project)).toBe(passMs + dayLengthMs)
+  })
+
+  it('queues the day it is made on: what came in before it is in no later pass', async () => {
+    const project = uniqueProject('pass')
+    const todayMs = dayMs + dayLengthMs
+    await loadEvents(project, [event('a', { at: todayMs + hourMs })])
+    const { deps } = setUp(todayMs + 3 * hourMs + 60_000)
+    expect(await passProject(deps, project)).toBe(true)
+    const waiting = await waitingDays(postgres, { projects: [project], limit: 10 })
+    expect(waiting.map((day) => day.dayMs)).toEqual([dayMs, todayMs])
+    await recountDays({ ...deps, projects: [project] })
+    expect((await waitingDays(postgres, { projects: [project], limit: 10 })).map((day) => day.dayMs)).toContain(todayMs)
   })
 
   it('waits for the loaders, and for tables that are whole', async () => {
