@@ -25,17 +25,32 @@ interface WaitingRow extends Row {
   readonly asked_ms: string
 }
 
-/** Days that wait and are not postponed, the longest first; of `projects` only when some are named. Throws PIPE_POSTGRES_UNAVAILABLE. */
+export interface WaitingWanted {
+  /** None named: all. */
+  readonly projects: readonly string[]
+  /** Days of each project at most. */
+  readonly perProject: number
+  /** Only days that ended by then, ms. */
+  readonly endedBeforeMs: number
+}
+
+/**
+ * Days that wait and are not postponed: the first of each project, then the second of each, those that wait longest first.
+ * Throws PIPE_POSTGRES_UNAVAILABLE.
+ */
 export async function waitingDays(
   postgres: Queryable,
-  { projects, limit }: { readonly projects: readonly string[]; readonly limit: number }
+  { projects, perProject, endedBeforeMs }: WaitingWanted
 ): Promise<readonly WaitingDay[]> {
   const rows = await postgres.query<WaitingRow>(
     `SELECT project_id, (extract(epoch FROM day) * 1000)::bigint AS day_ms, reason, mark,
        (extract(epoch FROM asked_at) * 1000)::bigint AS asked_ms
-     FROM recount_days WHERE (cardinality($1::text[]) = 0 OR project_id = ANY ($1)) AND queued_at <= now()
-     ORDER BY queued_at, project_id, day LIMIT $2`,
-    [projects, limit]
+     FROM (
+       SELECT *, row_number() OVER (PARTITION BY project_id ORDER BY queued_at, day) AS nth FROM recount_days
+       WHERE (cardinality($1::text[]) = 0 OR project_id = ANY ($1)) AND queued_at <= now() AND day < $3::date
+     ) AS waiting
+     WHERE nth <= $2 ORDER BY nth, queued_at, project_id`,
+    [projects, perProject, new Date(endedBeforeMs).toISOString().slice(0, 10)]
   )
   return rows.map(({ project_id, day_ms, reason, mark, asked_ms }) => ({
     projectId: project_id,

@@ -14,7 +14,7 @@ export const curatorMetrics = {
   }),
   waiting: gauge({
     name: 'analytics_recount_days_waiting',
-    help: 'Days that wait to be counted, at most 1,000; those of today and of lagging loaders are among them.'
+    help: 'Days that are over and wait to be counted, at most 100 of each project; those of lagging loaders are among them.'
   }),
   seconds: histogram({
     name: 'analytics_recount_duration_seconds',

@@ -5,6 +5,7 @@ import type { Clock } from '@millrace/kernel'
 import type { BoundMetrics, Logger } from '@millrace/observability'
 import { finishRecount, heldDay, postponeRecount, waitingDays } from '@millrace/operations/recounts'
 import type { HeldValue, WaitingDay } from '@millrace/operations/recounts'
+import { errorFields } from '@millrace/service'
 import type { Postgres } from '@millrace/stores/postgres'
 import { compareDay } from './compare-day.ts'
 import { countDay } from './count-day.ts'
@@ -30,20 +31,38 @@ export interface RecountDeps extends CountDeps {
 }
 
 const dayLengthMs = 86_400_000
-/** Days looked at in one round. */
-const maxWaiting = 1_000
+/** Days of one project looked at in one round. */
+const maxWaiting = 100
 /** A day that could not be counted is tried again after this. */
 const againAfterMs = 600_000
 
-/** Counts every waiting day that is ready. Throws what a store throws; what is counted by then is written. */
+/**
+ * Counts every waiting day that is ready, the projects in turns. A day that cannot be counted goes behind the others of its
+ * project, and its project waits for the next round. Throws PIPE_POSTGRES_UNAVAILABLE, and
+ * PIPE_CLICKHOUSE_UNAVAILABLE when it does not answer before the first count.
+ */
 export async function recountDays(deps: RecountDeps): Promise<void> {
-  const { postgres, isWhole, projects, metrics, signal } = deps
-  const waiting = await waitingDays(postgres, { projects, limit: maxWaiting })
+  const { postgres, isWhole, projects, metrics, log, clock, latenessMs, settleMs, signal } = deps
+  const endedBeforeMs = clock.now() - latenessMs - settleMs
+  const waiting = await waitingDays(postgres, { projects, perProject: maxWaiting, endedBeforeMs })
   metrics.waiting.set(waiting.length)
   if (!(await isWhole())) return
+  const failed = new Set<string>()
   for (const day of waiting) {
     if (signal.aborted) return
-    if (await isReady(deps, day)) await recountDay(deps, day)
+    if (failed.has(day.projectId)) continue
+    try {
+      if (await isReady(deps, day)) await recountDay(deps, day)
+    } catch (error) {
+      if (signal.aborted) return
+      failed.add(day.projectId)
+      metrics.failures.add(1, { task: 'recount' })
+      log.warn(
+        { ...errorFields(error), projectId: day.projectId, day: dateOf(day.dayMs) },
+        'a day could not be counted'
+      )
+      await postponeRecount(postgres, day, againAfterMs)
+    }
   }
 }
 

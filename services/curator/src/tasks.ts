@@ -12,6 +12,7 @@ import type { Postgres } from '@millrace/stores/postgres'
 import type { IsLoaded } from './loaded.ts'
 import type { curatorMetrics } from './metrics.ts'
 import { passProject } from './night.ts'
+import type { NightDeps } from './night.ts'
 import { recountDays } from './recount.ts'
 import { applyConversionTypes, applyRetention, keptFrom, readRetention } from './retention.ts'
 import type { IsWhole } from './whole.ts'
@@ -34,6 +35,12 @@ export interface TaskDeps {
   readonly passAfterMs: number
   readonly doublesDays: number
   readonly everyMs: number
+}
+
+/** What the passes need. */
+interface PassDeps extends NightDeps {
+  readonly signal: AbortSignal
+  readonly projects: readonly string[]
 }
 
 type Task = 'settings' | 'pass' | 'recount'
@@ -73,12 +80,17 @@ async function applySettings({ postgres, clickhouse, conversionTypes, log }: Tas
   await applyRetention(clickhouse, await readRetention(postgres), log)
 }
 
-async function passProjects(deps: TaskDeps): Promise<void> {
-  const { postgres, projects, signal } = deps
+/** The pass of one project does not hold up those behind it. */
+export async function passProjects(deps: PassDeps): Promise<void> {
+  const { postgres, projects, metrics, log, signal } = deps
   const all = (await listProjects(postgres)).map(({ projectId }) => projectId)
   for (const project of projects.length === 0 ? all : projects) {
     if (signal.aborted) return
-    await passProject(deps, project)
+    await passProject(deps, project).catch((error: unknown) => {
+      if (signal.aborted) return
+      metrics.failures.add(1, { task: 'pass' })
+      log.warn({ ...errorFields(error), projectId: project }, 'the pass of a project failed and is tried again')
+    })
   }
 }
 

@@ -98,6 +98,8 @@ const written = (projectId: string, metric: string, value: number): DailyMetric 
   revision: [1, 2],
   source: 'live'
 })
+const waitingOf = (project: string) =>
+  waitingDays(postgres, { projects: [project], perProject: 10, endedBeforeMs: Date.UTC(2100, 0, 1) })
 const shown = async (projectId: string, metric: string, dimensionValue?: string) => {
   const wanted = { projectId, metric, fromMs: dayMs, toMs: dayMs + dayLengthMs }
   return (await readDays(postgres, dimensionValue === undefined ? wanted : { ...wanted, dimensionValue })).map(
@@ -124,7 +126,7 @@ describe('a day that waits', () => {
     expect(await shown(project, 'revenue')).toEqual([[19.9, 1, 'warehouse']])
     expect(await shown(project, 'bounce_rate')).toEqual([[0, 1, 'warehouse']])
     expect(await shown(project, 'session_duration')).toEqual([[hourMs, 1, 'warehouse']])
-    expect(await waitingDays(postgres, { projects: [project], limit: 10 })).toEqual([])
+    expect(await waitingOf(project)).toEqual([])
     expect(await total('analytics_recount_values_total')).toMatchObject([
       { value: 1, labels: { outcome: 'same' } },
       { value: 2, labels: { outcome: 'different' } }
@@ -140,7 +142,7 @@ describe('a day that waits', () => {
     const asked: number[] = []
     const isLoaded = (_project: string, atMs: number) => Promise.resolve(asked.push(atMs) < 0)
     await recountDays({ ...behind.deps, isLoaded, projects: [project] })
-    const [day] = await waitingDays(postgres, { projects: [project], limit: 10 })
+    const [day] = await waitingOf(project)
     expect(asked).toEqual([(day?.askedAtMs ?? 0) + 60_000])
     expect(await shown(project, 'events')).toEqual([])
   })
@@ -148,9 +150,9 @@ describe('a day that waits', () => {
   it('is counted again when it was asked for while it was counted: the older count writes nothing', async () => {
     const project = uniqueProject('recount')
     await queueRecount(postgres, project, [dayMs], 'closed')
-    const [first] = await waitingDays(postgres, { projects: [project], limit: 10 })
+    const [first] = await waitingOf(project)
     await queueRecount(postgres, project, [dayMs], 'nightly')
-    const [second] = await waitingDays(postgres, { projects: [project], limit: 10 })
+    const [second] = await waitingOf(project)
     if (first === undefined || second === undefined) throw new Error('two requests are expected')
     expect(second).toMatchObject({ reason: 'closed', dayMs })
     expect(await finishRecount(postgres, first, { metrics: [], values: [] })).toBe(false)
@@ -165,7 +167,7 @@ describe('a day that waits', () => {
     await queueRecount(postgres, project, [dayMs], 'requested')
     const { deps, total } = setUp(Date.now() + 120_000)
     await recountDays({ ...deps, projects: [project], isWhole: () => Promise.resolve(false) })
-    expect(await waitingDays(postgres, { projects: [project], limit: 10 })).toHaveLength(1)
+    expect(await waitingOf(project)).toHaveLength(1)
     let asked = 0
     await recountDays({ ...deps, projects: [project], isWhole: () => Promise.resolve(++asked === 1) })
     expect(await total('analytics_recount_days_total')).toMatchObject([{ value: 1, labels: { outcome: 'unsure' } }])
@@ -182,7 +184,41 @@ describe('a day that waits', () => {
     expect(await heldDay(postgres, project, dayMs)).toMatchObject([{ metric: 'events', value: 3 }])
     const waiting = 'SELECT queued_at > now() + interval $$9 minutes$$ AS later FROM recount_days WHERE project_id = $1'
     expect(await postgres.query(waiting, [project])).toEqual([{ later: true }])
-    expect(await waitingDays(postgres, { projects: [project], limit: 10 })).toEqual([])
+    expect(await waitingOf(project)).toEqual([])
+  })
+
+  it('does not hold up others when it cannot be counted: it goes behind them', async () => {
+    const [bad, good] = [uniqueProject('bad'), uniqueProject('good')]
+    for (const project of [bad, good]) {
+      await loadEvents(project, [event('a')])
+      await queueRecount(postgres, project, [dayMs], 'requested')
+    }
+    const { deps, total } = setUp(Date.now() + 120_000)
+    const definitionsOf = (project: string) =>
+      project === bad ? Promise.reject(new Error('planted')) : deps.definitionsOf()
+    await recountDays({ ...deps, definitionsOf, projects: [bad, good] })
+    expect(await shown(good, 'events')).toEqual([[1, 1, 'warehouse']])
+    expect(await waitingOf(bad)).toEqual([])
+    expect(await total('analytics_curator_failures_total')).toMatchObject([{ value: 1, labels: { task: 'recount' } }])
+    await postgres.query('UPDATE recount_days SET queued_at = now() WHERE project_id = $1', [bad])
+    await recountDays({ ...deps, projects: [bad] })
+    expect(await shown(bad, 'events')).toEqual([[1, 1, 'warehouse']])
+  })
+
+  it('comes in turns with those of other projects, and only when it is over', async () => {
+    const [many, one] = [uniqueProject('many'), uniqueProject('one')]
+    const days = [0, 1, 2, 3].map((nth) => dayMs + nth * dayLengthMs)
+    await queueRecount(postgres, many, days, 'requested')
+    await queueRecount(postgres, one, [dayMs], 'requested')
+    const wanted = { projects: [many, one], perProject: 2, endedBeforeMs: dayMs + dayLengthMs * 4 - 1 }
+    const found = (await waitingDays(postgres, wanted)).map((day) => [day.projectId, day.dayMs])
+    expect(found).toEqual([
+      [many, days[0]],
+      [one, days[0]],
+      [many, days[1]]
+    ])
+    const early = await waitingDays(postgres, { ...wanted, perProject: 9, endedBeforeMs: dayMs + 2 * dayLengthMs })
+    expect(early.map((day) => day.dayMs)).toEqual([days[0], days[0], days[1]])
   })
 
   it('is left as it was when it is past the retention', async () => {
@@ -190,7 +226,7 @@ describe('a day that waits', () => {
     await queueRecount(postgres, project, [dayMs], 'closed')
     const { deps, total } = setUp(Date.now() + 120_000)
     await recountDays({ ...deps, projects: [project], keptFromMs: () => dayMs + 1 })
-    expect(await waitingDays(postgres, { projects: [project], limit: 10 })).toEqual([])
+    expect(await waitingOf(project)).toEqual([])
     expect(await total('analytics_recount_days_total')).toMatchObject([{ value: 1, labels: { outcome: 'expired' } }])
   })
 })
@@ -211,10 +247,7 @@ describe('a nightly pass', () => {
     ])
     const { deps, clock, total } = setUp(passMs + 60_000)
     expect(await passProject(deps, project)).toBe(true)
-    const days = async () =>
-      (await waitingDays(postgres, { projects: [project], limit: 10 }))
-        .map((day) => day.dayMs)
-        .toSorted((a, b) => a - b)
+    const days = async () => (await waitingOf(project)).map((day) => day.dayMs).toSorted((a, b) => a - b)
     const passed = [lateDayMs - dayLengthMs, lateDayMs, dayMs, dayMs + dayLengthMs, dayMs + 2 * dayLengthMs]
     expect(await days()).toEqual(passed)
     expect(await total('analytics_event_doubles_total')).toMatchObject([{ value: 1 }])
@@ -233,10 +266,10 @@ describe('a nightly pass', () => {
     await loadEvents(project, [event('a', { at: todayMs + hourMs })])
     const { deps } = setUp(todayMs + 3 * hourMs + 60_000)
     expect(await passProject(deps, project)).toBe(true)
-    const waiting = await waitingDays(postgres, { projects: [project], limit: 10 })
+    const waiting = await waitingOf(project)
     expect(waiting.map((day) => day.dayMs)).toEqual([dayMs, todayMs])
     await recountDays({ ...deps, projects: [project] })
-    expect((await waitingDays(postgres, { projects: [project], limit: 10 })).map((day) => day.dayMs)).toContain(todayMs)
+    expect((await waitingOf(project)).map((day) => day.dayMs)).toContain(todayMs)
   })
 
   it('waits for the loaders, and for tables that are whole', async () => {
