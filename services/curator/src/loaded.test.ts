@@ -78,6 +78,15 @@ describe('whether the warehouse has everything up to a time', () => {
     ).toBe(true)
   })
 
+  it('is not so while the log has forgotten records that the loaders did not have', async () => {
+    const firsts = [
+      [0, 5n],
+      [1, 0n]
+    ] as const
+    expect(await isLoaded([[0, 4n]], firsts)).toBe(false)
+    expect(await isLoaded([[0, 5n]], firsts)).toBe(true)
+  })
+
   it('is so for a project without a log', async () => {
     const none = { ...admin([], []), listTopics: () => Promise.resolve([]) }
     expect(await createIsLoaded(none, 'load')('shop', 1_000)).toBe(true)

@@ -18,7 +18,10 @@ export function createIsLoaded(
     const committed = await admin.groupOffsets(group, topic)
     return ranges.every(({ partition, start, end }) => {
       const wanted = firsts.get(partition) ?? end
-      return wanted <= start || (committed.get(partition) ?? start) >= wanted
+      const position = committed.get(partition)
+      // The log forgot records that the loaders never had.
+      if (position !== undefined && position < start) return false
+      return wanted <= start || (position ?? start) >= wanted
     })
   }
 }

@@ -52,7 +52,22 @@ describe('applying a retention', () => {
     const { clickhouse, commands, written } = server({ ttl: '', has: 0 })
     await applyRetention(clickhouse, new Map([['shop', 3]]), log)
     expect(commands).toEqual([`ALTER TABLE events_raw MODIFY TTL ${rule}`])
-    expect(JSON.parse(written[0] ?? '')).toEqual({ name: 'retention', value: rule, version: '5' })
+    expect(JSON.parse(written.at(-1) ?? '')).toEqual({ name: 'retention', value: rule, version: '5' })
+  })
+
+  it('is changed again after a change that was cut off, also back to what it was', async () => {
+    const before = "toDateTime(timestamp) + toIntervalDay(90) DELETE WHERE projectId IN ('shop')"
+    const cut = server({ ttl: before, has: 1 })
+    const noted: string[] = []
+    const command = (sql: string) => {
+      noted.push(...cut.written)
+      return Promise.reject(new Error(sql))
+    }
+    await expect(applyRetention({ ...cut.clickhouse, command }, new Map([['shop', 3]]), log)).rejects.toThrow()
+    const { value: ttl } = JSON.parse(noted[0] ?? '{}') as { value: string }
+    const after = server({ ttl, has: 1 })
+    await applyRetention(after.clickhouse, new Map([['shop', 90]]), log)
+    expect(after.commands).toEqual([`ALTER TABLE events_raw MODIFY TTL ${before}`])
   })
 
   it('takes it away when no project has one any more', async () => {

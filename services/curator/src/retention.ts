@@ -44,6 +44,8 @@ export function keptFrom(retention: Retention, projectId: string, nowMs: number)
 
 const dayLengthMs = 86_400_000
 const name = 'retention'
+/** Noted while the TTL of the table may be the old one or the new one. */
+const changing = 'changing'
 
 /**
  * Makes `retention` the TTL of the table, unless it is already. What was applied is kept in `warehouse_settings`, since a
@@ -63,6 +65,8 @@ export async function applyRetention(
   )
   const isThere = held !== undefined && held.ttl === wanted && (held.has === 1) === (wanted !== '')
   if (isThere) return
+  // Without a note the TTL of a change that was cut off here would stay when the setting goes back to what is noted.
+  await writeSetting(clickhouse, name, changing)
   if (wanted !== '') await clickhouse.command(`ALTER TABLE events_raw MODIFY TTL ${wanted}`)
   else if (held?.has === 1) await clickhouse.command('ALTER TABLE events_raw REMOVE TTL')
   await writeSetting(clickhouse, name, wanted)
