@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createSilentLogger } from '@millrace/observability'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
-import { applyRetention, keptFrom, ttlOf } from './retention.ts'
+import { applyRetention, keptFrom, retentionOf, ttlOf } from './retention.ts'
 
 const dayLengthMs = 86_400_000
 
@@ -17,6 +17,8 @@ describe('retention', () => {
         "toDateTime(timestamp) + toIntervalDay(90) DELETE WHERE projectId IN ('app', 'shop')"
     )
     expect(ttlOf(new Map())).toBeUndefined()
+    expect(new Map([...retentionOf(ttlOf(retention) ?? '')].toSorted())).toEqual(new Map([...retention].toSorted()))
+    expect(retentionOf('changing').size).toBe(0)
   })
 
   it('makes no rule of days that the server could not add to a time: it would expire everything', () => {

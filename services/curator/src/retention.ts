@@ -36,6 +36,25 @@ export function ttlOf(retention: Retention): string | undefined {
   return rules.length === 0 ? undefined : rules.join(', ')
 }
 
+/** The retention that a TTL made by `ttlOf` stands for. */
+export function retentionOf(ttl: string): Retention {
+  const rules = ttl.matchAll(/toIntervalDay\((\d+)\) DELETE WHERE projectId IN \(([^)]*)\)/g)
+  return new Map(
+    [...rules].flatMap(([, days = '', names = '']) =>
+      [...names.matchAll(/'([^']+)'/g)].map(([, project = '']) => [project, Number(days)] as const)
+    )
+  )
+}
+
+/** What the curator made of the table the last time. Throws PIPE_CLICKHOUSE_UNAVAILABLE, PIPE_CLICKHOUSE_QUERY. */
+export async function appliedRetention(clickhouse: Pick<Clickhouse, 'rows'>): Promise<Retention> {
+  const [held] = await clickhouse.rows<{ ttl: string }>(
+    'SELECT argMax(value, version) AS ttl FROM warehouse_settings WHERE name = {name:String}',
+    { name }
+  )
+  return retentionOf(held?.ttl ?? '')
+}
+
 /** Start of the first day that is kept whole, ms; -Infinity when everything is. */
 export function keptFrom(retention: Retention, projectId: string, nowMs: number): number {
   const days = retention.get(projectId)

@@ -8,13 +8,14 @@ import { listDefinitions } from '@millrace/operations/metric-definitions'
 import { listProjects } from '@millrace/operations/projects'
 import { errorFields } from '@millrace/service'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
-import type { Postgres } from '@millrace/stores/postgres'
+import type { Postgres, Queryable } from '@millrace/stores/postgres'
+import { keptFromOf, noteCuts } from './cuts.ts'
 import type { IsLoaded } from './loaded.ts'
 import type { curatorMetrics } from './metrics.ts'
 import { passProject } from './night.ts'
 import type { NightDeps } from './night.ts'
 import { recountDays } from './recount.ts'
-import { applyConversionTypes, applyRetention, keptFrom, readRetention } from './retention.ts'
+import { appliedRetention, applyConversionTypes, applyRetention, readRetention } from './retention.ts'
 import type { IsWhole } from './whole.ts'
 
 type Warehouse = Pick<Clickhouse, 'rows' | 'command' | 'insertLines'>
@@ -75,9 +76,22 @@ export function untilAborted(clickhouse: Warehouse, signal: AbortSignal): Wareho
   }
 }
 
-async function applySettings({ postgres, clickhouse, conversionTypes, log }: TaskDeps): Promise<void> {
+async function applySettings({ postgres, clickhouse, conversionTypes, log, clock }: TaskDeps): Promise<void> {
   await applyConversionTypes(clickhouse, conversionTypes)
-  await applyRetention(clickhouse, await readRetention(postgres), log)
+  await applyCuts({ postgres, clickhouse, log, clock })
+}
+
+/** The retention in force cut until now, whoever was there to see it; the new one cuts from now on. */
+export async function applyCuts(deps: Pick<TaskDeps, 'clickhouse' | 'log' | 'clock'> & CutDeps): Promise<void> {
+  const { postgres, clickhouse, log, clock } = deps
+  const wanted = await readRetention(postgres)
+  await noteCuts(postgres, await appliedRetention(clickhouse), clock.now())
+  await noteCuts(postgres, wanted, clock.now())
+  await applyRetention(clickhouse, wanted, log)
+}
+
+interface CutDeps {
+  readonly postgres: Queryable
 }
 
 /** The pass of one project does not hold up those behind it. */
@@ -96,12 +110,10 @@ export async function passProjects(deps: PassDeps): Promise<void> {
 
 async function recount(deps: TaskDeps): Promise<void> {
   const { postgres, conversionTypes, clock } = deps
-  const retention = await readRetention(postgres)
   const builtIn = builtInMetrics(conversionTypes)
   const definitionsOf = async (project: string): Promise<readonly MetricDefinition[]> => [
     ...builtIn,
     ...(await listDefinitions(postgres, project)).map(({ definition }) => definition)
   ]
-  const keptFromMs = (project: string): number => keptFrom(retention, project, clock.now())
-  await recountDays({ ...deps, definitionsOf, keptFromMs })
+  await recountDays({ ...deps, definitionsOf, keptFromMs: await keptFromOf(postgres, clock) })
 }

@@ -19,6 +19,8 @@ import { warehouseTables } from '@millrace/warehouse/tables'
 import { curatorMetrics } from '../src/metrics.ts'
 import { passProject } from '../src/night.ts'
 import { recountDays } from '../src/recount.ts'
+import { keptFromOf } from '../src/cuts.ts'
+import { applyCuts } from '../src/tasks.ts'
 import { applyConversionTypes, applyRetention } from '../src/retention.ts'
 
 const stack = new AsyncDisposableStack()
@@ -307,6 +309,28 @@ describe('what the warehouse keeps', () => {
       "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = 'events_raw'"
     )
     expect(table?.engine_full).not.toContain(' TTL ')
+  })
+
+  it('does not come back when the retention is raised: the days that were cut are remembered', async () => {
+    const project = uniqueProject('cut')
+    const setDays = (days: number) =>
+      postgres.query(
+        `INSERT INTO projects (id, name, settings) VALUES ($1, $1, $2::jsonb)
+         ON CONFLICT (id) DO UPDATE SET settings = EXCLUDED.settings`,
+        [project, JSON.stringify({ warehouseRetentionDays: days })]
+      )
+    const { deps, clock } = setUp(dayMs)
+    await setDays(3)
+    await applyCuts(deps)
+    const kept = async () => (await keptFromOf(postgres, clock))(project)
+    expect(await kept()).toBe(dayMs - 2 * dayLengthMs)
+    await clock.advance(5 * dayLengthMs)
+    await setDays(400)
+    await applyCuts(deps)
+    expect(await kept()).toBe(dayMs + 3 * dayLengthMs)
+    await postgres.query("UPDATE projects SET settings = '{}' WHERE id = $1", [project])
+    await applyCuts(deps)
+    expect(await kept()).toBe(dayMs + 3 * dayLengthMs)
   })
 })
 
