@@ -65,7 +65,9 @@ describe('applying a retention', () => {
       noted.push(...cut.written)
       return Promise.reject(new Error(sql))
     }
-    await expect(applyRetention({ ...cut.clickhouse, command }, new Map([['shop', 3]]), log)).rejects.toThrow()
+    await expect(applyRetention({ ...cut.clickhouse, command }, new Map([['shop', 3]]), log)).rejects.toThrow(
+      'MODIFY TTL'
+    )
     const { value: ttl } = JSON.parse(noted[0] ?? '{}') as { value: string }
     const after = server({ ttl, has: 1 })
     await applyRetention(after.clickhouse, new Map([['shop', 90]]), log)
