@@ -86,7 +86,7 @@ async function recountDay(deps: RecountDeps, day: WaitingDay): Promise<void> {
   if (refusal !== undefined) {
     await postponeRecount(postgres, day, againAfterMs)
     metrics.days.add(1, { outcome: refusal })
-    log.error({ projectId, day: dateOf(dayMs), reason, refusal }, 'the warehouse does not have a day that had events')
+    log.error({ projectId, day: dateOf(dayMs), reason, refusal }, 'a count is not believed, what is written stays')
     return
   }
   const isDone = await finishRecount(postgres, day, { metrics: [...counted.metrics.keys()], values: counted.values })

@@ -68,7 +68,7 @@ describe('applying a retention', () => {
     await expect(applyRetention({ ...cut.clickhouse, command }, new Map([['shop', 3]]), log)).rejects.toThrow(
       'MODIFY TTL'
     )
-    const { value: ttl } = JSON.parse(noted[0] ?? '{}') as { value: string }
+    const { value: ttl } = JSON.parse(noted.at(-1) ?? JSON.stringify({ value: before })) as { value: string }
     const after = server({ ttl, has: 1 })
     await applyRetention(after.clickhouse, new Map([['shop', 90]]), log)
     expect(after.commands).toEqual([`ALTER TABLE events_raw MODIFY TTL ${before}`])
