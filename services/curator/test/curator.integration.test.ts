@@ -157,6 +157,9 @@ describe('a day that waits', () => {
     const [second] = await waitingOf(project)
     if (first === undefined || second === undefined) throw new Error('two requests are expected')
     expect(second).toMatchObject({ reason: 'closed', dayMs })
+    expect(second.askedAtMs).toBeGreaterThanOrEqual(first.askedAtMs)
+    const place = 'SELECT queued_at < asked_at AS kept FROM recount_days WHERE project_id = $1'
+    expect(await postgres.query(place, [project])).toEqual([{ kept: true }])
     expect(await finishRecount(postgres, first, { metrics: [], values: [] })).toBe(false)
     expect(await finishRecount(postgres, second, { metrics: [], values: [] })).toBe(true)
     expect(await finishRecount(postgres, second, { metrics: [], values: [] })).toBe(false)
