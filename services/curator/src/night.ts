@@ -35,8 +35,10 @@ export function lastPassMs(nowMs: number, passAfterMs: number): number {
   return Math.floor((nowMs - passAfterMs) / dayLengthMs) * dayLengthMs + passAfterMs
 }
 
-/** Makes the pass of `projectId` that is due; false when none is, the loaders are
- * behind, or the tables are not whole. Throws what a store throws. */
+/**
+ * Makes the pass of `projectId` that is due; false when none is, the loaders are behind, or the tables are not whole.
+ * Throws what a store throws.
+ */
 export async function passProject(deps: NightDeps, projectId: string): Promise<boolean> {
   const { postgres, isWhole, isLoaded, metrics, log, clock, settleMs, passAfterMs } = deps
   const untilMs = lastPassMs(clock.now() - settleMs, passAfterMs)

@@ -52,7 +52,10 @@ export async function recountDays(deps: RecountDeps): Promise<void> {
     if (signal.aborted) return
     if (failed.has(day.projectId)) continue
     try {
-      if (await isReady(deps, day)) await recountDay(deps, day)
+      if (!(await isReady(deps, day))) continue
+      // Asked before each count and after it: a rebuild may end in between.
+      if (!(await isWhole())) return
+      await recountDay(deps, day)
     } catch (error) {
       if (signal.aborted) return
       failed.add(day.projectId)
