@@ -8,6 +8,7 @@ import { createSilentLogger } from '@millrace/observability'
 import { startStack } from '@millrace/local-stack/stack'
 import type { Endpoints } from '@millrace/local-stack/endpoints'
 import { createProject } from '@millrace/operations/projects'
+import type { CreatedProject } from '@millrace/operations/projects'
 import { ensureTopics, loadTopicDeclaration } from '@millrace/operations/topics'
 import { schemasFolder } from '@millrace/operations/migrate'
 import { migratePostgres } from '@millrace/stores/migrations'
@@ -20,6 +21,7 @@ export interface BenchStack extends AsyncDisposable {
   readonly folder: string
   readonly pepper: string
   readonly writeKey: string
+  readonly secretKey: string
   readonly versions: Readonly<Record<string, string>>
   /** Processes of the stack. */
   pids(): readonly number[]
@@ -39,7 +41,7 @@ export async function openBenchStack(log: (line: string) => void): Promise<Bench
   const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-'))
   opening.defer(() => rmSync(folder, { recursive: true, force: true }))
   const stack = opening.use(await startStack({ dataDir: join(folder, 'stack'), ports: 'ephemeral', log }))
-  const writeKey = await createBenchProject(stack.endpoints)
+  const { writeKey, secretKey } = await createBenchProject(stack.endpoints)
   const versions = { kafka: kafkaVersion, redis: await redisVersion(stack.endpoints) }
   const opened = opening.move()
   return {
@@ -47,6 +49,7 @@ export async function openBenchStack(log: (line: string) => void): Promise<Bench
     folder,
     pepper,
     writeKey,
+    secretKey,
     versions,
     pids: () => stack.parts.flatMap(({ pid }) => (pid === undefined ? [] : [pid])),
     pidOf(name) {
@@ -59,7 +62,7 @@ export async function openBenchStack(log: (line: string) => void): Promise<Bench
   }
 }
 
-async function createBenchProject(endpoints: Endpoints): Promise<string> {
+async function createBenchProject(endpoints: Endpoints): Promise<CreatedProject> {
   const log = createSilentLogger()
   const url = endpoints.DATABASE_DIRECT_URL
   await migratePostgres({ url, folder: new URL('postgres/', schemasFolder), log })
@@ -67,7 +70,7 @@ async function createBenchProject(endpoints: Endpoints): Promise<string> {
   await using postgres = await openPostgres({ url, poolSize: 1, log, name: 'bench' })
   const admin = await kafka.admin()
   const declaration = await loadTopicDeclaration()
-  const { writeKey } = await createProject(
+  return await createProject(
     {
       postgres,
       pepper,
@@ -76,7 +79,6 @@ async function createBenchProject(endpoints: Endpoints): Promise<string> {
     },
     { projectId: 'bench' }
   )
-  return writeKey
 }
 
 async function redisVersion(endpoints: Endpoints): Promise<string> {

@@ -12,6 +12,8 @@ export interface HttpLoadOptions {
   readonly bodies: (count: number) => readonly Buffer[]
   /** Bodies to have ready per second of load; what exceeds them is rendered as it goes. */
   readonly bodiesPerSecond: number
+  /** At most so many requests a second over all connections; latency counts from when each was due. */
+  readonly perSecond?: number
   /** Events in a body; 1 when absent. */
   readonly eventsPerBody?: number
   /** Looks at each answer of the expected status; false makes it a failure. */
@@ -40,6 +42,7 @@ export async function driveHttp(options: HttpLoadOptions, ms: number): Promise<L
     connections,
     duration: ms / 1_000,
     timeout: 20,
+    ...(options.perSecond === undefined ? undefined : { overallRate: options.perSecond }),
     requests: [
       {
         method: 'POST',

@@ -17,6 +17,9 @@ import { iAttribution } from './suites/i-attribution.ts'
 import { lLoad } from './suites/l-load.ts'
 import { pEnrich } from './suites/p-enrich.ts'
 import { pSend } from './suites/p-send.ts'
+import { qCache } from './suites/q-cache.ts'
+import { qLive } from './suites/q-live.ts'
+import { qScan } from './suites/q-scan.ts'
 import { rArchive } from './suites/r-archive.ts'
 import { rParquet } from './suites/r-parquet.ts'
 import { rRecord } from './suites/r-record.ts'
@@ -26,9 +29,11 @@ import { wFan } from './suites/w-fan.ts'
 
 const gateway: readonly Suite[] = [gSingle, gBatch, gDesign, gLoad, pSend, dDedup]
 const stream: readonly Suite[] = [aFold, aNaive, sScale, eVisible]
+const query: readonly Suite[] = [qCache, qLive, qScan]
 const suites: readonly Suite[] = [
   ...gateway,
   ...stream,
+  ...query,
   pEnrich,
   rRecord,
   wFan,
@@ -38,12 +43,13 @@ const suites: readonly Suite[] = [
   iAttribution
 ]
 /** Names that stand for several benchmarks, run one after the other. */
-const groups: Readonly<Record<string, readonly Suite[]>> = { gateway, stream }
+const groups: Readonly<Record<string, readonly Suite[]>> = { gateway, stream, query }
 
 const usage = `usage: npm run bench -- <name> [options]
 
   ${'gateway'.padEnd(12)} ${gateway.map(({ name }) => name).join(', ')}, and one table of what they found
   ${'stream'.padEnd(12)} ${stream.map(({ name }) => name).join(', ')}, likewise
+  ${'query'.padEnd(12)} ${query.map(({ name }) => name).join(', ')}, likewise
 ${suites.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}
 
   --only <a,b>        of a group, these alone
@@ -53,6 +59,7 @@ ${suites.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}
   --seed <n>          seed of the workload and of the order (default 1)
   --open-loop <s>     length of an open-loop measurement (default 20)
   --frozen <s>        how long Kafka is frozen where that is measured (default 60)
+  --rows <n>          rows that are scanned where that is measured (default 10000000)
   --out <folder>      where the results are written (default bench/results)
   --json              print the results as JSON
 `
@@ -102,6 +109,7 @@ function readOptions(args: readonly string[]): Options | undefined {
       seed: { type: 'string', default: '1' },
       'open-loop': { type: 'string', default: '20' },
       frozen: { type: 'string', default: '60' },
+      rows: { type: 'string', default: '10000000' },
       only: { type: 'string' },
       out: { type: 'string', default: fileURLToPath(new URL('../results', import.meta.url)) },
       json: { type: 'boolean', default: false }
@@ -110,9 +118,10 @@ function readOptions(args: readonly string[]): Options | undefined {
   const named = groups[positionals[0] ?? ''] ?? suites.filter(({ name }) => name === positionals[0])
   const only = values.only?.split(',')
   const chosen = only === undefined ? named : named.filter(({ name }) => only.includes(name))
-  const texts = [values.rounds, values.seconds, values.connections, values.seed, values['open-loop'], values.frozen]
+  const { seconds: window, 'open-loop': open } = values
+  const texts = [values.rounds, window, values.connections, values.seed, open, values.frozen, values.rows]
   const numbers = texts.map(Number)
-  const [rounds = 0, seconds = 0, connections = 0, seed = 0, openLoop = 0, frozen = 0] = numbers
+  const [rounds = 0, seconds = 0, connections = 0, seed = 0, openLoop = 0, frozen = 0, rows = 0] = numbers
   const isWrong = chosen.length === 0 || (only !== undefined && chosen.length !== only.length)
   if (isWrong || positionals.length !== 1 || numbers.some((value) => !(value > 0))) return undefined
   return {
@@ -123,6 +132,7 @@ function readOptions(args: readonly string[]): Options | undefined {
     seed,
     openLoopMs: openLoop * 1_000,
     frozenMs: frozen * 1_000,
+    rows,
     out: values.out,
     json: values.json
   }

@@ -6,6 +6,8 @@ import { quantile } from './statistics.ts'
 
 export interface OpenLoad {
   readonly url: string
+  /** POST when absent; a GET sends its bodies' number of requests, and none of their bytes. */
+  readonly method?: 'GET' | 'POST'
   readonly headers: Readonly<Record<string, string>>
   readonly bodies: readonly Buffer[]
   readonly perSecond: number
@@ -21,14 +23,16 @@ export interface OpenResult {
 }
 
 /** Sends all bodies at a fixed rate and waits for their answers. */
-export async function driveOpen({ url, headers, bodies, perSecond, expectedStatus }: OpenLoad): Promise<OpenResult> {
+export async function driveOpen(load: OpenLoad): Promise<OpenResult> {
+  const { url, method = 'POST', headers, bodies, perSecond, expectedStatus } = load
   const agent = new Agent({ keepAlive: true, maxSockets: 512 })
   const startMs = systemClock.monotonic()
   const latencies: number[] = []
   let failures = 0
   const send = (body: Buffer, dueMs: number): Promise<void> =>
     new Promise((resolve) => {
-      const sent = request(url, { method: 'POST', agent, headers: { ...headers, 'content-length': body.length } })
+      const length = method === 'GET' ? {} : { 'content-length': body.length }
+      const sent = request(url, { method, agent, headers: { ...headers, ...length } })
       sent.on('response', (response) => {
         response.resume().on('end', () => {
           if (response.statusCode === expectedStatus) latencies.push(systemClock.monotonic() - dueMs)
@@ -40,7 +44,7 @@ export async function driveOpen({ url, headers, bodies, perSecond, expectedStatu
         failures++
         resolve()
       })
-      sent.end(body)
+      sent.end(method === 'GET' ? undefined : body)
     })
   const answers: Promise<void>[] = []
   while (answers.length < bodies.length) {

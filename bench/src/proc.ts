@@ -113,3 +113,8 @@ export function treeOf(
 export function treeCpuMs(roots: readonly number[], processes: ReadonlyMap<number, ProcessTimes>): number {
   return treeOf(roots, processes).reduce((sum, { cpuMs }) => sum + cpuMs, 0)
 }
+
+/** The most memory that a process has had at once, in MiB; NaN when the kernel does not tell. Throws when it does not run. */
+export function peakMemoryMiB(pid: number): number {
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024
+}

@@ -1,6 +1,5 @@
 // R-archive: what the archiver occupies while the ranges of eight partitions fill up to its whole budget and become files,
 // and how long its event loop is ever blocked: encoding has a thread of its own.
-import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { rawTopic } from '@millrace/contracts'
 import { kafkaFields, load } from '@millrace/config'
@@ -12,6 +11,8 @@ import type { RunningService } from '@millrace/local-stack/supervisor'
 import { openBenchStack } from '../bench-stack.ts'
 import { createRawRecords } from '../gen/raw-records.ts'
 import type { Finding } from '../result.ts'
+import { peakMemoryMiB } from '../proc.ts'
+import { seriesOf } from '../series.ts'
 import type { BenchSettings, OpenSuite, Suite } from './suite.ts'
 
 const partitions = 8
@@ -105,18 +106,9 @@ async function metricsOf({ url }: RunningService): Promise<string> {
   return await (await fetch(`${url}/metrics`)).text()
 }
 
-/** The sum of a series over its labels. */
-function seriesOf(text: string, name: string): number {
-  return text
-    .split('\n')
-    .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
-    .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
-}
-
 function toFindings({ blockedMs, heldBytes, files }: Seen, bytes: number, pid: number): readonly Finding[] {
-  const peakMiB = Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024
   return [
-    { name: 'peak memory of the archiver', value: peakMiB, unit: 'MiB', goal: 600, ceiling: 700 },
+    { name: 'peak memory of the archiver', value: peakMemoryMiB(pid), unit: 'MiB', goal: 600, ceiling: 700 },
     { name: 'longest delay of its event loop', value: blockedMs, unit: 'ms', goal: 50, ceiling: 100 },
     { name: 'held at most', value: heldBytes / 1024 ** 2, unit: 'MiB' },
     { name: 'read from the log', value: bytes / 1024 ** 2, unit: 'MiB' },

@@ -12,6 +12,8 @@ export interface BenchSettings {
   readonly openLoopMs: number
   /** How long Kafka is frozen where that is measured. */
   readonly frozenMs: number
+  /** Rows that are scanned where that is measured. */
+  readonly rows: number
 }
 
 /** The variants of a benchmark, running. Disposing it ends everything that was started. */

@@ -1,0 +1,113 @@
+// Q-scan: a query that reads ten million rows, through the query service and asked of the engine itself; and the memory of
+// the service while forty answers of nearly 16 MiB are asked for at once.
+import type { LoadResult, Variant } from '../harness.ts'
+import { peakMemoryMiB } from '../proc.ts'
+import type { Finding } from '../result.ts'
+import { quantile } from '../statistics.ts'
+import { openQueryParts } from './query-parts.ts'
+import type { QueryParts } from './query-parts.ts'
+import type { BenchSettings, OpenSuite, Suite } from './suite.ts'
+
+const asked = 40
+const largest = 40
+/** Just within the 10,000 rows and 16 MiB of an answer. */
+const [rowsOfLarge, bytesOfRow] = [9_900, 1_600]
+const apart = { 'cache-control': 'no-store' }
+
+export const qScan: Suite = {
+  name: 'q-scan',
+  about: 'a query over ten million rows, against the engine alone; memory with forty large answers at once',
+  // 0.91: at most 1.1 times the time.
+  comparisons: [{ variant: 'query service', reference: 'engine', by: 'speed', goal: 0.91, floor: 0.75 }],
+  open
+}
+
+const columns = 'eventType, toDate(timestamp) AS day, count() AS n, uniq(userId) AS users'
+const rest = `timestamp >= '2026-06-01' AND timestamp < '2026-06-29' GROUP BY eventType, day ORDER BY day, eventType`
+const question = `SELECT ${columns} FROM events WHERE ${rest}`
+
+async function open({ rows }: BenchSettings, log: (line: string) => void): Promise<OpenSuite> {
+  await using opening = new AsyncDisposableStack()
+  const parts = opening.use(await openQueryParts(log, { rows }))
+  const alone = `SELECT ${columns} FROM events WHERE projectId = 'bench' AND ${rest}`
+  const engine = parts.stack.pidOf('clickhouse')
+  const settings = { max_threads: 2 }
+  const opened = opening.move()
+  return {
+    variants: [
+      variantOf(
+        'query service',
+        () => [...parts.pids(), engine],
+        () => askOnce(parts)
+      ),
+      variantOf(
+        'engine',
+        () => [engine],
+        () => parts.clickhouse.rows(alone, {}, { settings })
+      )
+    ],
+    otherPids: () => [...parts.otherPids(), ...parts.pids()],
+    versions: parts.stack.versions,
+    settings: { rows, asked, largest, largeBytes: rowsOfLarge * bytesOfRow },
+    findings: async () => [...(await latencies(parts)), ...(await large(parts))],
+    [Symbol.asyncDispose]: () => opened.disposeAsync()
+  }
+}
+
+/** The time that it took. */
+async function askOnce({ ask }: QueryParts): Promise<number> {
+  const { status, tookMs, body } = await ask(question, apart)
+  if (status !== 200) throw new Error(`${status}: ${body.slice(0, 200)}`)
+  return tookMs
+}
+
+/** One question after the other; an event is an answer. */
+function variantOf(name: string, pids: () => readonly number[], once: () => Promise<unknown>): Variant {
+  const drive = async (ms: number): Promise<LoadResult> => {
+    const startedAt = performance.now()
+    const times: number[] = []
+    do {
+      const before = performance.now()
+      await once()
+      times.push(performance.now() - before)
+    } while (performance.now() - startedAt < ms)
+    const latencyMs = { p50: quantile(times, 0.5), p99: quantile(times, 0.99) }
+    return { events: times.length, failures: 0, latencyMs, elapsedMs: performance.now() - startedAt }
+  }
+  return { name, pids, drive }
+}
+
+async function latencies(parts: QueryParts): Promise<readonly Finding[]> {
+  const times: number[] = []
+  while (times.length < asked) times.push(await askOnce(parts))
+  return [
+    { name: 'query, p50', value: quantile(times, 0.5), unit: 'ms' },
+    { name: 'query, p95', value: quantile(times, 0.95), unit: 'ms', goal: 500, ceiling: 1_000 }
+  ]
+}
+
+/** Each asks something of its own; who finds no place is told so. */
+async function large(parts: QueryParts): Promise<readonly Finding[]> {
+  const before = parts.pids().reduce((sum, pid) => sum + peakMemoryMiB(pid), 0)
+  const sql = (number: number): string =>
+    `SELECT leftPad(toString(number + ${number}), ${bytesOfRow}, 'x') AS text FROM numbers(${rowsOfLarge})`
+  const statuses = await Promise.all(Array.from({ length: largest }, (_, number) => statusOf(parts, sql(number))))
+  const count = (status: number): number => statuses.filter((each) => each === status).length
+  const peak = parts.pids().reduce((sum, pid) => sum + peakMemoryMiB(pid), 0)
+  const others = largest - count(200) - count(503)
+  return [
+    { name: 'peak memory before', value: before, unit: 'MiB' },
+    { name: `peak memory, ${largest} large answers at once`, value: peak, unit: 'MiB', goal: 300, ceiling: 512 },
+    { name: 'large answers, whole', value: count(200), unit: 'answers' },
+    { name: 'large answers, put off with 503', value: count(503), unit: 'answers' },
+    { name: 'large answers, anything else', value: others, unit: 'answers', goal: 0, ceiling: 0 }
+  ]
+}
+
+/** Reads the answer without keeping it. */
+async function statusOf({ url, headers }: QueryParts, sql: string): Promise<number> {
+  const body = JSON.stringify({ sql })
+  const response = await fetch(`${url}/v1/query`, { method: 'POST', headers: { ...headers, ...apart }, body })
+  for await (const _chunk of response.body ?? []) void _chunk
+  return response.status
+}
