@@ -59,8 +59,9 @@ async function change(projectId: string, wanted: IdentityChange, random: Random)
   if (merges.length > 0) await undoMerge({ postgres, actor }, { projectId, mergeId: random.pick(merges).mergeId })
 }
 
-/** The dictionaries renew themselves within seconds; a test does not wait. */
+/** Copies of events are merged and dictionaries renewed by themselves, later; a test does not wait. */
 async function renew(): Promise<void> {
+  await clickhouse.command('OPTIMIZE TABLE identity_links FINAL')
   for (const name of ['devices', 'shared', 'persons'])
     await clickhouse.command(`SYSTEM RELOAD DICTIONARY identity_${name}`)
 }
@@ -121,6 +122,33 @@ describe('attribution', () => {
     expect(both.some(({ personId, personIdAtEvent }) => personId !== personIdAtEvent)).toBe(true)
     expect(both.some(({ personId }) => personId === '')).toBe(true)
     expect(both.length).toBeGreaterThan(permutations * 45)
+  })
+
+  it('is loaded from a row for each user of a device, not from the events', async () => {
+    const projectId = 'pairs'
+    await addProject(projectId)
+    const at = (second: number) => new Date(Date.UTC(2026, 5, 1, 0, 0, second)).toISOString()
+    const record = (offset: number, eventId: string, userId: string): RawRecord => ({
+      topic: `events.${projectId}`,
+      partition: 0,
+      offset: BigInt(offset),
+      appendedAtMs: Date.UTC(2026, 5, 2) + offset,
+      value: Buffer.from(
+        JSON.stringify({ eventId, eventType: 'a', userId, anonymousId: 'd', timestamp: at(60 - offset) })
+      )
+    })
+    // The server refuses the question when it would have to read the links.
+    const pairs = async () =>
+      await clickhouse.rows(
+        `SELECT anonymousId, userId, toUnixTimestamp(since) AS second FROM identity_pairs
+         WHERE projectId = '${projectId}' ORDER BY ALL SETTINGS force_optimize_projection_name = 'pairs'`
+      )
+    const second = (offset: number) => Date.parse(at(60 - offset)) / 1_000
+    await load(Array.from({ length: 20 }, (_, offset) => record(offset, `e${offset}`, 'ann')))
+    // A copy that came later counts for nothing once it is merged.
+    await load([record(30, 'e1', 'bob'), record(31, 'e2', 'ann')])
+    await renew()
+    expect(await pairs()).toEqual([{ anonymousId: 'd', userId: 'ann', second: second(19) }])
   })
 
   it('is after an undo exactly what it was before the merge, whatever was merged between', async () => {

@@ -81,6 +81,7 @@ describe('persons of a project', () => {
   it.each([
     'identity_links',
     'person_edges',
+    'identity_pairs',
     'identity_crowds',
     'identity_intervals',
     'identity_single_users',
