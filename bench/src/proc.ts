@@ -1,6 +1,6 @@
 // CPU and memory of processes and of the machine, read from /proc. Times are in milliseconds.
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 
 /** One process. `cpuMs` includes the children it has waited for, so a tree's sum misses nobody that ended in it. */
 export interface ProcessTimes {
@@ -112,6 +112,11 @@ export function treeOf(
 /** CPU of the trees below `roots`. */
 export function treeCpuMs(roots: readonly number[], processes: ReadonlyMap<number, ProcessTimes>): number {
   return treeOf(roots, processes).reduce((sum, { cpuMs }) => sum + cpuMs, 0)
+}
+
+/** Lets the most memory that a process has had at once be counted from now on. Throws when it does not run, or is another's. */
+export function forgetPeakMemory(pid: number): void {
+  writeFileSync(`/proc/${pid}/clear_refs`, '5')
 }
 
 /** The most memory that a process has had at once, in MiB; NaN when the kernel does not tell. Throws when it does not run. */

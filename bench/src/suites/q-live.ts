@@ -51,7 +51,8 @@ async function send({ running, stack }: QueryParts, seed: number): Promise<void>
   const startMs = Date.now() - windows * minuteMs
   const made = Array.from({ length: events }, (_, index) => {
     const timestamp = new Date(startMs + Math.floor((index * windows * minuteMs) / events)).toISOString()
-    return JSON.stringify({ ...(JSON.parse(next()) as object), timestamp })
+    const event = JSON.parse(next()) as { readonly properties: { readonly price: number } }
+    return JSON.stringify({ ...event, timestamp, properties: { ...event.properties, revenue: event.properties.price } })
   })
   const bodies = Array.from({ length: events / perBatch }, (_, batch) =>
     encode(made.slice(batch * perBatch, (batch + 1) * perBatch), 'json')
