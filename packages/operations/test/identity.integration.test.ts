@@ -16,7 +16,7 @@ import { createToEntry } from '@millrace/warehouse/entry'
 import type { WarehouseEntry } from '@millrace/warehouse/entry'
 import { insertLines } from '@millrace/warehouse/insert'
 import { warehouseTables } from '@millrace/warehouse/tables'
-import { writePersonEdges } from '../src/identity-closure.ts'
+import { renewPersonEdges, writePersonEdges } from '../src/identity-closure.ts'
 import { explainDevice, explainEvent, explainUser } from '../src/identity-explain.ts'
 import { inForce, mergeUsers, readMerges, undoMerge } from '../src/identity-merges.ts'
 import { migrate } from '../src/migrate.ts'
@@ -209,6 +209,39 @@ describe('attribution', () => {
     expect(explained).toMatchObject({ reason: 'too many ids', personId: 'anon:d5', link: { userId: 'many' } })
     const user = await explainUser({ postgres, clickhouse }, projectId, 'other')
     expect(user).toMatchObject({ overLimit: true, anonymousIds: 1_000, person: { userIds: ['many', 'other'] } })
+  })
+})
+
+describe('merges that the warehouse has otherwise', () => {
+  it('are written when a change was cut off, and taken back when PostgreSQL was restored to before them', async () => {
+    const projectId = 'cut-off'
+    await addProject(projectId)
+    const deps = { postgres, clickhouse }
+    await renewPersonEdges(deps)
+    const known = async () =>
+      await clickhouse.rows(
+        'SELECT userId, personId FROM person_edges FINAL WHERE projectId = {projectId:String} ORDER BY ALL',
+        { projectId }
+      )
+    await mergeUsers({ postgres, actor }, { projectId, fromUserId: 'bob', intoUserId: 'ann' })
+    expect(await renewPersonEdges(deps)).toEqual([projectId])
+    const before = await known()
+    expect(before).toEqual([
+      { userId: 'ann', personId: 'ann' },
+      { userId: 'bob', personId: 'ann' }
+    ])
+    expect(await renewPersonEdges(deps)).toEqual([])
+    const lost = (userId: string) =>
+      Buffer.from(JSON.stringify({ projectId, userId, personId: 'eve', userIds: 3, version: '9000000' }))
+    for (const userId of ['bob', 'eve'])
+      await clickhouse.insertLines(
+        'person_edges',
+        ['projectId', 'userId', 'personId', 'userIds', 'version'],
+        lost(userId)
+      )
+    expect(await renewPersonEdges(deps)).toEqual([projectId])
+    expect(await known()).toEqual(before)
+    expect(await renewPersonEdges(deps)).toEqual([])
   })
 })
 

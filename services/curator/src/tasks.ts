@@ -4,6 +4,7 @@ import type { MetricDefinition } from '@millrace/aggregation/metrics'
 import { builtInMetrics } from '@millrace/aggregation/metrics'
 import type { Clock } from '@millrace/kernel'
 import type { BoundMetrics, Logger } from '@millrace/observability'
+import { renewPersonEdges } from '@millrace/operations/identity-closure'
 import { listDefinitions } from '@millrace/operations/metric-definitions'
 import { listProjects } from '@millrace/operations/projects'
 import { errorFields } from '@millrace/service'
@@ -44,7 +45,7 @@ interface PassDeps extends NightDeps {
   readonly projects: readonly string[]
 }
 
-type Task = 'settings' | 'pass' | 'recount'
+type Task = 'settings' | 'persons' | 'pass' | 'recount'
 
 /** Runs every task at once and then every `everyMs` until `signal` aborts. Never rejects. */
 export async function keepCurating(deps: TaskDeps): Promise<void> {
@@ -61,6 +62,7 @@ export async function keepCurating(deps: TaskDeps): Promise<void> {
   }
   while (!signal.aborted) {
     await attempt('settings', () => applySettings(deps))
+    await attempt('persons', () => renewPersons(deps))
     await attempt('pass', () => passProjects(deps))
     await attempt('recount', () => recount(deps))
     await clock.sleep(everyMs, signal).catch(() => {})
@@ -92,6 +94,12 @@ export async function applyCuts(deps: Pick<TaskDeps, 'clickhouse' | 'log' | 'clo
 
 interface CutDeps {
   readonly postgres: Queryable
+}
+
+/** `identity merge` writes to PostgreSQL, then here; this completes what was cut off between the two. */
+async function renewPersons({ postgres, clickhouse, log }: TaskDeps): Promise<void> {
+  const projects = await renewPersonEdges({ postgres, clickhouse })
+  if (projects.length > 0) log.info({ projects }, 'merges of user ids were not those of the warehouse and are written')
 }
 
 /** The pass of one project does not hold up those behind it. */
