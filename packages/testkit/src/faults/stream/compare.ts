@@ -187,14 +187,18 @@ function onlyTotal({ values }: CountedWindow): readonly (readonly [string, Count
 
 interface Found {
   readonly count: number
+  /** In millionths, as Redis holds it. */
   readonly sum: bigint | undefined
+  /** The same as a message tells it, which has 53 bits for it. */
+  readonly told?: number | undefined
   readonly value: number | undefined
 }
 
 function fromMessage({ kind, count, value }: MetricMessage): Found {
   return {
     count,
-    sum: kind === 'sum' ? BigInt(Math.round(value * 1e6)) : undefined,
+    sum: undefined,
+    told: kind === 'sum' ? value : undefined,
     value: kind === 'unique' ? value : undefined
   }
 }
@@ -203,6 +207,10 @@ function fromMessage({ kind, count, value }: MetricMessage): Found {
 function differenceOf(counted: CountedValue, found: Found): string | undefined {
   if (found.count !== counted.count) return `count ${found.count}, not ${counted.count}`
   if (found.sum !== undefined && found.sum !== counted.sum) return `sum ${found.sum}, not ${counted.sum}`
+  const exact = Number(`${counted.sum}e-6`)
+  if (found.told !== undefined && Math.abs(found.told - exact) > Math.abs(exact) * Number.EPSILON) {
+    return `sum ${found.told}, not ${exact}`
+  }
   const { size } = counted.members
   if (found.value === undefined) return undefined
   const error = Math.abs(found.value - size)
