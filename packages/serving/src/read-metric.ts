@@ -13,7 +13,7 @@ import type { DailyMetric, DaysWanted } from '@millrace/operations/daily-metrics
 import type { Clickhouse } from '@millrace/stores/clickhouse'
 import { unknownPoint, windowLengths } from './metric-answer.ts'
 import type { MetricAnswer, MetricPoint, MetricQuestion } from './metric-answer.ts'
-import { absentWindow, liveFrom, startsIn } from './seam.ts'
+import { absentWindow, countStarts, liveFrom, startsIn } from './seam.ts'
 import { metricQuery, sessionQuery } from './warehouse-query.ts'
 import type { Span } from './warehouse-query.ts'
 
@@ -102,9 +102,10 @@ async function understand(deps: MetricReaderDeps, question: MetricQuestion): Pro
   const lengthMs = windowLengths[granularity]
   const nowMs = deps.clock.now()
   if (!(fromMs < toMs)) throw invalid('a span of time ends after it begins')
+  // A list of them is made when it is known to be short.
+  const count = countStarts(fromMs, toMs, lengthMs, nowMs)
+  if (count > maxPoints) throw invalid(`${count} windows of ${granularity}; at most ${maxPoints} at once`)
   const starts = startsIn(fromMs, toMs, lengthMs, nowMs)
-  if (starts.length > maxPoints)
-    throw invalid(`${starts.length} windows of ${granularity}; at most ${maxPoints} at once`)
   return { ...question, kind: kindOfMetric(latest), versions, starts, lengthMs, nowMs, latenessMs: deps.latenessMs }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { absentWindow, liveFrom, startsIn } from './seam.ts'
+import { absentWindow, countStarts, liveFrom, startsIn } from './seam.ts'
 
 const minute = 60_000
 const hour = 60 * minute
@@ -37,5 +37,6 @@ describe('the seam between live state and warehouse', () => {
     expect(startsIn(noon + 1, noon + 2 * minute, minute, noon + hour)).toEqual([noon + minute])
     expect(startsIn(noon, noon + hour, minute, noon + minute)).toEqual([noon, noon + minute])
     expect(startsIn(noon, noon - hour, minute, noon)).toEqual([])
+    expect(countStarts(noon, noon + hour, minute, noon + minute)).toBe(2)
   })
 })

@@ -27,9 +27,14 @@ export function absentWindow(startMs: number, lengthMs: number, clockMs: number)
   return startMs <= clockMs ? 'zero-so-far' : 'unknown'
 }
 
-/** Starts of the windows of `lengthMs` that begin in [fromMs, toMs) and not after `nowMs`. */
+/** Number of the windows of `lengthMs` that begin in [fromMs, toMs) and not after `nowMs`. */
+export function countStarts(fromMs: number, toMs: number, lengthMs: number, nowMs: number): number {
+  const first = Math.ceil(fromMs / lengthMs) * lengthMs
+  return Math.max(0, Math.ceil((Math.min(toMs, nowMs + 1) - first) / lengthMs))
+}
+
+/** Starts of the windows that `countStarts` counts; whoever lets others choose the span asks for their number first. */
 export function startsIn(fromMs: number, toMs: number, lengthMs: number, nowMs: number): readonly number[] {
   const first = Math.ceil(fromMs / lengthMs) * lengthMs
-  const count = Math.max(0, Math.ceil((Math.min(toMs, nowMs + 1) - first) / lengthMs))
-  return Array.from({ length: count }, (_, index) => first + index * lengthMs)
+  return Array.from({ length: countStarts(fromMs, toMs, lengthMs, nowMs) }, (_, index) => first + index * lengthMs)
 }

@@ -56,6 +56,8 @@ describe('a question about a metric', () => {
     [{ startTime: 'yesterday' }, 'startTime'],
     [{ endTime: '2026-13-01' }, 'endTime'],
     [{ startTime: '2026-02-01', endTime: '2026-01-01' }, 'startTime'],
+    [{ startTime: '0000-01-01T00:00:00Z', granularity: '1m' }, 'startTime'],
+    [{ startTime: '1969-12-30T23:59:59Z', timezone: 'Pacific/Kwajalein', granularity: '1d' }, 'startTime'],
     [{ granularity: '5m' }, 'granularity'],
     [{ timezone: 'Mars/Olympus' }, 'timezone'],
     [{ dimensions: '' }, 'dimensions'],

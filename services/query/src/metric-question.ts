@@ -91,12 +91,16 @@ function readSpan(
   const fromMs = query['startTime'] === undefined ? usualMs : timeOf(query['startTime'], zone)
   if (fromMs === undefined) return wrong('startTime', timeRule)
   if (fromMs >= toMs) return wrong('startTime', 'startTime is before endTime')
+  if (fromMs < earliestMs) return wrong('startTime', 'startTime is not before 1970')
   return { ok: true, fromMs: zone === undefined ? floor(fromMs, lengthMs) : fromMs, toMs }
 }
 
 function wrong(parameter: string, detail: string): Wrong {
   return { ok: false, parameter, detail }
 }
+
+/** The first day of 1970 begins the day before in zones that are ahead of UTC. */
+const earliestMs = -windowLengths['1d']
 
 const timeRule = 'a time is ISO 8601 with a zone (2026-01-31T10:00:00Z), a date, or milliseconds since 1970'
 
