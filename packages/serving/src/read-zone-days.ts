@@ -14,6 +14,7 @@ import { daysOfZone } from './zone-days.ts'
 import type { Day } from './zone-days.ts'
 
 const hourMs = windowLengths['1h']
+const dayMs = windowLengths['1d']
 /** Of one answer; each may take a question to the warehouse. */
 const maxDays = 400
 const atOnce = 2
@@ -34,7 +35,9 @@ export async function readZoneDays(
   const latest = versions.at(-1)
   if (latest === undefined && !isSession)
     throw new AppError('PIPE_NOT_FOUND', `'${question.project}' has no metric '${metric}'`)
-  const days = daysOfZone(zone, question.fromMs, Math.min(question.toMs, deps.clock.now() + 1))
+  const toMs = Math.min(question.toMs, deps.clock.now() + 1)
+  requireFewDays(question.fromMs, toMs)
+  const days = daysOfZone(zone, question.fromMs, toMs)
   if (days.length > maxDays) throw new AppError('PIPE_INVALID_INPUT', `${days.length} days; at most ${maxDays} at once`)
   const kind = kindOfMetric(latest)
   const isOfHours = days.every(({ startMs, endMs }) => startMs % hourMs === 0 && endMs % hourMs === 0)
@@ -53,6 +56,14 @@ export async function readZoneDays(
     data.push(...(await Promise.all(some.map((day) => counted(deps, { ...question, metric: name }, versions, day)))))
   }
   return { ...shown, data, source: 'warehouse' }
+}
+
+/** Before days are listed, one by one. Throws PIPE_INVALID_INPUT. */
+function requireFewDays(fromMs: number, toMs: number): void {
+  if (fromMs < -dayMs) throw new AppError('PIPE_INVALID_INPUT', 'days of a zone are told from 1970 on')
+  const days = Math.ceil((toMs - fromMs) / dayMs)
+  // A span of as many days may touch one more, and days on which clocks change are shorter.
+  if (days > maxDays + 2) throw new AppError('PIPE_INVALID_INPUT', `${days} days; at most ${maxDays} at once`)
 }
 
 /** A day put together from its hours; not known when one of them is not. */

@@ -27,6 +27,21 @@ describe('days of a zone', () => {
     expect(shown('UTC', '2026-01-01T00:00:00Z', '2026-01-01T00:00:01Z')).toEqual([['2026-01-01T00:00', 24]])
   })
 
+  it('end, where clocks went back by a day, too', () => {
+    // Kwajalein crossed the date line: its 30 September 1969 came twice.
+    const days = daysOfZone('Pacific/Kwajalein', Date.UTC(1969, 8, 29), Date.UTC(1969, 9, 3))
+    expect(days.length).toBeGreaterThanOrEqual(3)
+    expect(days.length).toBeLessThanOrEqual(6)
+    expect(days.every(({ startMs, endMs }) => endMs > startMs)).toBe(true)
+  })
+
+  it.each(['0000-01-01', '0099-06-01', '1867-10-18', '1969-12-31', '2026-02-31', '2026-13-01'])(
+    'have no start for %s',
+    (date) => {
+      expect(startOfDate('America/Sitka', date)).toBeUndefined()
+    }
+  )
+
   it.each([
     ['Pacific/Auckland', '2026-01-30T11:00:00.000Z'],
     ['Pacific/Kiritimati', '2026-01-30T10:00:00.000Z'],

@@ -8,24 +8,32 @@ export interface Day {
   readonly endMs: number
 }
 
-/** The days of `zone` (a name such as Europe/Berlin) that touch [fromMs, toMs). Throws RangeError for an unknown zone. */
+/**
+ * The days of `zone` (a name such as Europe/Berlin) that touch [fromMs, toMs), which begins in 1970 or later: before, some
+ * zones had a date twice, and years of two digits mean others. Throws RangeError for an unknown zone.
+ */
 export function daysOfZone(zone: string, fromMs: number, toMs: number): readonly Day[] {
   const offsetAt = zoneOffset(zone)
   const days: Day[] = []
   for (let startMs = startOfDay(fromMs, offsetAt); startMs < toMs;) {
     // A day and a half later it is the next day, whatever happens to the clocks.
-    const endMs = startOfDay(startMs + 1.5 * dayMs, offsetAt)
+    const nextMs = startOfDay(startMs + 1.5 * dayMs, offsetAt)
+    // A day ends, even where a date comes twice and its start is found again.
+    const endMs = nextMs > startMs ? nextMs : startMs + dayMs
     days.push({ startMs, endMs })
     startMs = endMs
   }
   return days
 }
 
-/** When the day `date` (2026-01-31) begins in `zone`; undefined when it is no date. */
+/** When the day `date` (2026-01-31) begins in `zone`; undefined when it is no date of 1970 or later. */
 export function startOfDate(zone: string, date: string): number | undefined {
   const utcMs = Date.parse(`${date}T00:00:00Z`)
+  // 31 February is read as 3 March.
+  if (!(utcMs >= 0) || !new Date(utcMs).toISOString().startsWith(date)) return undefined
+  const offsetAt = zoneOffset(zone)
   // Noon of the same date is not far from it.
-  return Number.isNaN(utcMs) ? undefined : startOfDay(utcMs + dayMs / 2 - zoneOffset(zone)(utcMs), zoneOffset(zone))
+  return startOfDay(utcMs + dayMs / 2 - offsetAt(utcMs), offsetAt)
 }
 
 type Offset = (atMs: number) => number

@@ -1,0 +1,33 @@
+// What a reader of the days of a zone refuses before it lists a day.
+import { describe, expect, it } from 'vitest'
+import { builtInMetrics } from '@millrace/aggregation/metrics'
+import { createManualClock } from '@millrace/kernel'
+import type { MetricReaderDeps } from './read-metric.ts'
+import { readZoneDays } from './read-zone-days.ts'
+
+const now = Date.UTC(2026, 0, 31, 10)
+
+/** Whoever asks a store fails. */
+const asksNobody: MetricReaderDeps = {
+  windows: { read: () => Promise.reject(new Error('the live state was asked')) },
+  clickhouse: { rows: () => Promise.reject(new Error('the warehouse was asked')) },
+  definitionsOf: async () => builtInMetrics([]),
+  daysOf: () => Promise.reject(new Error('PostgreSQL was asked')),
+  conversionTypes: [],
+  clock: createManualClock(now),
+  latenessMs: 60_000
+}
+const question = { project: 'shop', metric: 'active_users', granularity: '1d' as const, fromMs: 0, toMs: now }
+
+describe('a reader of the days of a zone', () => {
+  it.each([
+    ['the year 0', Date.UTC(0, 0, 1) - 1_900 * 365 * 86_400_000],
+    ['a date that came twice', Date.UTC(1969, 8, 29)],
+    ['a span of too many days', 0]
+  ])('refuses %s before it lists a day', async (_what, fromMs) => {
+    // Listing days would throw RangeError for the zone.
+    await expect(readZoneDays(asksNobody, { ...question, fromMs }, 'Mars/Olympus')).rejects.toMatchObject({
+      code: 'PIPE_INVALID_INPUT'
+    })
+  })
+})
