@@ -11,7 +11,7 @@ import { windowLengths } from './metric-answer.ts'
 import type { MetricAnswer, MetricQuestion } from './metric-answer.ts'
 import { readMetric } from './read-metric.ts'
 import type { MetricReaderDeps, StoredRow } from './read-metric.ts'
-import { dimensionsQuery, valuesQuery } from './warehouse-query.ts'
+import { dimensionsQuery, valuesQueries } from './warehouse-query.ts'
 import type { Span } from './warehouse-query.ts'
 
 export interface DimensionsAnswer {
@@ -100,8 +100,9 @@ function together(
     version: MetricDefinition,
     span: Span
   ): Promise<ReadonlyMap<string, readonly StoredRow[]>> => {
-    const { sql, params } = valuesQuery(version, span, values.map(textsOf))
-    const rows = await deps.clickhouse.rows<StoredRow & { readonly dimension: readonly string[] }>(sql, params)
+    const rows: (StoredRow & { readonly dimension: readonly string[] })[] = []
+    for (const { sql, params } of valuesQueries(version, span, values.map(textsOf)))
+      rows.push(...(await deps.clickhouse.rows<StoredRow & { readonly dimension: readonly string[] }>(sql, params)))
     return Map.groupBy(rows, ({ dimension }) => JSON.stringify(dimension))
   }
   return {

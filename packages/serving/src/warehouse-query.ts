@@ -53,12 +53,34 @@ export function dimensionsQuery(metric: MetricDefinition, span: Span): Warehouse
   return { sql, params }
 }
 
-/** As `metricQuery`, with the combination of texts (`dimension`) in each row: of those in `values` alone. */
-export function valuesQuery(
+/** Parameters travel in the URL, of which servers take a mebibyte, and what stands before them often less. */
+const maxValuesBytes = 64 * 1024
+
+/**
+ * As `metricQuery`, with the combination of texts (`dimension`) in each row: of those in `values` alone, in as many
+ * questions as their length asks for. The order of `values` does not matter.
+ */
+export function valuesQueries(
   metric: MetricDefinition,
   span: Span,
   values: readonly (readonly string[])[]
-): WarehouseQuery {
+): readonly WarehouseQuery[] {
+  const parts: (readonly string[])[][] = []
+  let bytes = Number.POSITIVE_INFINITY
+  for (const text of values.map((each) => JSON.stringify(each)).toSorted()) {
+    const length = new URLSearchParams({ text }).toString().length
+    if (bytes + length > maxValuesBytes) {
+      parts.push([])
+      bytes = 0
+    }
+    bytes += length
+    // oxlint-disable-next-line no-restricted-properties -- written above
+    parts.at(-1)?.push(JSON.parse(text) as readonly string[])
+  }
+  return parts.map((part) => valuesQuery(metric, span, part))
+}
+
+function valuesQuery(metric: MetricDefinition, span: Span, values: readonly (readonly string[])[]): WarehouseQuery {
   const { conditions, value, params, bind } = questionOf(metric, span)
   const texts = metric.dimensions.map((source) => textOf(source, bind)).join(', ')
   const sql = `SELECT [${texts}] AS dimension, ${startOf('timestamp')} AS start, count() AS count, toString(${value}) AS value

@@ -5,6 +5,9 @@ export type BoundParameters =
   | { readonly ok: true; readonly params: Readonly<Record<string, unknown>> }
   | { readonly ok: false; readonly pointer: string; readonly detail: string }
 
+/** Values go to the engine in a URL, of at most a mebibyte; its quotes and escapes may take as much again. */
+const maxBytes = 256 * 1024
+
 /** Checks the values a client sent against the names its query declares. */
 export function bindParameters(declared: ReadonlyMap<string, string>, sent: unknown): BoundParameters {
   if (sent !== undefined && (typeof sent !== 'object' || sent === null || Array.isArray(sent))) {
@@ -24,6 +27,9 @@ export function bindParameters(declared: ReadonlyMap<string, string>, sent: unkn
       }
     params[name] = value
   }
+  const bytes = new URLSearchParams({ params: JSON.stringify(params) }).toString().length
+  if (bytes > maxBytes)
+    return { ok: false, pointer: '/params', detail: `values take at most ${maxBytes} bytes in a URL, these ${bytes}` }
   return { ok: true, params }
 }
 

@@ -54,7 +54,8 @@ const statusByCode: Readonly<Record<number, number>> = {
 
 /** An HTTP server that does not listen yet. */
 export function createEngineServer(options: ServerOptions): Server {
-  const server = createServer((request, response) => {
+  // Parameters of a query stand in the URL; a real server takes as much (http_max_uri_size).
+  const server = createServer({ maxHeaderSize: 1024 * 1024 }, (request, response) => {
     handle(options, request, response).catch((error: unknown) => fail(options, response, error))
   })
   // Longer than the clients' idle time, so that a kept connection is closed by them and never under a request.
