@@ -94,11 +94,7 @@ async function understand(deps: MetricReaderDeps, question: MetricQuestion): Pro
   const kept = isSession ? (['1h'] as const) : (latest?.granularities ?? [])
   if (granularity !== '1d' && !kept.some((each) => each === granularity))
     throw invalid(`'${metric}' is kept at ${kept.join(' and ')}, not at ${granularity}`)
-  const names = latest?.dimensions ?? []
-  if (dimension !== undefined && dimension.length !== names.length)
-    throw invalid(
-      `'${metric}' has ${names.length} dimensions${names.map(({ name }) => ` ${name}`).join(',')}; give one text for each`
-    )
+  requireDimensions(metric, latest, dimension)
   const lengthMs = windowLengths[granularity]
   const nowMs = deps.clock.now()
   if (!(fromMs < toMs)) throw invalid('a span of time ends after it begins')
@@ -107,6 +103,19 @@ async function understand(deps: MetricReaderDeps, question: MetricQuestion): Pro
   if (count > maxPoints) throw invalid(`${count} windows of ${granularity}; at most ${maxPoints} at once`)
   const starts = startsIn(fromMs, toMs, lengthMs, nowMs)
   return { ...question, kind: kindOfMetric(latest), versions, starts, lengthMs, nowMs, latenessMs: deps.latenessMs }
+}
+
+/** Throws PIPE_INVALID_INPUT when `dimension` is not one text for each dimension that the metric has. */
+export function requireDimensions(
+  metric: string,
+  latest: MetricDefinition | undefined,
+  dimension: readonly string[] | undefined
+): void {
+  const names = latest?.dimensions ?? []
+  if (dimension !== undefined && dimension.length !== names.length)
+    throw invalid(
+      `'${metric}' has ${names.length} dimensions${names.map(({ name }) => ` ${name}`).join(',')}; give one text for each`
+    )
 }
 
 /** The windows that the live state answers, by start; none when Redis is away. */

@@ -30,4 +30,12 @@ describe('a reader of the days of a zone', () => {
       code: 'PIPE_INVALID_INPUT'
     })
   })
+
+  it('refuses a text for a dimension that the metric does not have', async () => {
+    const asked = { ...question, fromMs: now - 86_400_000, dimension: ['x'] }
+    await expect(readZoneDays(asksNobody, asked, 'Europe/Berlin')).rejects.toMatchObject({
+      code: 'PIPE_INVALID_INPUT',
+      message: "'active_users' has 0 dimensions; give one text for each"
+    })
+  })
 })

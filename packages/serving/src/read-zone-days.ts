@@ -7,7 +7,7 @@ import type { MetricKind } from '@millrace/contracts'
 import { AppError } from '@millrace/kernel'
 import { windowLengths } from './metric-answer.ts'
 import type { MetricAnswer, MetricPoint, MetricQuestion } from './metric-answer.ts'
-import { readMetric } from './read-metric.ts'
+import { readMetric, requireDimensions } from './read-metric.ts'
 import type { MetricReaderDeps } from './read-metric.ts'
 import { metricQuery, sessionQuery } from './warehouse-query.ts'
 import { daysOfZone } from './zone-days.ts'
@@ -35,6 +35,7 @@ export async function readZoneDays(
   const latest = versions.at(-1)
   if (latest === undefined && !isSession)
     throw new AppError('PIPE_NOT_FOUND', `'${question.project}' has no metric '${metric}'`)
+  requireDimensions(metric, latest, dimension)
   const toMs = Math.min(question.toMs, deps.clock.now() + 1)
   requireFewDays(question.fromMs, toMs)
   const days = daysOfZone(zone, question.fromMs, toMs)
