@@ -20,6 +20,8 @@ import type { Span } from './warehouse-query.ts'
 export interface MetricReaderDeps {
   readonly windows: WindowReader
   readonly clickhouse: Pick<Clickhouse, 'rows'>
+  /** Age of the oldest rows that `clickhouse` gave so far: windows are judged as of then. Default: none, rows are of now. */
+  readonly rowsAgeMs?: () => number
   /** Windows of one value from the warehouse, for whoever asks for many values at once; default: a question for each. */
   readonly storedOf?: (
     version: MetricDefinition,
@@ -290,14 +292,15 @@ function spansOf(
 }
 
 function storedPoint(
-  { latenessMs }: MetricReaderDeps,
+  { rowsAgeMs }: MetricReaderDeps,
   asked: Asked,
   startMs: number,
   row: StoredRow | undefined
 ): MetricPoint {
-  const { kind, lengthMs, nowMs } = asked
+  const { kind, lengthMs } = asked
   const endMs = startMs + lengthMs
-  const state = { provisional: endMs + latenessMs > nowMs, complete: endMs <= nowMs }
+  const asOfMs = asked.nowMs - (rowsAgeMs?.() ?? 0)
+  const state = { provisional: endMs + settleMs(asked) > asOfMs, complete: endMs <= asOfMs }
   if (row === undefined) return { timestampMs: startMs, ...zeroOf(kind), ...state }
   const count = Number(row.count)
   if (kind === 'ratio') return { timestampMs: startMs, ...ratioOf(Number(row.value), count), ...state }

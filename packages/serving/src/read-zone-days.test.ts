@@ -1,7 +1,7 @@
 // What a reader of the days of a zone refuses before it lists a day.
 import { describe, expect, it } from 'vitest'
 import { builtInMetrics } from '@millrace/aggregation/metrics'
-import { createManualClock } from '@millrace/kernel'
+import { AppError, createManualClock } from '@millrace/kernel'
 import type { MetricReaderDeps } from './read-metric.ts'
 import { readZoneDays } from './read-zone-days.ts'
 
@@ -37,5 +37,22 @@ describe('a reader of the days of a zone', () => {
       code: 'PIPE_INVALID_INPUT',
       message: "'active_users' has 0 dimensions; give one text for each"
     })
+  })
+
+  it.each([
+    ['active_users', 0, '2026-01-30', [false, true]],
+    ['active_users', 16 * 3_600_000, '2026-01-30', [true, false]],
+    ['bounce_rate', 0, '2026-01-29', [false, true]],
+    ['bounce_rate', 0, '2026-01-30', [true, true]]
+  ])('judges %s counted %d ms ago on %s', async (metric, ageMs, date, state) => {
+    const deps: MetricReaderDeps = {
+      ...asksNobody,
+      windows: { read: () => Promise.reject(new AppError('PIPE_REDIS_UNAVAILABLE', 'away')) },
+      clickhouse: { rows: async () => [] },
+      rowsAgeMs: () => ageMs
+    }
+    const fromMs = Date.parse(`${date}T12:00:00+05:45`)
+    const { data } = await readZoneDays(deps, { ...question, metric, fromMs, toMs: fromMs + 1 }, 'Asia/Kathmandu')
+    expect(data.map(({ provisional, complete }) => [provisional, complete])).toEqual([state])
   })
 })

@@ -7,7 +7,7 @@ import type { MetricKind } from '@millrace/contracts'
 import { AppError } from '@millrace/kernel'
 import { windowLengths } from './metric-answer.ts'
 import type { MetricAnswer, MetricPoint, MetricQuestion } from './metric-answer.ts'
-import { readMetric, requireDimensions } from './read-metric.ts'
+import { readMetric, requireDimensions, settleMs } from './read-metric.ts'
 import type { MetricReaderDeps } from './read-metric.ts'
 import { metricQuery, sessionQuery } from './warehouse-query.ts'
 import { daysOfZone } from './zone-days.ts'
@@ -93,7 +93,7 @@ const oneWindowMs = 2 ** 52
 
 /** A day as the warehouse counts it, by the version of the metric that was in force when it began. */
 async function counted(
-  { clickhouse, clock, conversionTypes, latenessMs }: MetricReaderDeps,
+  { clickhouse, clock, conversionTypes, latenessMs, rowsAgeMs }: MetricReaderDeps,
   { project, metric, dimension }: MetricQuestion,
   versions: readonly MetricDefinition[],
   { startMs, endMs }: Day
@@ -104,8 +104,9 @@ async function counted(
   const { sql, params } =
     version === undefined ? sessionQuery(metric, span, conversionTypes) : metricQuery(version, span, dimension)
   const [row] = await clickhouse.rows<{ count: string; value: string }>(sql, params)
-  const nowMs = clock.now()
-  const state = { timestampMs: startMs, provisional: endMs + latenessMs > nowMs, complete: endMs <= nowMs }
+  const asOfMs = clock.now() - (rowsAgeMs?.() ?? 0)
+  const provisional = endMs + settleMs({ kind, latenessMs }) > asOfMs
+  const state = { timestampMs: startMs, provisional, complete: endMs <= asOfMs }
   const count = Number(row?.count ?? 0)
   const plain = Number(row?.value ?? 0)
   switch (kind) {

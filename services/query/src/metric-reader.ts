@@ -36,9 +36,12 @@ export function createMetricReader(
 ): MetricReaderDeps {
   const { windows, answers, engine, keyOf, schemaVersion, clock, latenessMs } = sources
   const { projectId } = caller
+  let oldestMs = 0
   const rows = async <R>(sql: string, params: Readonly<Record<string, unknown>> = {}): Promise<readonly R[]> => {
     const key = keyOf({ projectId, kind: 'rows-1', schemaVersion: schemaVersion(), sql, params, format: 'JSONCompact' })
-    const isOver = Number(params['to']) + latenessMs + settledMs <= clock.now()
+    // Sessions that begin in a span go on after it.
+    const reachMs = Number(params['reach'] ?? 0)
+    const isOver = Number(params['to']) + reachMs + latenessMs + settledMs <= clock.now()
     const make = async (signal: AbortSignal, given: Priority): Promise<Made> => {
       const queryId = randomUUIDv7()
       const asked = { ...caller, signal, queryId, sql, params, format: 'JSONCompact', priority: given }
@@ -47,11 +50,12 @@ export function createMetricReader(
     }
     const found = await answers.ask({ projectId, key, priority, use, allowStale, make }, caller.signal).catch(asAway)
     used(found.use)
+    oldestMs = Math.max(oldestMs, found.ageMs)
     const { columns, rows: lists } = toAnswer(found.body)
     // The shape is that of the query, which is ours.
     return lists.map((list) => Object.fromEntries(columns.map(({ name }, index) => [name, list[index]])) as R)
   }
-  return { ...sources, windows, clickhouse: { rows } }
+  return { ...sources, windows, clickhouse: { rows }, rowsAgeMs: () => oldestMs }
 }
 
 /** Events that are later than the live state waits for come within this time, or hardly ever. */
