@@ -270,6 +270,25 @@ describe('the cache of /v1/query', () => {
     expect([second.statusCode, seen.map(({ format }) => format)]).toEqual([200, ['JSONEachRow', 'JSONEachRow']])
   })
 
+  it('keeps replies and problems from those in between, but not what is the same for all', async () => {
+    const { app, get } = setup(undefined, 1)
+    const replies = [
+      await get('SELECT 1'),
+      await get('SELECT 1', { ...auth, accept: 'application/x-ndjson' }),
+      await get('SELECT 1', {}),
+      await get('SELEKT'),
+      await app.inject({ url: '/v1/metrics', headers: auth }),
+      await app.inject({ url: '/v1/metrics/none', headers: auth }),
+      await app.inject({ url: '/nowhere' })
+    ]
+    for (const { headers } of replies)
+      expect([headers['cache-control'], headers['vary']]).toEqual([
+        'private, no-cache',
+        'Accept, Authorization, X-Api-Key'
+      ])
+    expect((await app.inject({ url: '/openapi.json' })).headers['cache-control']).toBe('public, max-age=300')
+  })
+
   it('keeps a mistake of a query for half a minute, and no limit that depends on the load', async () => {
     let code = 47
     const { clock, get, seen } = setup(async () =>

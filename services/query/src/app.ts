@@ -35,9 +35,18 @@ export function createQueryApp(deps: QueryAppDeps): FastifyInstance {
     // A query in the URL makes a long request line.
     http: { maxHeaderSize: 96 * 1024, headersTimeout: 10_000 }
   })
+  addCacheHeaders(app)
   answerProblems(app, deps.log)
   addRoutes(app, deps)
   return app
+}
+
+/** Replies and problems are of one project: nobody between keeps them, unless a route says otherwise. */
+function addCacheHeaders(app: FastifyInstance): void {
+  app.addHook('onSend', async (_request, reply) => {
+    if (reply.hasHeader('cache-control')) return
+    reply.header('cache-control', 'private, no-cache').header('vary', 'Accept, Authorization, X-Api-Key')
+  })
 }
 
 /** Adds everything that is served beside what every service has. */

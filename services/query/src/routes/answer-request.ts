@@ -78,8 +78,6 @@ export function sendAnswer(
     .code(status)
     .header('x-cache', use)
     .header('x-query-id', queryId)
-    .header('vary', 'accept')
-    .header('cache-control', 'private, no-cache')
     .header('content-type', contentType)
     .send(body)
 }

@@ -74,7 +74,7 @@ async function answer(
         : toSplit(await readDimensions(reader, question, read.split.limit), read.split)
     const use = useOf(uses)
     metrics.cache.add(1, { use: use.toLowerCase() })
-    return await reply.header('x-cache', use).header('cache-control', 'private, no-cache').send(body)
+    return await reply.header('x-cache', use).send(body)
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     if (error.code === 'PIPE_NOT_FOUND') return sendProblem(reply, 'not_found', { detail: error.message })
