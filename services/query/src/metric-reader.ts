@@ -48,7 +48,8 @@ export function createMetricReader(
       const body = await engine.ask(asked)
       return { status: 200, contentType: 'application/json', queryId, body, kept: isOver ? 'closed' : 'open' }
     }
-    const found = await answers.ask({ projectId, key, priority, use, allowStale, make }, caller.signal).catch(asAway)
+    const question = { projectId, key, priority, deadlineMs: caller.deadlineMs, use, allowStale, make }
+    const found = await answers.ask(question, caller.signal).catch(asAway)
     used(found.use)
     oldestMs = Math.max(oldestMs, found.ageMs)
     const { columns, rows: lists } = toAnswer(found.body)

@@ -62,6 +62,7 @@ function setup() {
         projectId: 'shop',
         key: 'query:{shop}:k',
         priority: 'normal',
+        deadlineMs: 10_000,
         use: 'cache',
         allowStale: true,
         make: async (given, priority) => {
@@ -120,6 +121,26 @@ describe('answers', () => {
       ['HIT,q2', 'MISS,q2'],
       2
     ])
+  })
+
+  it('that ran out of the time of who asked first are made once more for those who have time left', async () => {
+    const { clock, made, process } = setup()
+    const late = new AppError('PIPE_DEADLINE', 'over')
+    const ask = process()
+    const first = ask({ took: 100, fails: late, deadlineMs: 100 })
+    const others = [ask({ took: 10 }), ask({ took: 10 }), ask({ took: 10, deadlineMs: 100 })]
+    await clock.advance(100)
+    await clock.advance(10)
+    expect(await first).toBe(late)
+    expect(await Promise.all(others)).toEqual([['MISS', 'q2'], ['MISS', 'q2'], late])
+    expect(made.length).toBe(2)
+    // A failure that is not one of time is that of all.
+    const failing = [
+      ask({ took: 10, use: 'anew', fails: away, allowStale: false }),
+      ask({ use: 'anew', allowStale: false })
+    ]
+    await clock.advance(10)
+    expect([await Promise.all(failing), made.length]).toEqual([[away, away], 3])
   })
 
   it('of mistakes are kept for half a minute, others that must not be kept never', async () => {

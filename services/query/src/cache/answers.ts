@@ -5,6 +5,8 @@ import { isTransient } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { Priority } from '../bulkhead.ts'
 import { createFlights } from '../flight.ts'
+import type { Flights } from '../flight.ts'
+import { toQueryProblem } from '../query-error.ts'
 import type { AnswerCache, CacheLock, CacheRead } from './answer-cache.ts'
 import type { Entry } from './envelope.ts'
 import { isRefreshDue, untilOf } from './freshness.ts'
@@ -28,6 +30,8 @@ export interface Question {
   readonly projectId: string
   readonly key: string
   readonly priority: Priority
+  /** Until when the caller waits, on the monotonic clock. */
+  readonly deadlineMs: number
   /** `anew`: what the cache holds is not good enough. `apart`: neither read nor stored nor shared. */
   readonly use: 'cache' | 'anew' | 'apart'
   /** Whether an answer whose time is over may stand in for one that cannot be had. */
@@ -164,9 +168,33 @@ export function createAnswers(deps: AnswersDeps): Answers {
         return { ...made, use: 'BYPASS', ageMs: clock.now() - madeAtMs }
       }
       // What is critical does not wait behind background work that asks the same.
-      const found = await flights.join(`${use} ${priority} ${key}`, signal, (given) => find(question, given))
+      const hasTime = (): boolean => clock.monotonic() < question.deadlineMs
+      const work = (given: AbortSignal): Promise<Found> => find(question, given)
+      const found = await joinInTime(flights, `${use} ${priority} ${key}`, signal, work, hasTime)
       if (found.kind === 'stale' && !question.allowStale) throw found.error
       return found.reply
     }
+  }
+}
+
+/** Work runs within the time of who asked for it first: who joined it and has time left asks once more. */
+async function joinInTime<T>(
+  flights: Flights<T>,
+  key: string,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+  hasTime: () => boolean
+): Promise<T> {
+  let isOurs = false
+  const join = (): Promise<T> =>
+    flights.join(key, signal, (given) => {
+      isOurs = true
+      return work(given)
+    })
+  try {
+    return await join()
+  } catch (error) {
+    if (isOurs || toQueryProblem(error)?.code !== 'query_timeout' || !hasTime()) throw error
+    return await join()
   }
 }

@@ -80,7 +80,8 @@ async function answer(
   const key = deps.keyOf({ projectId, kind: 'sql-1', schemaVersion: deps.schema.version(), sql, params, format })
   const make = (signal: AbortSignal, given: Priority): Promise<Made> =>
     ask(asked, form, { ...caller, signal }, given, deps)
-  const found = await deps.answers.ask({ projectId, key, priority, use, allowStale, make }, caller.signal)
+  const question = { projectId, key, priority, deadlineMs: caller.deadlineMs, use, allowStale, make }
+  const found = await deps.answers.ask(question, caller.signal)
   return sendAnswer(reply, found, deps.metrics)
 }
 

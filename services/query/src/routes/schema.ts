@@ -61,7 +61,8 @@ async function answer(
     // What is there of a week hardly changes in minutes.
     return { status: 200, contentType, queryId, body: Buffer.from(body), kept: 'closed' }
   }
-  const found = await answers.ask({ projectId, key, priority, use, allowStale, make }, caller.signal)
+  const question = { projectId, key, priority, deadlineMs: caller.deadlineMs, use, allowStale, make }
+  const found = await answers.ask(question, caller.signal)
   return sendAnswer(reply, found, metrics)
 }
 

@@ -50,7 +50,8 @@ async function answer(
     const found = toReply(await engine.ask(asked), sessionId)
     return { ...found, queryId, kept: 'open' }
   }
-  const found = await answers.ask({ projectId, key, priority, use, allowStale, make }, caller.signal)
+  const question = { projectId, key, priority, deadlineMs: caller.deadlineMs, use, allowStale, make }
+  const found = await answers.ask(question, caller.signal)
   return sendAnswer(reply, found, metrics)
 }
 
