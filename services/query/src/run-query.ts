@@ -113,7 +113,12 @@ export function createQueryRunner(
     stream: async (request, maxRows) => {
       const over = { maxResultRows: maxRows, maxResultBytes: Number.MAX_SAFE_INTEGER }
       const untilMs = clock.monotonic() + request.timeoutMs + graceMs
-      const stream = await bounded(request, (signal) => clickhouse.queryStream(toRaw(request, signal, over)))
+      const stream = await bounded(request, (signal) => {
+        const raw = toRaw(request, signal, over)
+        // What fails among rows must not look like one.
+        const settings = { ...raw.settings, http_write_exception_in_output_format: 0 }
+        return clickhouse.queryStream({ ...raw, settings })
+      })
       // A client that reads slowly must not keep its place for ever.
       const timer = clock.timer(untilMs - clock.monotonic(), () => stream.destroy(silence()))
       stream.once('close', () => {

@@ -1,5 +1,6 @@
 // GET and POST /v1/query: what is asked, and the answer or a problem that says what to change.
 import { randomUUIDv7 } from 'node:crypto'
+import { pipeline } from 'node:stream/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { problemContentType, toProblem } from '@millrace/contracts'
 import type { ProblemCode } from '@millrace/contracts'
@@ -17,6 +18,7 @@ import { toAnswer } from '../run-query.ts'
 import type { Gated } from '../sql/gate.ts'
 import type { TableSchema } from '../table-schema.ts'
 import { isOverBefore } from '../sql/time-range.ts'
+import { createWholeLines } from '../whole-lines.ts'
 import { handler, sendAnswer } from './answer-request.ts'
 import type { Caller, RequestDeps } from './answer-request.ts'
 
@@ -129,8 +131,11 @@ async function sendRows(
   const { contentType, format } = forms.ndjson
   const asked = { ...caller, queryId, sql, params, format, priority: options.priority }
   const rows = await engine.stream(asked, streamMaxRows)
+  const whole = createWholeLines()
+  // Either one's end is the other's; the reply sees what went wrong.
+  pipeline(rows, whole).catch(() => undefined)
   metrics.cache.add(1, { use: 'bypass' })
-  return await reply.header('x-cache', 'BYPASS').header('x-query-id', queryId).type(contentType).send(rows)
+  return await reply.header('x-cache', 'BYPASS').header('x-query-id', queryId).type(contentType).send(whole)
 }
 
 /** The question of a request, through the gate. */
