@@ -17,7 +17,10 @@ export type TimeEnds = 'open' | readonly TimeEnd[]
 
 const dayMs = 86_400_000
 /** Their values change from one moment to the next. */
-const restless = /^(?:now|now64|today|yesterday|rand\w*|generate\w*|current_?(?:date|timestamp)|utc_?timestamp)$/i
+const restless =
+  /^(?:now(?:64)?(?:inblock)?|today|yesterday|curdate|rand\w*|generate\w*|current_?(?:date|timestamp)|utc_?timestamp)$/i
+/** Who did an event of its rows may be known later. */
+const restlessTable = 'events_fresh'
 /** Functions around a text that leave the time that it tells. */
 const conversions = /^(?:todate|todate32|todatetime|todatetime64)$/i
 
@@ -54,8 +57,9 @@ function collectSelect(select: Node, ends: TimeEnd[]): boolean {
     ...listOf(nodeOf(select, 'from')?.['expressions']),
     ...listOf(select['joins']).map((join) => join['this'])
   ]
-  const tables = sources.filter((source) => readsTable(source))
+  const tables = sources.map((source) => tableOf(source)).filter((name) => name !== undefined)
   if (tables.length === 0) return true
+  if (tables.includes(restlessTable)) return false
   // With several sources a bound may be on the other one.
   if (sources.length > 1) return false
   const end = [nodeOf(select, 'where_clause')?.['this'], nodeOf(select, 'prewhere')?.['this'] ?? select['prewhere']]
@@ -67,9 +71,10 @@ function collectSelect(select: Node, ends: TimeEnd[]): boolean {
   return true
 }
 
-function readsTable(source: unknown): boolean {
+/** The table that `source` is. */
+function tableOf(source: unknown): string | undefined {
   const name = nodeOf(nodeOf(source, 'table'), 'name')?.['name']
-  return typeof name === 'string' && readableTables.has(name)
+  return typeof name === 'string' && readableTables.has(name) ? name : undefined
 }
 
 /** The parts of a condition that all must hold. */
