@@ -26,6 +26,24 @@ describe('toQueryProblem', () => {
   })
 
   it.each([
+    ['Cannot convert app.person_edges.person', 'Cannot convert person_edges.person'],
+    ['Unknown function in `app`.`first_seen`', 'Unknown function in `first_seen`'],
+    ['Missing columns of app.events and events.path', 'Missing columns of events and events.path'],
+    ['Cannot parse 1.5 or 26.7.1', 'Cannot parse 1.5 or 26.7.1']
+  ])('names no database: %s', (message, detail) => {
+    expect(toQueryProblem(engine(43, message))?.detail).toBe(detail)
+  })
+
+  it("takes a dictionary that is not there for nobody's mistake", () => {
+    expect(toQueryProblem(engine(36, "Dictionary 'app.persons' not found", 'BAD_ARGUMENTS'))).toEqual({
+      code: 'query_failed',
+      detail: 'the engine refused the query (BAD_ARGUMENTS)',
+      isLasting: false
+    })
+    expect(toQueryProblem(engine(36, 'Bad number of buckets'))).toMatchObject({ isLasting: true })
+  })
+
+  it.each([
     [159, 'query_timeout'],
     [396, 'query_limit'],
     [241, 'query_limit'],

@@ -2,6 +2,7 @@
 // the names of what lies beneath the view.
 import { AppError } from '@millrace/kernel'
 import type { ProblemCode } from '@millrace/contracts'
+import { readableTables } from './sql/vocabulary.ts'
 
 /** A problem for the author of a query. */
 export interface QueryProblem {
@@ -29,6 +30,8 @@ const mistakes: ReadonlySet<number> = new Set([
 ])
 
 const timeoutCodes: ReadonlySet<number> = new Set([159, 160])
+/** Of functions; also what they say of a dictionary that is not there. */
+const badArguments = 36
 /** What a query takes of memory depends on what else runs. */
 const memoryLimit = 241
 
@@ -56,9 +59,14 @@ function ofEngine(error: AppError): QueryProblem {
   if (timeoutCodes.has(code)) return passing('query_timeout', tooSlow)
   const limit = limits[code]
   if (limit !== undefined) return { code: 'query_limit', detail: limit, isLasting: code !== memoryLimit }
-  if (mistakes.has(code)) return lasting('query_failed', publicMessage(error))
+  if (mistakes.has(code) && !isOfDictionary(code, error)) return lasting('query_failed', publicMessage(error))
   const type = error.details['type']
   return passing('query_failed', `the engine refused the query${typeof type === 'string' ? ` (${type})` : ''}`)
+}
+
+/** The dictionaries beneath a view are none of a query's doing: they load by themselves, or again. */
+function isOfDictionary(code: number, error: AppError): boolean {
+  return code === badArguments && /dictionar/i.test(messageOf(error))
 }
 
 function isCrowded({ details }: AppError): boolean {
@@ -75,14 +83,22 @@ function passing(code: ProblemCode, detail: string): QueryProblem {
 
 /** The first sentence of the engine's message without scopes, versions and the physical schema. */
 export function publicMessage(error: AppError): string {
-  const text = error.cause instanceof Error ? error.cause.message : error.message
-  const [first] = text
+  const [first] = messageOf(error)
     .replace(/^(?:Code: \d+\. )?(?:DB::Exception: )*/, '')
     .split(/(?: In query | In scope | in scope |: While | While processing |\. Stack trace|\(version )/)
-  return (first ?? '')
-    .replace(/\b[A-Za-z_]\w*\.(events_raw|events|sessions)\b/g, '$1')
-    .replace(/\bevents_raw\b/g, 'events')
-    .replace(/`?__table\d+`?\.?/g, '')
-    .trim()
-    .slice(0, 500)
+  return (
+    (first ?? '')
+      .replace(/`?__table\d+`?\.?/g, '')
+      .replace(/\bevents_raw\b/g, 'events')
+      // What stands before a name is a database or a name for a table, except where it is a table that can be read.
+      .replace(/(?<![\w.])`?([A-Za-z_]\w*)`?\.(?=`?[A-Za-z_])/g, (all, name: string) =>
+        readableTables.has(name) ? all : ''
+      )
+      .trim()
+      .slice(0, 500)
+  )
+}
+
+function messageOf(error: AppError): string {
+  return error.cause instanceof Error ? error.cause.message : error.message
 }
