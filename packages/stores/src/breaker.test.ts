@@ -116,6 +116,18 @@ describe('breaker', () => {
     expect(breaker.state).toBe('open')
   })
 
+  it('is not closed by a call of before it opened whose caller gives up while it is probed', async () => {
+    const { breaker, fail } = setup({ timeoutMs: false })
+    const gone = Promise.withResolvers<never>()
+    const old = breaker.run(() => gone.promise).catch((error: unknown) => error)
+    await fail(20)
+    await vi.advanceTimersByTimeAsync(30_000)
+    expect(breaker.state).toBe('half-open')
+    gone.reject(new AppError('PIPE_DEADLINE', 'gone'))
+    expect(await old).toMatchObject({ code: 'PIPE_DEADLINE' })
+    expect(breaker.state).not.toBe('closed')
+  })
+
   it('ends a call that takes too long, and that call alone', async () => {
     const { breaker, outcomes } = setup({ timeoutMs: 1_000 })
     const signals: AbortSignal[] = []

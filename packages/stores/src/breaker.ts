@@ -95,13 +95,13 @@ export function createBreaker(options: BreakerOptions): Breaker {
     },
     async run<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
       const controller = new AbortController()
-      const isProbe = state === 'half-open'
       const call: Call = async (signal) => {
         try {
           return { ok: true, value: await work(signal) }
         } catch (error) {
           const verdict = judge(error)
-          if (verdict === 'failure' || (verdict === 'nothing' && isProbe)) throw error
+          // Asked now: it may have opened, and be probed, since the call began.
+          if (verdict === 'failure' || (verdict === 'nothing' && state === 'half-open')) throw error
           return { ok: false, error }
         }
       }
