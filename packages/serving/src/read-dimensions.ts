@@ -167,7 +167,10 @@ async function storedValues(
   { project, granularity, fromMs, toMs }: MetricQuestion,
   metric: MetricDefinition
 ): Promise<ReadonlyMap<string, number>> {
-  const { sql, params } = dimensionsQuery(metric, { project, fromMs, toMs, lengthMs: windowLengths[granularity] })
+  const lengthMs = windowLengths[granularity]
+  // Windows are told as a whole; until the next one begins, this is the same question.
+  const endMs = Math.ceil(toMs / lengthMs) * lengthMs
+  const { sql, params } = dimensionsQuery(metric, { project, fromMs, toMs: endMs, lengthMs })
   try {
     const rows = await clickhouse.rows<ValueRow>(sql, params)
     return new Map(rows.map(({ dimension, count }) => [JSON.stringify(dimension), Number(count)]))
