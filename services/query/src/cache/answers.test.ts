@@ -143,6 +143,24 @@ describe('answers', () => {
     expect([await Promise.all(failing), made.length]).toEqual([[away, away], 3])
   })
 
+  it('that are critical do not wait for another process that makes them in the background', async () => {
+    const { clock, made, process } = setup()
+    const background = process()({ took: 2_000, priority: 'background' })
+    await clock.advance(0)
+    const critical = process()
+    const both = [critical({ took: 10, priority: 'critical' }), critical({ took: 10, priority: 'critical' })]
+    await clock.advance(10)
+    expect(await Promise.all(both)).toEqual([
+      ['MISS', 'q2'],
+      ['MISS', 'q2']
+    ])
+    await clock.advance(2_000)
+    expect([await background, made]).toEqual([
+      ['MISS', 'q2'],
+      ['background', 'critical']
+    ])
+  })
+
   it('of mistakes are kept for half a minute, others that must not be kept never', async () => {
     const { clock, process } = setup()
     const ask = process()

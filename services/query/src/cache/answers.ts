@@ -125,7 +125,8 @@ export function createAnswers(deps: AnswersDeps): Answers {
     const isShared = question.use === 'cache'
     let lock = await cache.lock(key)
     try {
-      if (lock.kind === 'taken' && isShared) {
+      // Whoever holds it may be background work: what is critical is made beside it, once in a process.
+      if (lock.kind === 'taken' && isShared && priority !== 'critical') {
         const other = await waitForOther(question, signal)
         if (!('kind' in other)) return toReply(other, 'HIT')
         lock = other
