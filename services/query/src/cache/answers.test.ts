@@ -161,6 +161,23 @@ describe('answers', () => {
     ])
   })
 
+  it('that were begun before a purge do not stand in after it', async () => {
+    const { clock, state, cache, process } = setup()
+    const ask = process()
+    const under = ask({ took: 100 })
+    await clock.advance(0)
+    await cache.purge('shop')
+    // Another question, so that this process hears of the purge.
+    await ask({ key: 'query:{shop}:other' })
+    await clock.advance(100)
+    expect(await under).toEqual(['MISS', 'q2'])
+    state.isAway = true
+    expect(await ask({ fails: away })).toBe(away)
+    // What is made without Redis is of the generation that is known.
+    expect(await ask()).toEqual(['BYPASS', 'q4'])
+    expect(await ask({ fails: away })).toEqual(['STALE', 'q4'])
+  })
+
   it('of mistakes are kept for half a minute, others that must not be kept never', async () => {
     const { clock, process } = setup()
     const ask = process()

@@ -86,7 +86,7 @@ export function createAnswers(deps: AnswersDeps): Answers {
   /** Makes the answer and stores it where it may be stored. */
   const make = async (question: Question, read: CacheRead, signal: AbortSignal, priority: Priority): Promise<Entry> => {
     const { projectId, key } = question
-    const generation = read.kind === 'read' ? read.generation : ''
+    const generation = read.kind === 'read' ? read.generation : (local.generationOf(projectId) ?? '')
     const madeAtMs = clock.now()
     const { kept, ...made } = await question.make(signal, priority)
     const until = kept === undefined ? { freshUntilMs: 0, staleUntilMs: 0 } : untilOf(kept, madeAtMs, times)

@@ -4,10 +4,15 @@ import type { Entry } from './envelope.ts'
 
 export interface LocalAnswers {
   get(key: string): Entry | undefined
-  /** Keeps the entry; one that is larger than an eighth of all the room is not kept. */
+  /**
+   * Keeps the entry; not one that is larger than an eighth of all the room, nor one of another generation than the project
+   * is known to have: it was begun before a purge.
+   */
   set(entry: Entry): void
   /** Forgets what there is of a project but answers of `generation`. */
   keepOnly(projectId: string, generation: string): void
+  /** The generation that `keepOnly` was told last. */
+  generationOf(projectId: string): string | undefined
   readonly bytes: number
 }
 
@@ -29,6 +34,7 @@ export function createLocalAnswers(maxBytes: number): LocalAnswers {
       return entry
     },
     set(entry) {
+      if ((generations.get(entry.projectId) ?? entry.generation) !== entry.generation) return
       const before = entries.get(entry.key)
       if (before !== undefined) remove(before)
       if (sizeOf(entry) * 8 > maxBytes) return
@@ -45,6 +51,7 @@ export function createLocalAnswers(maxBytes: number): LocalAnswers {
       for (const entry of entries.values())
         if (entry.projectId === projectId && entry.generation !== generation) remove(entry)
     },
+    generationOf: (projectId) => generations.get(projectId),
     get bytes() {
       return bytes
     }
