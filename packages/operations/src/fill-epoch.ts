@@ -2,12 +2,13 @@
 // not apply ends the build, not the log: nothing is set aside.
 import { createBatchApplier } from '@millrace/aggregation/apply-batch'
 import type { Applied, BatchReply } from '@millrace/aggregation/apply-batch'
-import { digestOf } from '@millrace/aggregation/fold'
-import type { FoldItem, FoldOptions, FoldRange } from '@millrace/aggregation/fold'
+import { createToEntry, toFoldRange } from '@millrace/aggregation/entry'
+import type { Entry } from '@millrace/aggregation/entry'
+import type { FoldOptions } from '@millrace/aggregation/fold'
 import type { RedisApply } from '@millrace/aggregation/redis-apply'
 import type { RedisEpochs } from '@millrace/aggregation/redis-epochs'
 import { fixedTopics, rewind, startConsumer } from '@millrace/consumer'
-import type { Batch, BatchRange, ConsumedRecord, ConsumerSettings, Decoded, Rewind } from '@millrace/consumer'
+import type { Batch, ConsumerSettings, Rewind } from '@millrace/consumer'
 import { createEnrich, letterTopic, rawTopic } from '@millrace/contracts'
 import type { Enrich } from '@millrace/contracts'
 import { partitionKey } from '@millrace/kafka'
@@ -38,12 +39,6 @@ export interface FillDeps {
 export interface Fill extends AsyncDisposable {
   /** Rejects when it cannot go on: the epoch was given up or is torn, or the reader failed. Never resolves. */
   readonly failed: Promise<never>
-}
-
-interface Entry {
-  readonly offset: bigint
-  readonly appendedAtMs: number
-  readonly item: FoldItem | undefined
 }
 
 /** The consumer group that fills an epoch. */
@@ -106,24 +101,6 @@ async function positionsOf(
   const held = (await epochs.look(project)).epochs.get(epoch)
   // A build that was given up meanwhile: the first apply will say so.
   return new Map(assigned.map((each) => [partitionKey(each), held?.partitions[each.partition]?.position ?? 0n]))
-}
-
-function createToEntry(enrich: Enrich): (record: ConsumedRecord) => Decoded<Entry> {
-  return (record) => {
-    const { offset, appendedAtMs } = record
-    const enriched = enrich(record)
-    const item = enriched.ok
-      ? { row: enriched.row, digest: digestOf(enriched.row.eventId), dependsOnReceipt: enriched.dependsOnReceipt }
-      : undefined
-    return { kind: 'item', item: { offset, appendedAtMs, item } }
-  }
-}
-
-/** Offsets before the first record are those that retention took. */
-function toFoldRange(epoch: number, { partition, from, to }: BatchRange, entries: readonly Entry[]): FoldRange {
-  const first = entries[0]?.offset ?? from
-  const expired = first > from ? Number(first - from) : 0
-  return { epoch, partition, from, to, appendedAtMs: entries.at(-1)?.appendedAtMs ?? -1, expired }
 }
 
 function refusalOf(project: string, epoch: number, reply: Exclude<BatchReply, { kind: 'ok' | 'gap' }>): AppError {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { BatchReply } from '@millrace/aggregation/apply-batch'
+import { createToEntry } from '@millrace/aggregation/entry'
 import type { FoldItem, FoldRange } from '@millrace/aggregation/fold'
 import { liveTiming } from '@millrace/aggregation/timing'
 import { enrich } from '@millrace/contracts'
@@ -8,7 +9,6 @@ import { bindMetrics, createRegistry } from '@millrace/observability'
 import { assigned, openHeld, partitionAt } from '../test/held.ts'
 import { createAggregate } from './aggregate.ts'
 import { aggregatorMetrics } from './metrics.ts'
-import { createToEntry } from './to-entry.ts'
 
 const options = { timing: liveTiming, metrics: [], conversionTypes: new Set<string>() }
 

@@ -1,6 +1,8 @@
 // One batch of one partition -> the live state. What Redis answers decides: applied, somewhere else in the log, under
 // another epoch, or not now. Nothing is ever set aside: what cannot be applied waits, since the records are innocent.
 import type { BatchApplier } from '@millrace/aggregation/apply-batch'
+import { toFoldRange } from '@millrace/aggregation/entry'
+import type { Entry } from '@millrace/aggregation/entry'
 import type { FoldItem, FoldOptions, FoldRange } from '@millrace/aggregation/fold'
 import { rewind } from '@millrace/consumer'
 import type { Batch, BatchRange, Rewind } from '@millrace/consumer'
@@ -9,7 +11,6 @@ import type { Outcome } from '@millrace/kernel'
 import type { BoundMetrics } from '@millrace/observability'
 import type { LiveProject, LiveProjects, OwnedPartition } from './live-projects.ts'
 import type { aggregatorMetrics } from './metrics.ts'
-import type { Entry } from './to-entry.ts'
 
 export interface AggregateDeps {
   readonly projects: LiveProjects
@@ -95,13 +96,6 @@ async function apply(
     if (!(error instanceof AppError) || error.code !== 'PIPE_REDIS_REFUSED') throw error
     throw new AppError('PIPE_LIVE_STATE', `Redis refused a batch of ${project}`, { cause: error })
   }
-}
-
-/** Offsets before the first record are those that retention took. */
-function toFoldRange(epoch: number, { partition, from, to }: BatchRange, entries: readonly Entry[]): FoldRange {
-  const first = entries[0]?.offset ?? from
-  const expired = first > from ? Number(first - from) : 0
-  return { epoch, partition, from, to, appendedAtMs: entries.at(-1)?.appendedAtMs ?? -1, expired }
 }
 
 /** Reads epoch and positions from Redis again and goes on from there. */

@@ -1,4 +1,5 @@
 // aggregator: folds every event of the raw log into live windows and sessions in Redis. Wiring only.
+import { createToEntry } from '@millrace/aggregation/entry'
 import { startConsumer, topicFamily } from '@millrace/consumer'
 import { letterTopic, rawTopicsOf } from '@millrace/contracts'
 import { adminLater, openKafka } from '@millrace/kafka'
@@ -21,7 +22,6 @@ import { openLive } from './open-live.ts'
 import { runTasks } from './run-tasks.ts'
 import { withPlantedEnrich } from './planted.ts'
 import { createTasks, taskIntervals } from './tasks.ts'
-import { createToEntry } from './to-entry.ts'
 
 await runService(
   { name: 'aggregator', spec: aggregatorSpec, rules: aggregatorRules },
