@@ -1,4 +1,5 @@
 // The events of a batch by session. Claims are made at the end, for the few events that won.
+import { compareIds, quoteJson } from '@millrace/contracts'
 import type { EventRow } from '@millrace/contracts'
 import { pageView } from './metrics.ts'
 import { claim } from './sessions.ts'
@@ -88,20 +89,5 @@ function toMerge(sessionId: string, draft: Draft): SessionMerge {
 /** In the order of their claims. No two events of a batch have one id, so what else is claimed decides nothing. */
 function isBefore(a: EventRow, b: EventRow): boolean {
   if (a.timestamp !== b.timestamp) return a.timestamp < b.timestamp
-  return a !== b && isIdBefore(a.eventId, b.eventId)
-}
-
-/** By the bytes of their JSON. Ids of plain characters differ in JSON where they differ themselves. */
-function isIdBefore(a: string, b: string): boolean {
-  for (let at = 0; at < a.length && at < b.length; at++) {
-    const [codeA, codeB] = [a.charCodeAt(at), b.charCodeAt(at)]
-    if (!isPlain(codeA) || !isPlain(codeB)) break
-    if (codeA !== codeB) return codeA < codeB
-  }
-  return Buffer.compare(Buffer.from(JSON.stringify(a)), Buffer.from(JSON.stringify(b))) < 0
-}
-
-/** Printable, and written as itself in JSON. */
-function isPlain(code: number): boolean {
-  return code >= 0x20 && code < 0x7f && code !== 0x22 && code !== 0x5c
+  return a !== b && compareIds(quoteJson(a.eventId), quoteJson(b.eventId)) < 0
 }
