@@ -1,7 +1,7 @@
 // A window as the messages that tell of it: one for the whole window and one for each dimension. The aggregator emits
 // them, and who reads the live state directly sees the same values under the same revisions.
 import type { MetricKind, MetricMessage } from '@millrace/contracts'
-import { valueScale } from './metrics.ts'
+import { unscaled, valueScale } from './metrics.ts'
 import type { Granularity, Measure } from './metrics.ts'
 import { totalDimension } from './windows.ts'
 import type { WindowShare, WindowValue } from './window-value.ts'
@@ -69,10 +69,4 @@ function valueOf(share: WindowShare, kind: MetricKind): Pick<MetricMessage, 'val
       return { value: denominator === 0 ? 0 : numerator / denominator, numerator, denominator }
     }
   }
-}
-
-/** Millionths as a number: the whole units apart, so that a large sum keeps its parts as long as a number can. */
-function unscaled(sum: bigint): number {
-  const scale = BigInt(valueScale)
-  return Number(sum / scale) + Number(sum % scale) / valueScale
 }

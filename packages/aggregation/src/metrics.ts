@@ -83,3 +83,9 @@ export function toScaled(value: unknown): number | undefined {
   if (typeof value !== 'number' || !(Math.abs(value) <= largestValue)) return undefined
   return Math.round(value * valueScale)
 }
+
+/** Millionths as a number: the whole units apart, so that a large sum keeps its parts as long as a number can. */
+export function unscaled(sum: bigint): number {
+  const scale = BigInt(valueScale)
+  return Number(sum / scale) + Number(sum % scale) / valueScale
+}

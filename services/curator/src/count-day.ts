@@ -1,7 +1,7 @@
 // One day of one project as the warehouse counts it: every metric, whole and by dimension. The same questions that answer
 // a request for a day that nobody wrote down.
 import { kindOfMetric, sessionMetrics } from '@millrace/aggregation/metric-messages'
-import { valueScale } from '@millrace/aggregation/metrics'
+import { unscaled } from '@millrace/aggregation/metrics'
 import type { MetricDefinition } from '@millrace/aggregation/metrics'
 import type { MetricKind } from '@millrace/contracts'
 import type { DailyMetric } from '@millrace/operations/daily-metrics'
@@ -41,20 +41,19 @@ export async function countDay(
   const span: Span = { project: projectId, fromMs: dayMs, toMs: dayMs + dayLengthMs, lengthMs: dayLengthMs }
   const values: DailyMetric[] = []
   const metrics = new Map<string, MetricKind>()
-  const make = (metric: string, kind: MetricKind, row: CountRow | undefined): void => {
-    const texts = row?.dimension
-    const value = toValue(kind, row, texts === undefined ? undefined : dimensionsOf(definitions, metric, dayMs), texts)
+  const make = (metric: string, kind: MetricKind, row: CountRow | undefined, names: readonly string[] = []): void => {
+    const value = toValue(kind, row, names)
     if (value !== undefined) values.push({ projectId, dayMs, metric, ...value, ...fromWarehouse })
   }
-  const versions = versionsOn(definitions, dayMs)
-  for (const definition of versions) {
+  for (const definition of versionsOn(definitions, dayMs)) {
     const kind = kindOfMetric(definition)
     metrics.set(definition.name, kind)
     const total = metricQuery(definition, span)
     make(definition.name, kind, (await clickhouse.rows<CountRow>(total.sql, total.params))[0])
     if (definition.dimensions.length === 0) continue
     const split = dimensionsQuery(definition, span)
-    for (const row of await clickhouse.rows<CountRow>(split.sql, split.params)) make(definition.name, kind, row)
+    const names = definition.dimensions.map(({ name }) => name)
+    for (const row of await clickhouse.rows<CountRow>(split.sql, split.params)) make(definition.name, kind, row, names)
   }
   for (const name of sessionMetrics) {
     metrics.set(name, 'ratio')
@@ -87,35 +86,19 @@ const fromWarehouse = { capped: false, revision: [0, 0], source: 'warehouse' } a
 type Value = Pick<DailyMetric, 'dimensionKey' | 'dimensionValue' | 'value' | 'denominator' | 'count'>
 
 /** A day without events is 0; it has no least and no greatest value. */
-function toValue(
-  kind: MetricKind,
-  row: CountRow | undefined,
-  names: readonly string[] | undefined,
-  texts: readonly string[] | undefined
-): Value | undefined {
+function toValue(kind: MetricKind, row: CountRow | undefined, names: readonly string[]): Value | undefined {
   if (row === undefined && (kind === 'min' || kind === 'max')) return undefined
   const count = Number(row?.count ?? 0)
+  const texts = row?.dimension
   const isScaled = kind === 'sum' || kind === 'min' || kind === 'max'
-  const value = isScaled ? unscaled(row?.value ?? '0') : Number(row?.value ?? 0)
+  const value = isScaled ? unscaled(BigInt(row?.value ?? '0')) : Number(row?.value ?? 0)
   return {
-    dimensionKey: names === undefined ? '' : JSON.stringify(names),
+    dimensionKey: texts === undefined ? '' : JSON.stringify(names),
     dimensionValue: texts === undefined ? '' : JSON.stringify(texts),
     value,
     ...(kind === 'ratio' ? { denominator: count } : {}),
     count
   }
-}
-
-function dimensionsOf(definitions: readonly MetricDefinition[], metric: string, dayMs: number): readonly string[] {
-  const version = versionsOn(definitions, dayMs).find(({ name }) => name === metric)
-  return (version?.dimensions ?? []).map(({ name }) => name)
-}
-
-/** Millionths as a number: the whole units apart, so that a large sum keeps its parts as long as a number can. */
-function unscaled(text: string): number {
-  const sum = BigInt(text)
-  const scale = BigInt(valueScale)
-  return Number(sum / scale) + Number(sum % scale) / valueScale
 }
 
 async function countLate(clickhouse: Pick<Clickhouse, 'rows'>, span: Span, latenessMs: number): Promise<number> {
