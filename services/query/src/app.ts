@@ -13,9 +13,8 @@ import type { QueryRouteDeps } from './routes/query.ts'
 import { addSchemaRoutes } from './routes/schema.ts'
 import type { SchemaRouteDeps } from './routes/schema.ts'
 import { addSessionRoutes } from './routes/sessions.ts'
-import type { SessionRouteDeps } from './routes/sessions.ts'
 
-export type QueryAppDeps = QueryRouteDeps & MetricRouteDeps & SchemaRouteDeps & SessionRouteDeps & CacheRouteDeps
+export type QueryAppDeps = QueryRouteDeps & MetricRouteDeps & SchemaRouteDeps & CacheRouteDeps
 
 /** A query is at most 64 KiB of text; its bound values may take as much again and more. */
 const bodyLimit = 1024 * 1024

@@ -1,8 +1,7 @@
 // What a request for a metric asks, from its address. Pure.
-import { parseIsoTime } from '@millrace/contracts'
 import { usualGranularity, windowLengths } from '@millrace/serving/metric-answer'
 import type { AnswerGranularity, MetricQuestion } from '@millrace/serving/metric-answer'
-import { startOfDate } from '@millrace/serving/zone-days'
+import { isZone, timeOf, timeRule } from './question-time.ts'
 
 /** Values of the dimensions apart from each other: their names, and how many of the values. */
 export interface Split {
@@ -102,26 +101,9 @@ function wrong(parameter: string, detail: string): Wrong {
 /** The first day of 1970 begins the day before in zones that are ahead of UTC. */
 const earliestMs = -windowLengths['1d']
 
-const timeRule = 'a time is ISO 8601 with a zone (2026-01-31T10:00:00Z), a date, or milliseconds since 1970'
-
 function granularityOf(metric: string, text: unknown): AnswerGranularity | undefined {
   if (text === undefined) return usualGranularity(metric)
   return Object.keys(windowLengths).find((each): each is AnswerGranularity => each === text)
-}
-
-/** A date is the start of its day in the zone. */
-function timeOf(text: unknown, zone = 'UTC'): number | undefined {
-  if (typeof text !== 'string') return undefined
-  if (/^\d{10,15}$/.test(text)) return Number(text)
-  return /^\d{4}-\d\d-\d\d$/.test(text) ? startOfDate(zone, text) : parseIsoTime(text)
-}
-
-function isZone(name: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== ''
-  } catch {
-    return false
-  }
 }
 
 function floor(ms: number, lengthMs: number): number {

@@ -2,7 +2,6 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { pipeline } from 'node:stream/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { problemContentType, toProblem } from '@millrace/contracts'
 import type { ProblemCode } from '@millrace/contracts'
 import { sendProblem } from '@millrace/service'
 import type { Priority } from '../bulkhead.ts'
@@ -11,7 +10,6 @@ import type { Answers, Made } from '../cache/answers.ts'
 import type { Kept } from '../cache/freshness.ts'
 import type { Engine } from '../engine.ts'
 import { bindParameters, readTexts } from '../parameters.ts'
-import { toQueryProblem } from '../query-error.ts'
 import { readOptions } from '../request-options.ts'
 import type { AnswerForm, RequestOptions } from '../request-options.ts'
 import { toAnswer } from '../run-query.ts'
@@ -21,6 +19,7 @@ import { isOverBefore } from '../sql/time-range.ts'
 import { createWholeLines } from '../whole-lines.ts'
 import { handler, sendAnswer } from './answer-request.ts'
 import type { Caller, RequestDeps } from './answer-request.ts'
+import { madeMistake } from './fixed-question.ts'
 
 export interface QueryRouteDeps extends RequestDeps {
   readonly gate: (sql: string) => Gated
@@ -106,17 +105,7 @@ async function ask(
     deps.metrics.readRows.add(found.stats.readRows)
     return { status: 200, contentType, queryId, body: Buffer.from(JSON.stringify(found)), kept }
   } catch (error) {
-    const problem = toQueryProblem(error)
-    if (problem === undefined || !problem.isLasting) throw error
-    const { code, detail } = problem
-    const text = JSON.stringify(toProblem(code, { detail, queryId }))
-    return {
-      status: toProblem(code).status,
-      contentType: `${problemContentType}; charset=utf-8`,
-      queryId,
-      body: Buffer.from(text),
-      kept: 'mistake'
-    }
+    return madeMistake(error, queryId)
   }
 }
 

@@ -1,22 +1,14 @@
 // GET /v1/schema: what can be asked: tables with their columns, and what the properties of each event type hold.
-import { randomUUIDv7 } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { sendProblem } from '@millrace/service'
-import type { Priority } from '../bulkhead.ts'
-import type { Answers, Made } from '../cache/answers.ts'
-import type { cacheKeyOf } from '../cache/cache-key.ts'
-import type { Engine } from '../engine.ts'
-import { readOptions } from '../request-options.ts'
-import { toAnswer } from '../run-query.ts'
 import type { TableSchema } from '../table-schema.ts'
-import { handler, sendAnswer } from './answer-request.ts'
-import type { Caller, RequestDeps } from './answer-request.ts'
+import { handler } from './answer-request.ts'
+import type { Caller } from './answer-request.ts'
+import { answerFixed } from './fixed-question.ts'
+import type { FixedQuestionDeps } from './fixed-question.ts'
 
-export interface SchemaRouteDeps extends RequestDeps {
+export interface SchemaRouteDeps extends FixedQuestionDeps {
   readonly schema: Pick<TableSchema, 'tables' | 'version'>
-  readonly answers: Answers
-  readonly engine: Engine
-  readonly keyOf: typeof cacheKeyOf
 }
 
 const endpoint = '/v1/schema'
@@ -42,28 +34,19 @@ async function answer(
   request: FastifyRequest,
   reply: FastifyReply,
   caller: Caller,
-  { schema, answers, engine, keyOf, metrics }: SchemaRouteDeps
+  deps: SchemaRouteDeps
 ): Promise<FastifyReply> {
-  const read = readOptions(request.headers)
-  if (!read.ok) return sendProblem(reply, 'invalid_request', { detail: read.detail, header: read.header })
-  const tables = schema.tables()
+  const tables = deps.schema.tables()
   if (tables === undefined) return sendProblem(reply, 'unavailable', { detail: 'the warehouse does not answer' })
-  const { projectId } = caller
-  const { priority, use, allowStale } = read.options
-  const common = { sql: propertiesSql, params: {} }
-  const key = keyOf({ projectId, kind: 'schema-1', schemaVersion: schema.version(), format: 'json', ...common })
-  const make = async (signal: AbortSignal, given: Priority): Promise<Made> => {
-    const queryId = randomUUIDv7()
-    const asked = { ...caller, ...common, signal, queryId, format: 'JSONCompact', priority: given }
-    const { rows } = toAnswer(await engine.ask(asked))
-    const body = JSON.stringify({ version: schema.version(), tables, eventTypes: toEventTypes(rows) })
-    const contentType = 'application/json; charset=utf-8'
+  const version = deps.schema.version()
+  return await answerFixed(request, reply, caller, deps, {
+    kind: 'schema-1',
+    sql: propertiesSql,
+    params: {},
     // What is there of a week hardly changes in minutes.
-    return { status: 200, contentType, queryId, body: Buffer.from(body), kept: 'closed' }
-  }
-  const question = { projectId, key, priority, deadlineMs: caller.deadlineMs, use, allowStale, make }
-  const found = await answers.ask(question, caller.signal)
-  return sendAnswer(reply, found, metrics)
+    kept: 'closed',
+    toReply: ({ rows }) => ({ version, tables, eventTypes: toEventTypes(rows) })
+  })
 }
 
 /** The types of JSON by the names that JSONType has for them. */
