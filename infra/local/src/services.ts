@@ -25,6 +25,7 @@ export type ServiceName =
   | 'archiver'
   | 'curator'
   | 'realtime'
+  | 'ops'
 
 /**
  * Its threads hand megabytes to each other. With an arena of the C library for each thread what one frees the other cannot
@@ -41,7 +42,8 @@ export const services: readonly ServiceSpec[] = [
   { name: 'recorder', port: 4015, group: 'record', stopStage: 1 },
   { name: 'curator', port: 4016, stopStage: 1 },
   { name: 'query', port: 4002, stopStage: 2 },
-  { name: 'realtime', port: 4003, stopStage: 2 }
+  { name: 'realtime', port: 4003, stopStage: 2 },
+  { name: 'ops', port: 4004, stopStage: 2 }
 ]
 
 /** The environment variable that moves the port of a service: `MILLRACE_PORT_GATEWAY`. */

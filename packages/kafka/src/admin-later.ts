@@ -1,12 +1,9 @@
 // For services: a broker that is down when a service starts is a wait, not a reason to die.
 import type { Admin, Kafka } from './port.ts'
 
-type LateAdmin = Pick<
-  Admin,
-  'listTopics' | 'brokerCount' | 'describeTopics' | 'ranges' | 'offsetsAt' | 'groupOffsets' | 'createTopics'
->
+type LateAdmin = Omit<Admin, typeof Symbol.asyncDispose>
 
-/** The reading part of an admin client, and the creation of topics, opened by the first call; a call that cannot open it throws and the next tries. */
+/** An admin client, opened by the first call; a call that cannot open it throws and the next tries. */
 export function adminLater(kafka: Pick<Kafka, 'admin'>): LateAdmin {
   let opening: Promise<Admin> | undefined
   const admin = (): Promise<Admin> => {
@@ -25,6 +22,10 @@ export function adminLater(kafka: Pick<Kafka, 'admin'>): LateAdmin {
     ranges: async (topic) => (await admin()).ranges(topic),
     offsetsAt: async (topic, timeMs) => (await admin()).offsetsAt(topic, timeMs),
     groupOffsets: async (groupId, topic) => (await admin()).groupOffsets(groupId, topic),
-    createTopics: async (topics) => (await admin()).createTopics(topics)
+    createTopics: async (topics) => (await admin()).createTopics(topics),
+    growPartitions: async (topic, count) => (await admin()).growPartitions(topic, count),
+    alterTopicConfig: async (topic, config) => (await admin()).alterTopicConfig(topic, config),
+    deleteTopics: async (topics) => (await admin()).deleteTopics(topics),
+    setGroupOffsets: async (groupId, topic, offsets) => (await admin()).setGroupOffsets(groupId, topic, offsets)
   }
 }

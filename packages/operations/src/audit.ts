@@ -1,4 +1,5 @@
-// One row of the audit log, written in the transaction of the change it tells of.
+// One row of the audit log, written in the transaction of the change it tells of. Writers take turns until they commit:
+// the rows are a chain (audit-log.ts).
 import type { Queryable } from '@millrace/stores/postgres'
 
 export type AuditAction =
@@ -14,6 +15,13 @@ export type AuditAction =
   | 'epoch.abort'
   | 'identity.merge'
   | 'identity.undo'
+  | 'replay.start'
+  | 'replay.resume'
+  | 'replay.run'
+  | 'replay.done'
+  | 'replay.failed'
+  | 'replay.abort'
+  | 'replay.aborted'
 
 export interface AuditEntry {
   /** Who: `cli:<user>` or `api:<key id>`. */
@@ -23,15 +31,23 @@ export interface AuditEntry {
   /** What was changed: a project or key id. Never a secret. */
   readonly subject: string
   readonly details?: Readonly<Record<string, unknown>>
+  /** What it was before and is after the change. */
+  readonly before?: unknown
+  readonly after?: unknown
 }
 
 /** Appends `entry`; the time is the database's. */
 export async function writeAudit(
   tx: Queryable,
-  { actor, action, projectId, subject, details }: AuditEntry
+  { actor, action, projectId, subject, details, before, after }: AuditEntry
 ): Promise<void> {
   await tx.query(
-    'INSERT INTO audit_log (actor, action, project_id, subject, details) VALUES ($1, $2, $3, $4, $5::jsonb)',
-    [actor, action, projectId, subject, JSON.stringify(details ?? {})]
+    `INSERT INTO audit_log (actor, action, project_id, subject, details, before, after)
+     VALUES ($1, $2, $3, $4, $5::jsonb, $6::jsonb, $7::jsonb)`,
+    [actor, action, projectId, subject, JSON.stringify(details ?? {}), toJsonb(before), toJsonb(after)]
   )
+}
+
+function toJsonb(value: unknown): string | null {
+  return value === undefined ? null : JSON.stringify(value)
 }

@@ -108,7 +108,8 @@ export async function revokeKey({ postgres, actor }: Omit<KeyAdmin, 'pepper'>, k
     if (row === undefined) throw new AppError('PIPE_NOT_FOUND', `there is no API key with the id '${keyId}'`)
     if (row.revoked_at !== null) return
     await tx.query('UPDATE api_keys SET revoked_at = now() WHERE id = $1', [keyId])
-    await writeAudit(tx, { actor, action: 'key.revoke', projectId: row.project_id, subject: keyId })
+    const states = { before: { revoked: false }, after: { revoked: true } }
+    await writeAudit(tx, { actor, action: 'key.revoke', projectId: row.project_id, subject: keyId, ...states })
   })
 }
 

@@ -50,7 +50,8 @@ export async function setProject(
       action: 'project.set',
       projectId,
       subject: projectId,
-      details: { before: before.settings, after: stored }
+      before: before.settings,
+      after: stored
     })
     return toShown({ ...before, settings: stored })
   })

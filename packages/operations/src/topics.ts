@@ -31,7 +31,7 @@ export interface TopicDifference {
 }
 
 export interface TopicsRequest {
-  readonly admin: Admin
+  readonly admin: Omit<Admin, typeof Symbol.asyncDispose>
   readonly declaration: TopicDeclaration
   readonly profile: TopicProfile
   readonly projects: readonly string[]

@@ -15,13 +15,27 @@ export function sendProblem(
   return reply.code(problem.status).header('content-type', problemContentType).send(JSON.stringify(problem))
 }
 
-/** Makes `app` answer unknown addresses, requests that it cannot read, and its own failures with problems. */
-export function answerProblems(app: FastifyInstance, log: Pick<Logger, 'error'>): void {
+/** What `problemOf` of a service makes of an error; undefined leaves it to the rules of all services. */
+export interface FoundProblem {
+  readonly code: ProblemCode
+  readonly pointer?: string
+}
+
+/**
+ * Makes `app` answer unknown addresses, requests that it cannot read, and its own failures with problems; `problemOf`
+ * knows the errors of its routes.
+ */
+export function answerProblems(
+  app: FastifyInstance,
+  log: Pick<Logger, 'error'>,
+  problemOf: (error: FastifyError) => FoundProblem | undefined = () => undefined
+): void {
   app.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not_found'))
   app.setErrorHandler<FastifyError>((error, _request, reply) => {
-    const code = problemCodeOf(error)
+    const known = problemOf(error)
+    const code = known?.code ?? problemCodeOf(error)
     if (code === 'internal') log.error({ err: error }, 'request failed')
-    return sendProblem(reply, code, code === 'internal' ? {} : { detail: error.message })
+    return sendProblem(reply, code, code === 'internal' ? {} : { ...known, detail: error.message })
   })
 }
 

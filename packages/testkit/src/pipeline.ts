@@ -19,6 +19,7 @@ import { brokersOf } from '@millrace/local-stack/endpoints'
 import { openRedis } from '@millrace/stores/redis'
 import { startServices } from '@millrace/local-stack/supervisor'
 import type { RunningServices } from '@millrace/local-stack/supervisor'
+import { services as allServices } from '@millrace/local-stack/services'
 import type { ServiceName } from '@millrace/local-stack/services'
 import type { Endpoints } from './endpoints.ts'
 import { openTestKafka } from './test-kafka.ts'
@@ -43,6 +44,7 @@ export interface PipelineOptions {
   readonly endpoints: Endpoints
   /** Logs of the services go to `<folder>/services/logs`. */
   readonly folder: string
+  /** Default: all but `ops`, whose background work looks after the whole stack. */
   readonly only?: readonly ServiceName[]
   /** A bug to switch on in every service. */
   readonly planted?: string | undefined
@@ -73,17 +75,22 @@ export interface Pipeline extends AsyncDisposable {
   visibleIds(projectId: string): Promise<ReadonlyMap<string, number>>
 }
 
+/** What the services of a pipeline take for the administration token. */
+export const testAdminToken = 'mr_a_test'
+
 /** A killed worker's place in its group is free after the session timeout, so tests keep it as short as Kafka permits. */
 const testEnv = {
   MILLRACE_TEST: '1',
   SESSION_TIMEOUT_MS: '6s',
   HEARTBEAT_INTERVAL_MS: '1s',
-  TOPIC_REFRESH_MS: '5s'
+  TOPIC_REFRESH_MS: '5s',
+  ADMIN_TOKEN: testAdminToken
 }
 
 /** Migrates both databases, ensures the shared topics, and starts the services; resolves when all are ready. */
 export async function openPipeline(options: PipelineOptions): Promise<Pipeline> {
-  const { endpoints, only, startEnv, say } = options
+  const { endpoints, startEnv, say } = options
+  const { only = allServices.map(({ name }) => name).filter((name) => name !== 'ops') } = options
   const pepper = randomBytes(32).toString('base64url')
   const log = createSilentLogger()
   await using opening = new AsyncDisposableStack()
@@ -111,7 +118,7 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
         ...options.env,
         ...(options.planted === undefined ? {} : { MILLRACE_PLANTED_BUG: options.planted })
       },
-      ...(only === undefined ? {} : { only }),
+      only,
       ...(startEnv === undefined ? {} : { startEnv }),
       onEvent: (event) => {
         if (event.kind === 'exited')

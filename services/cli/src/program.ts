@@ -1,6 +1,7 @@
 // The commands of the tool and what they share. Every command has --json, --data-dir and --help with examples.
 import { Command } from 'commander'
 import { addArchiveCommands } from './commands/archive.ts'
+import { addAuditCommands } from './commands/audit.ts'
 import { addEpochCommands } from './commands/epoch.ts'
 import { addIdentityCommands } from './commands/identity.ts'
 import { addKeysCommands } from './commands/keys.ts'
@@ -37,6 +38,7 @@ export function createProgram(context: CliContext): Command {
   addEpochCommands(program, context)
   addArchiveCommands(program, context)
   addIdentityCommands(program, context)
+  addAuditCommands(program, context)
   return program
 }
 

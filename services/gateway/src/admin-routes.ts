@@ -1,7 +1,7 @@
 // GET /admin/hot-keys: the busiest event types and users of each project, over all processes of this gateway.
 import type { FastifyInstance } from 'fastify'
 import { problemContentType, toProblem } from '@millrace/contracts'
-import { isAdmin } from './admin-token.ts'
+import { isAdmin } from '@millrace/service'
 import { hotKeyCapacity, hotKeyWindowMs, mergeHotWindows } from './hot-keys.ts'
 import type { HotWindow } from './hot-keys.ts'
 

@@ -119,6 +119,7 @@ async function run(all: Run): Promise<void> {
       pepper,
       serviceEnv: {
         gateway: { ADMIN_TOKEN: credentials.adminToken },
+        ops: { ADMIN_TOKEN: credentials.adminToken },
         // Whoever tries the pipeline wants to see files before a quarter of an hour is over.
         archiver: { FILE_AFTER_MS: '1m', TAIL_AFTER_MS: '1m', SMALL_BYTES: '0' },
         realtime: { DEMO_PROJECT: credentials.projectId },

@@ -1,0 +1,71 @@
+// The HTTP server of the operations service: limits, timeouts and problem documents. A new endpoint: a file in
+// routes/ that exports `createXRoutes(deps)`, and its line in `opsRoutes`; the token is asked for by route.ts.
+import fastify from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import { addDocRoutes, answerProblems } from '@millrace/service'
+import type { BoundMetrics, Logger } from '@millrace/observability'
+import opsPackage from '../package.json' with { type: 'json' }
+import type { opsMetrics } from './metrics.ts'
+import { createOpenApi } from './openapi.ts'
+import { problemOf } from './problem-of.ts'
+import { addRoutes } from './route.ts'
+import type { OpsRoute } from './route.ts'
+import { createAuditRoutes } from './routes/audit.ts'
+import type { AuditRouteDeps } from './routes/audit.ts'
+import { createKeyRoutes } from './routes/keys.ts'
+import type { KeyRouteDeps } from './routes/keys.ts'
+import { createMetricRoutes } from './routes/metrics.ts'
+import type { MetricRouteDeps } from './routes/metrics.ts'
+import { createProjectRoutes } from './routes/projects.ts'
+import type { ProjectRouteDeps } from './routes/projects.ts'
+import { createSchemaRoutes } from './routes/schemas.ts'
+import type { SchemaRouteDeps } from './routes/schemas.ts'
+
+/** What the routes work with. Each file of routes/ names what it needs of it. */
+export type OpsRouteDeps = ProjectRouteDeps & KeyRouteDeps & SchemaRouteDeps & MetricRouteDeps & AuditRouteDeps
+
+export interface OpsAppDeps extends OpsRouteDeps {
+  readonly adminToken: string
+  readonly metrics: BoundMetrics<typeof opsMetrics>
+  readonly log: Logger
+}
+
+/** Who acts over HTTP, for the audit log: there is one token. */
+export const apiActor = 'api:admin'
+
+/** Every endpoint of the administration API. */
+export function opsRoutes(deps: OpsRouteDeps): readonly OpsRoute[] {
+  return [
+    ...createProjectRoutes(deps),
+    ...createKeyRoutes(deps),
+    ...createSchemaRoutes(deps),
+    ...createMetricRoutes(deps),
+    ...createAuditRoutes(deps)
+  ]
+}
+
+/** The server, not yet listening. */
+export function createOpsApp(deps: OpsAppDeps): FastifyInstance {
+  const app = fastify({
+    logger: false,
+    requestIdHeader: false,
+    bodyLimit: 1024 * 1024,
+    requestTimeout: 15_000,
+    connectionTimeout: 330_000,
+    keepAliveTimeout: 72_000,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: 512 },
+    http: { maxHeaderSize: 16 * 1024, headersTimeout: 10_000 },
+    // A member that is not known is an error, not something to drop silently.
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array' } }
+  })
+  answerProblems(app, deps.log, problemOf)
+  app.addHook('onSend', async (_request, reply) => {
+    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
+  })
+  const routes = opsRoutes(deps)
+  addRoutes(app, routes, deps)
+  addDocRoutes(app, createOpenApi(opsPackage.version, routes))
+  return app
+}

@@ -1,0 +1,36 @@
+// ops: the administration of a deployment over HTTP. Wiring only.
+import { adminLater, openKafka } from '@millrace/kafka'
+import { bindMetrics } from '@millrace/observability'
+import { declarationFor, ensureTopics, loadTopicDeclaration } from '@millrace/operations/topics'
+import { runService } from '@millrace/service'
+import { openPostgres } from '@millrace/stores/postgres'
+import { apiActor, createOpsApp } from './app.ts'
+import { opsSpec } from './config.ts'
+import { opsMetrics } from './metrics.ts'
+
+await runService({ name: 'ops', spec: opsSpec }, async ({ config, log, registry, stack }) => {
+  const postgres = stack.use(
+    await openPostgres({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, log, name: 'millrace-ops' })
+  )
+  const kafka = stack.use(await openKafka(config, { log, clientId: 'ops' }))
+  const admin = adminLater(kafka)
+  const declaration = declarationFor(await loadTopicDeclaration(), config.KAFKA_BROKERS.length)
+  const app = createOpsApp({
+    adminToken: config.ADMIN_TOKEN,
+    metrics: bindMetrics(opsMetrics, registry),
+    log,
+    postgres,
+    pepper: config.API_KEY_PEPPER,
+    actor: apiActor,
+    ensureTopics: (projectId) =>
+      ensureTopics({ admin, declaration, profile: config.TOPIC_PROFILE, projects: [projectId] })
+  })
+  return {
+    ready: () => true,
+    app,
+    checks: {
+      kafka: { critical: false, run: () => admin.brokerCount() },
+      postgres: { critical: true, run: () => postgres.ping() }
+    }
+  }
+})
