@@ -21,6 +21,8 @@ export type {
   GroupOptions,
   Kafka,
   KafkaRecord,
+  LogSampler,
+  PartitionHead,
   PartitionRange,
   ProduceOutcome,
   ProduceRecord,

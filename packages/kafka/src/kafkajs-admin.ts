@@ -1,11 +1,11 @@
 // Cluster administration through the library, with its traps closed: configuration is merged before it is written, and
 // group offsets are committed in one request that the broker refuses while the group has members.
 import kafkajs from 'kafkajs'
-import type { Admin as KafkaJSAdmin, Cluster, ITopicConfig, Kafka as KafkaJS } from 'kafkajs'
+import type { Admin as KafkaJSAdmin, ITopicConfig, Kafka as KafkaJS } from 'kafkajs'
 import { AppError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import { within } from './bounded.ts'
-import { createAssigner } from './kafkajs-assigner.ts'
+import { openCluster } from './kafkajs-cluster.ts'
 import { classifyKafka, toAppError } from './kafkajs-errors.ts'
 import type { Admin, PartitionRange, TopicDescription } from './port.ts'
 import { guardNull } from './topic-leaders.ts'
@@ -128,17 +128,6 @@ function createAdminSession(createClient: () => KafkaJS, clock: Clock): AdminSes
     },
     close
   }
-}
-
-/** The library gives its cluster away only to assigners of a consumer; this consumer joins nothing. */
-async function openCluster(client: KafkaJS): Promise<Cluster> {
-  const { promise, resolve } = Promise.withResolvers<Cluster>()
-  const assigner = createAssigner({ onCluster: resolve, beforeJoin: async () => undefined })
-  client.consumer({ groupId: 'admin', partitionAssigners: [assigner], allowAutoTopicCreation: false })
-  const cluster = await promise
-  await cluster.connect()
-  await cluster.refreshMetadata()
-  return cluster
 }
 
 async function describe(admin: KafkaJSAdmin, names: readonly string[]): Promise<readonly TopicDescription[]> {

@@ -11,6 +11,7 @@ kafkaContract({
     const cluster = createMemoryCluster({ clock: systemClock })
     return {
       admin: cluster.admin,
+      sampler: cluster.sampler,
       producer: cluster.producer,
       consumers: cluster.client(),
       trim: async (partition, start) => cluster.trim(partition, start),

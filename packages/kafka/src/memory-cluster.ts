@@ -8,11 +8,13 @@ import { MemoryGroup } from './memory-group.ts'
 import { createMemoryLog } from './memory-log.ts'
 import type { MemoryLog } from './memory-log.ts'
 import type { MemoryMember } from './memory-member.ts'
+import { createMemorySampler } from './memory-sampler.ts'
 import { partitionKey } from './port.ts'
 import type {
   Admin,
   ConsumerClient,
   KafkaRecord,
+  LogSampler,
   ProduceOutcome,
   ProduceRecord,
   RoutedProducer,
@@ -33,6 +35,7 @@ export interface MemoryClient extends ConsumerClient {
 
 export interface MemoryCluster {
   readonly admin: Admin
+  readonly sampler: LogSampler
   readonly producer: RoutedProducer
   readonly faults: MemoryFaults
   /** A client that stands for one more process. */
@@ -67,6 +70,7 @@ export function createMemoryCluster(options: { readonly clock: Clock; readonly m
   return {
     faults,
     admin: createMemoryAdmin(log, groupOf),
+    sampler: createMemorySampler(log, groups),
     producer: createMemoryProducer(log, faults, append, poke),
     client: () => createMemoryClient(groupOf),
     append({ topic, partition }, ...values) {

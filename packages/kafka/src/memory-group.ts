@@ -50,6 +50,11 @@ export class MemoryGroup implements MemberHost {
     return this.#members.size > 0
   }
 
+  /** What its members hold now. */
+  holding(): readonly TopicPartition[] {
+    return [...this.#members].flatMap((member) => member.holding())
+  }
+
   join(options: GroupOptions, handlers: GroupHandlers): MemoryMember {
     const member = new MemoryMember(String(this.#joined++).padStart(6, '0'), options, handlers, this)
     this.#members.add(member)

@@ -69,6 +69,11 @@ export class MemoryMember implements GroupMember {
     await busy
   }
 
+  /** The partitions of its present assignment. */
+  holding(): readonly TopicPartition[] {
+    return [...this.#held.values()].map(({ partition }) => partition)
+  }
+
   // Called by the coordinator
 
   assign(partitions: readonly TopicPartition[], generation: number): void {

@@ -10,6 +10,7 @@ import type { KafkaSettings } from './kafkajs-client.ts'
 import { toAppError } from './kafkajs-errors.ts'
 import { startMember } from './kafkajs-member.ts'
 import { openProducer } from './kafkajs-producer.ts'
+import { openSampler } from './kafkajs-sampler.ts'
 import type { GroupMember, Kafka } from './port.ts'
 import { createTopicLeaders, guardNull } from './topic-leaders.ts'
 
@@ -42,6 +43,7 @@ export async function openKafka(settings: KafkaSettings, deps: OpenKafkaDeps): P
     producer: async (options) =>
       stack.use(await openProducer({ createClient: newClient, leaders, clock, log }, options)),
     admin: async () => stack.use(await openAdmin(newClient, clock)),
+    sampler: async () => stack.use(await openSampler(newClient, clock)),
     consumers: {
       async join(options, handlers) {
         const member = startMember(options, handlers, { createClient: newClient, listTopics, clock, log })

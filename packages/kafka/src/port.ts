@@ -182,11 +182,39 @@ export interface Admin extends AsyncDisposable {
   brokerCount(): Promise<number>
 }
 
+/** A partition as a sample sees it. */
+export interface PartitionHead extends PartitionRange {
+  /** Node that leads it; -1 while there is none. */
+  readonly leader: number
+}
+
+/**
+ * Looks at many partitions at once, again and again: the number of requests depends on the brokers and groups, not on the
+ * topics. Every call throws PIPE_KAFKA_UNAVAILABLE when nobody answers.
+ */
+export interface LogSampler extends AsyncDisposable {
+  /**
+   * Ranges of every partition of the topics that `wanted` picks: one request for metadata, two for each broker.
+   * Partitions whose leader does not answer are left out.
+   */
+  heads(wanted: (topic: string) => boolean): Promise<readonly PartitionHead[]>
+  /** Committed offsets of a group by `partitionKey`, in one request; a partition without a commit is absent. */
+  committed(groupId: string, partitions: readonly TopicPartition[]): Promise<ReadonlyMap<string, bigint>>
+  /**
+   * Append time of the first record at or after `offset`, by `partitionKey`; absent where there is none. One request
+   * for each, which may carry a whole batch of records: for a few.
+   */
+  appendTimes(positions: readonly Commit[]): Promise<ReadonlyMap<string, number>>
+  /** Partitions of `topic` that members of each group hold now; groups that read nothing of it are absent. */
+  holders(topic: string): Promise<ReadonlyMap<string, ReadonlySet<number>>>
+}
+
 /** Everything of one cluster; disposing it closes what was opened from it. */
 export interface Kafka extends AsyncDisposable {
   producer(options?: ProducerOptions): Promise<RoutedProducer>
   readonly consumers: ConsumerClient
   admin(): Promise<Admin>
+  sampler(): Promise<LogSampler>
 }
 
 export interface ProducerOptions {

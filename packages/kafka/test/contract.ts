@@ -3,12 +3,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventually } from '@millrace/testkit/eventually'
 import { unique } from '@millrace/testkit/unique'
-import type { Admin, ConsumerClient, ProduceOutcome, Producer, TopicPartition } from '../src/port.ts'
+import type { Admin, ConsumerClient, LogSampler, ProduceOutcome, Producer, TopicPartition } from '../src/port.ts'
 import { openReader, values } from './reader.ts'
 
 /** A cluster under test. */
 export interface ContractCluster extends AsyncDisposable {
   readonly admin: Admin
+  readonly sampler: LogSampler
   readonly producer: Producer
   readonly consumers: ConsumerClient
   /** Drops the records before `start`, as retention does. */
@@ -51,6 +52,7 @@ export function kafkaContract({ name, open, topicRefreshMs, growthMs }: Contract
       producing(context)
       reading(context)
       sharing(context)
+      sampling(context)
     })
     administering(context)
   })
@@ -371,6 +373,48 @@ function sharing({ cluster, newTopic, topicRefreshMs, growthMs }: Context): void
       return outcome?.kind === 'acked'
     })
     await eventually('and is read', () => [...a.records, ...b.records].some(({ partition }) => partition === 3))
+  })
+}
+
+function sampling({ cluster, newTopic, topicRefreshMs }: Context): void {
+  test('samples heads, commits, append times and holders of many partitions at once', async () => {
+    const { sampler, producer, consumers, trim } = cluster()
+    const [first, second] = [await newTopic(2), await newTopic(1)]
+    const [outcome] = await producer.produce(first, numbers(1))
+    await producer.produce(first, numbers(3, 1))
+    await producer.produce(second, numbers(5))
+    await trim({ topic: second, partition: 0 }, 2n)
+    const heads = await sampler.heads((topic) => topic === first || topic === second)
+    const shown = heads.map(({ topic, partition, start, end }) => [topic === first ? 'a' : 'b', partition, start, end])
+    expect(shown.toSorted()).toEqual([
+      ['a', 0, 0n, 1n],
+      ['a', 1, 0n, 3n],
+      ['b', 0, 2n, 5n]
+    ])
+    expect(heads.every(({ leader }) => leader >= 0)).toBe(true)
+    if (outcome?.kind !== 'acked') throw new Error('not acked')
+    const at = (offset: bigint) => sampler.appendTimes([{ topic: first, partition: 0, offset }])
+    expect(await at(0n)).toEqual(new Map([[`${first}:0`, outcome.appendedAtMs]]))
+    expect(await at(1n)).toEqual(new Map())
+
+    const groupId = unique('g')
+    const wanted = [
+      { topic: first, partition: 0 },
+      { topic: first, partition: 1 },
+      { topic: second, partition: 0 }
+    ]
+    expect(await sampler.committed(groupId, wanted)).toEqual(new Map())
+    await using reader = await openReader(consumers, { groupId, topics: [first, second], topicRefreshMs })
+    await eventually('assigned', () => reader.held()?.length === 3)
+    await reader.member.commit([{ topic: first, partition: 1, offset: 2n }])
+    await reader.member.commit([{ topic: second, partition: 0, offset: 5n }])
+    const committed = [
+      [`${first}:1`, 2n],
+      [`${second}:0`, 5n]
+    ] as const
+    expect(await sampler.committed(groupId, wanted)).toEqual(new Map(committed))
+    expect((await sampler.holders(first)).get(groupId)).toEqual(new Set([0, 1]))
+    expect((await sampler.holders(second)).get(groupId)).toEqual(new Set([0]))
   })
 }
 

@@ -12,6 +12,7 @@ kafkaContract({
     await using opening = new AsyncDisposableStack()
     const kafka = opening.use(await openTestKafka())
     const admin = await kafka.admin()
+    const sampler = await kafka.sampler()
     const producer = await kafka.producer()
     const brokers = testEndpoints().KAFKA_BROKERS.split(',')
     const trimmer = new kafkajs.Kafka({ brokers, logLevel: kafkajs.logLevel.NOTHING }).admin()
@@ -20,6 +21,7 @@ kafkaContract({
     const stack = opening.move()
     return {
       admin,
+      sampler,
       producer,
       consumers: kafka.consumers,
       trim: async ({ topic, partition }, start) => {

@@ -1,0 +1,226 @@
+// Samples of many partitions through the library. Its admin client asks topic by topic; these requests carry all topics of
+// a broker, all partitions of a group, so that a thousand partitions cost a handful of requests.
+import kafkajs from 'kafkajs'
+import type { Broker, Cluster, Kafka as KafkaJS } from 'kafkajs'
+import type { Clock } from '@millrace/kernel'
+import { within } from './bounded.ts'
+import { openCluster } from './kafkajs-cluster.ts'
+import { classifyKafka, toAppError } from './kafkajs-errors.ts'
+import { partitionKey } from './port.ts'
+import type { Commit, LogSampler, PartitionHead, TopicPartition } from './port.ts'
+import { guardNull } from './topic-leaders.ts'
+
+const latest = '-1'
+const earliest = '-2'
+
+/** Requests and replies of the library that its types leave out. */
+interface SampledBroker extends Broker {
+  listOffsets(request: {
+    isolationLevel: number
+    topics: readonly { topic: string; partitions: readonly { partition: number; timestamp: string }[] }[]
+  }): Promise<{ responses: readonly TopicOffsets[] }>
+  listGroups(): Promise<{ groups: readonly { groupId: string }[] }>
+}
+interface TopicOffsets {
+  readonly topic: string
+  readonly partitions: readonly { readonly partition: number; readonly offset: string }[]
+}
+interface Fetched {
+  readonly responses: readonly {
+    readonly partitions: readonly {
+      readonly messages: readonly { readonly offset: bigint | string; readonly timestamp: string }[]
+    }[]
+  }[]
+}
+interface DescribedGroups {
+  readonly groups: readonly { readonly groupId: string; readonly members: readonly { memberAssignment: Buffer }[] }[]
+}
+
+/** Opens a sampler. Throws PIPE_KAFKA_UNAVAILABLE when no broker answers. */
+export async function openSampler(createClient: () => KafkaJS, clock: Clock): Promise<LogSampler> {
+  const session = createSession(createClient, clock)
+  await session.run('connecting', async () => undefined)
+  /** By partition key, of the last metadata. */
+  let leaders: ReadonlyMap<string, number> = new Map()
+  return {
+    heads: (wanted) =>
+      session.run('sampling heads', async (cluster) => {
+        const placed = await placesOf(cluster, wanted)
+        leaders = new Map(placed.map((place) => [partitionKey(place), place.leader]))
+        return await rangesOf(cluster, placed)
+      }),
+    committed: (groupId, partitions) =>
+      session.run(`reading the offsets of group ${groupId}`, async (cluster) => {
+        if (partitions.length === 0) return new Map()
+        const coordinator = await cluster.findGroupCoordinator({ groupId })
+        const topics = byTopic(partitions, ({ partition }) => ({ partition, offset: latest }))
+        const { responses } = await coordinator.offsetFetch({ groupId, topics })
+        return new Map([...indexed(responses)].filter(([, offset]) => offset >= 0n))
+      }),
+    appendTimes: (positions) =>
+      session.run('reading append times', async (cluster) => {
+        const times = new Map<string, number>()
+        for (const position of positions) {
+          const key = partitionKey(position)
+          const time = await appendTime(cluster, leaders.get(key) ?? -1, position)
+          if (time !== undefined) times.set(key, time)
+        }
+        return times
+      }),
+    holders: (topic) => session.run(`asking who reads ${topic}`, (cluster) => holdersOf(cluster, topic)),
+    [Symbol.asyncDispose]: session.close
+  }
+}
+
+interface Session {
+  /** Runs `work` with a connected cluster; one that went wrong is replaced once. */
+  run<T>(doing: string, work: (cluster: Cluster) => Promise<T>): Promise<T>
+  close(): Promise<void>
+}
+
+function createSession(createClient: () => KafkaJS, clock: Clock): Session {
+  let current: Promise<Cluster> | undefined
+  const connect = (): Promise<Cluster> => {
+    if (current === undefined) {
+      current = openCluster(createClient())
+      current.catch(() => {
+        current = undefined
+      })
+    }
+    return current
+  }
+  const close = async (): Promise<void> => {
+    const closing = current?.then((cluster) => cluster.disconnect()).catch(() => undefined)
+    current = undefined
+    if (closing !== undefined) await within(closing, 5_000, clock)
+  }
+  const attempt = async <T>(work: (cluster: Cluster) => Promise<T>): Promise<T> => guardNull(work(await connect()))
+  return {
+    async run(doing, work) {
+      try {
+        return await attempt(work)
+      } catch (error) {
+        const { kind } = classifyKafka(error)
+        if (kind !== 'missing' && kind !== 'unavailable') throw toAppError(error, doing)
+        await close()
+        return await attempt(work).catch((second: unknown) => {
+          throw toAppError(second, doing)
+        })
+      }
+    },
+    close
+  }
+}
+
+interface Place extends TopicPartition {
+  readonly leader: number
+}
+
+async function placesOf(cluster: Cluster, wanted: (topic: string) => boolean): Promise<readonly Place[]> {
+  const { topicMetadata } = await cluster.metadata()
+  return topicMetadata
+    .filter(({ topic }) => wanted(topic))
+    .flatMap(({ topic, partitionMetadata }) =>
+      partitionMetadata.map(({ partitionId, leader }) => ({ topic, partition: partitionId, leader }))
+    )
+}
+
+/** Ends before starts: a record that comes in between is not counted as one that retention took. */
+async function rangesOf(cluster: Cluster, places: readonly Place[]): Promise<readonly PartitionHead[]> {
+  const perLeader = Map.groupBy(
+    places.filter(({ leader }) => leader >= 0),
+    ({ leader }) => leader
+  )
+  const found = await Promise.all(
+    [...perLeader].map(async ([leader, own]): Promise<readonly PartitionHead[]> => {
+      try {
+        const broker = (await cluster.findBroker({ nodeId: String(leader) })) as SampledBroker
+        const ends = await offsetsOf(broker, own, latest)
+        const starts = await offsetsOf(broker, own, earliest)
+        return own.flatMap((place) => {
+          const [start, end] = [starts.get(partitionKey(place)), ends.get(partitionKey(place))]
+          return start === undefined || end === undefined ? [] : [{ ...place, start, end }]
+        })
+      } catch (error) {
+        // One broker that is away, or a leader that has just moved, does not hide what the others hold.
+        if (perLeader.size === 1 || classifyKafka(error).kind !== 'unavailable') throw error
+        return []
+      }
+    })
+  )
+  return found.flat()
+}
+
+async function offsetsOf(
+  broker: SampledBroker,
+  places: readonly Place[],
+  timestamp: string
+): Promise<ReadonlyMap<string, bigint>> {
+  const topics = byTopic(places, ({ partition }) => ({ partition, timestamp }))
+  return indexed((await broker.listOffsets({ isolationLevel: 0, topics })).responses)
+}
+
+async function appendTime(cluster: Cluster, leader: number, position: Commit): Promise<number | undefined> {
+  if (leader < 0) return undefined
+  const { topic, partition, offset } = position
+  const broker = await cluster.findBroker({ nodeId: String(leader) })
+  // A broker gives the first batch whole however small the limit is.
+  const fetched = (await broker.fetch({
+    isolationLevel: 0,
+    maxWaitTime: 100,
+    minBytes: 1,
+    maxBytes: 1,
+    topics: [{ topic, partitions: [{ partition, fetchOffset: String(offset), maxBytes: 1 }] }]
+  })) as Fetched
+  const messages = fetched.responses[0]?.partitions[0]?.messages ?? []
+  const next = messages.find((message) => BigInt(message.offset) >= offset)
+  return next === undefined ? undefined : Number(next.timestamp)
+}
+
+async function holdersOf(cluster: Cluster, topic: string): Promise<ReadonlyMap<string, ReadonlySet<number>>> {
+  const held = new Map<string, Set<number>>()
+  for (const nodeId of cluster.getNodeIds()) {
+    // A broker knows the groups that it coordinates.
+    const broker = (await cluster.findBroker({ nodeId: String(nodeId) })) as SampledBroker
+    const groupIds = (await broker.listGroups()).groups.map(({ groupId }) => groupId)
+    if (groupIds.length === 0) continue
+    const { groups } = (await broker.describeGroups({ groupIds })) as DescribedGroups
+    for (const { groupId, members } of groups) {
+      for (const { memberAssignment } of members) {
+        const assigned = assignedOf(memberAssignment)?.[topic]
+        if (assigned === undefined) continue
+        const partitions = held.get(groupId) ?? new Set()
+        for (const partition of assigned) partitions.add(partition)
+        held.set(groupId, partitions)
+      }
+    }
+  }
+  return held
+}
+
+/** A member that is joining has no assignment; a group of another protocol (Connect) has something else there. */
+function assignedOf(assignment: Buffer): Readonly<Record<string, readonly number[]>> | undefined {
+  if (assignment.length === 0) return undefined
+  try {
+    return kafkajs.AssignerProtocol.MemberAssignment.decode(assignment)?.assignment
+  } catch {
+    return undefined
+  }
+}
+
+function byTopic<T>(
+  partitions: readonly TopicPartition[],
+  toEntry: (partition: TopicPartition) => T
+): { topic: string; partitions: T[] }[] {
+  return [...Map.groupBy(partitions, ({ topic }) => topic)].map(([topic, own]) => ({
+    topic,
+    partitions: own.map(toEntry)
+  }))
+}
+
+function indexed(answers: readonly TopicOffsets[]): ReadonlyMap<string, bigint> {
+  const offsets = new Map<string, bigint>()
+  for (const { topic, partitions } of answers)
+    for (const { partition, offset } of partitions) offsets.set(partitionKey({ topic, partition }), BigInt(offset))
+  return offsets
+}
