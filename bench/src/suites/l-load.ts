@@ -55,7 +55,7 @@ async function open({ seed }: BenchSettings, log: (line: string) => void): Promi
         producer,
         topic,
         records: next,
-        perSecond: 20_000,
+        perSecond: 60_000,
         done: committed,
         // What is on the clock is the loading, not the writing of the log.
         hold: { stop: () => service.kill('SIGSTOP'), go: () => service.kill('SIGCONT') }

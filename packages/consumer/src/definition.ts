@@ -72,6 +72,8 @@ export interface Rewind {
 export interface ConsumerDef<Item> {
   readonly name: string
   readonly group: string
+  /** Its letters are those of this group; default `group`. A replay reads under a group of its own. */
+  readonly lettersOf?: string
   readonly topics: TopicSet
   readonly policy: FlushPolicy
   /** Where a partition without a position starts; default `earliest`. */
@@ -107,6 +109,11 @@ export interface ConsumerSettings {
   readonly backoff: BackoffPolicy
   /** Ready turns false when one batch has been waiting for a dependency this long. */
   readonly unreadyAfterMs: number
+  /**
+   * Whether `decode` is called when a record arrives instead of when its batch is cut: while a batch is on its way the
+   * next one is made. What `decode` yields is then held for everything that is buffered.
+   */
+  readonly decodeOnArrival: boolean
   /** Time for batches in hand to finish when a rebalance begins. */
   readonly drainMs: number
   /** Time for buffered records to be flushed when stopping. */

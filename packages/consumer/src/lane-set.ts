@@ -2,18 +2,19 @@
 // paused while they are full. Changed by the loop alone, one event at a time; batches are cut from them in batches.ts.
 import { AppError } from '@millrace/kernel'
 import { partitionKey } from '@millrace/kafka'
-import type { Commit, GroupMember, RecordBatch, TopicPartition } from '@millrace/kafka'
+import type { Commit, GroupMember, KafkaRecord, RecordBatch, TopicPartition } from '@millrace/kafka'
 import { isFull } from './backpressure.ts'
-import type { ConsumerDef, ConsumerDeps, ConsumerSettings } from './definition.ts'
+import type { ConsumerDef, ConsumerDeps, ConsumerSettings, Decoded } from './definition.ts'
 import { sumLoads } from './flush-policy.ts'
 import { Lane } from './lane.ts'
+import { decodeRecord } from './origin.ts'
 import type { Report } from './report.ts'
 
 /** What the lanes need from their loop. */
 export interface LaneSetHost<Item> {
-  readonly def: Pick<ConsumerDef<Item>, 'startAt'>
+  readonly def: Pick<ConsumerDef<Item>, 'startAt' | 'decode' | 'topics'>
   readonly deps: Pick<ConsumerDeps, 'clock'>
-  readonly settings: Pick<ConsumerSettings, 'laneRows' | 'laneBytes' | 'totalBytes'>
+  readonly settings: Pick<ConsumerSettings, 'laneRows' | 'laneBytes' | 'totalBytes' | 'decodeOnArrival'>
   readonly report: Report<Item>
 }
 
@@ -90,7 +91,9 @@ export class LaneSet<Item> {
   take(batch: RecordBatch): void {
     const lane = this.#lanes.get(partitionKey(batch))
     if (lane === undefined) return
-    this.#host.report.taken(batch, lane.take(batch, this.#host.deps.clock.monotonic()))
+    const { def, deps, report, settings } = this.#host
+    const decode = (record: KafkaRecord): Decoded<Item> => decodeRecord(record, def.topics.redrive, def.decode)
+    report.taken(batch, lane.take(batch, deps.clock.monotonic(), settings.decodeOnArrival ? decode : undefined))
   }
 
   /** Throws PIPE_TOPIC_DRIFT when the log ends before the position of a sink that owns it. */

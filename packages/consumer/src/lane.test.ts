@@ -20,6 +20,20 @@ describe('a lane', () => {
     expect(lane.state).toBe('flushing')
   })
 
+  it('keeps the verdict on a record that is decoded when it arrives, and decodes none that it has', () => {
+    const lane = new Lane<bigint>(at, 0n)
+    const decoded: bigint[] = []
+    const decode = ({ offset }: KafkaRecord) => {
+      decoded.push(offset)
+      return { kind: 'item', item: offset } as const
+    }
+    lane.take(batch([0n, 1n]), 0, decode)
+    lane.take(batch([1n, 2n]), 0, decode)
+    lane.take(batch([3n]), 0)
+    expect(decoded).toEqual([0n, 1n, 2n])
+    expect(lane.peek(10, 1_000).map((entry) => entry.decoded?.kind)).toEqual(['item', 'item', 'item', undefined])
+  })
+
   it('takes the offset of the first record for its position when none is given', () => {
     const lane = new Lane(at, undefined)
     expect(lane.position).toBeUndefined()

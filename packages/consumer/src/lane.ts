@@ -85,8 +85,11 @@ export class Lane<Item> {
     return this.#highWatermark > this.#position ? this.#highWatermark - this.#position : 0n
   }
 
-  /** Buffers what was not seen yet; returns how many records were (a driver that fetched them twice). */
-  take(batch: RecordBatch, nowMs: number): number {
+  /**
+   * Buffers what was not seen yet, with the verdict of `decode` when it is given; returns how many records were seen (a
+   * driver that fetched them twice).
+   */
+  take(batch: RecordBatch, nowMs: number, decode?: (record: KafkaRecord) => Decoded<Item>): number {
     this.#highWatermark = batch.highWatermark
     let repeated = 0
     for (const record of batch.records) {
@@ -102,7 +105,7 @@ export class Lane<Item> {
         next,
         bytes,
         arrivedAtMs: nowMs,
-        decoded: undefined,
+        decoded: decode?.(record),
         stage: 'decode',
         lettered: false
       })

@@ -13,6 +13,7 @@ export function defaultSettings(policy: FlushPolicy, given: Partial<ConsumerSett
     totalBytes: policy.maxBytes * 8,
     backoff: { baseMs: 250, capMs: 60_000, jitter: 0.3 },
     unreadyAfterMs: 30_000,
+    decodeOnArrival: false,
     drainMs: Math.min(5_000, sessionTimeoutMs / 2, rebalanceTimeoutMs / 2),
     stopMs: 10_000,
     maxBisectCalls: 256,

@@ -50,7 +50,7 @@ async function runLetters<Item>({ def, deps }: StepContext<Item>, flush: Flush<I
   const letters = flush.undelivered.map(({ entry, outcome, stage, failedAtMs }) => {
     const { reason, cause } = outcome
     const attempts = stage === 'decode' ? 1 : flush.attempt
-    const failure = { group: def.group, stage, reason, cause, attempts, failedAtMs, appVersion }
+    const failure = { group: def.lettersOf ?? def.group, stage, reason, cause, attempts, failedAtMs, appVersion }
     const redriven = entry.record.topic === def.topics.redrive
     const letter = toLetter(entry.record, failure, redriven)
     return { topic: letter.origin.topic, letter }

@@ -6,7 +6,7 @@ import { AppError, createManualClock, systemClock } from '@millrace/kernel'
 import { createArchiveFileWriter } from '@millrace/stores/archive-file'
 import { createMemoryCluster } from '@millrace/kafka'
 import type { ArchiveFile, ArchiveHead } from '@millrace/stores/archive-manifest'
-import { rebuildWarehouse } from './warehouse-rebuild.ts'
+import { countsAsWhole, rebuildWarehouse } from './warehouse-rebuild.ts'
 import { createWarehouseSink } from './warehouse-sink.ts'
 
 const topic = 'events.shop'
@@ -129,6 +129,8 @@ describe('rebuild with a log', () => {
       { projects: [], group: 'load' }
     )
     expect(report).toMatchObject({ files: 1, archived: 30, logged: 10, isWhole: false, group: 'moved' })
+    expect([countsAsWhole(report, false), countsAsWhole(report, true)]).toEqual([false, true])
+    expect(countsAsWhole({ ...report, broken: [{ key: 'k', problem: 'missing' }] }, true)).toBe(false)
     expect(report.gone).toEqual([{ topic, partition: 0, from: 30n, to: 50n }])
     expect(loaded.toSorted((a, b) => a - b)).toEqual([
       ...Array.from({ length: 30 }, (_, index) => index),
@@ -151,9 +153,10 @@ describe('sink of the warehouse', () => {
       database: 'app',
       rows: async () => [],
       async insertLines(table: string, _columns: readonly string[], body: unknown) {
-        const error = refuse(String(body))
+        const text = Buffer.concat(body as readonly Buffer[]).toString()
+        const error = refuse(text)
         if (error !== undefined) throw error
-        if (table === 'events_raw') bodies.push(String(body))
+        if (table === 'events_raw') bodies.push(text)
       }
     }
     const clock = { ...systemClock, sleep: async () => {} }
@@ -162,7 +165,7 @@ describe('sink of the warehouse', () => {
 
   it('searches the record that is refused, loads the others, and counts what is no event', async () => {
     const bad = new AppError('PIPE_CLICKHOUSE_REFUSED', 'bad row')
-    const { sink, bodies } = open((body) => (body.includes('e-3"') ? bad : undefined))
+    const { sink, bodies } = open((body) => (body.includes('e-3\t') ? bad : undefined))
     await sink.add([0, 1, 2, 3, 4].map((offset) => record(offset)))
     await sink.add([record(5, '[]')])
     expect(await sink.end()).toEqual({

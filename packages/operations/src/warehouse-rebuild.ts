@@ -123,6 +123,17 @@ export async function rebuildWarehouse(deps: RebuildDeps, request: RebuildReques
   }
 }
 
+/**
+ * Whether tables that a rebuild of all projects has filled may be counted as everything that there is. Offsets that are
+ * gone for good never come back, so only a person can say that their days may stay too low: `acceptGone`.
+ */
+export function countsAsWhole(
+  { isWhole, broken, refused }: Pick<RebuildReport, 'isWhole' | 'broken' | 'refused'>,
+  acceptGone: boolean
+): boolean {
+  return isWhole || (acceptGone && broken.length === 0 && refused.length === 0)
+}
+
 /** The part of `part` from `position` on, if there is any. */
 function behind(part: LogPart, position: bigint): readonly LogPart[] {
   const from = part.from > position ? part.from : position

@@ -1,6 +1,6 @@
 // Loads records into the tables of the warehouse as the loader does: the same rows, the same inserts, every table of a
-// batch in order. A batch whose outcome is not known is loaded again; one that is refused is halved until the record
-// stands alone.
+// batch in order. A batch whose outcome is not known is loaded again; one of too many months goes in month by month, and
+// one that is refused is halved until the record stands alone.
 import type { Enrich, RawRecord } from '@millrace/contracts'
 import { isPoison, retry } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
@@ -10,6 +10,7 @@ import { createTableCheck } from '@millrace/warehouse/check-tables'
 import { createToEntry } from '@millrace/warehouse/entry'
 import type { WarehouseEntry } from '@millrace/warehouse/entry'
 import { insertLines } from '@millrace/warehouse/insert'
+import { insertByMonth } from '@millrace/warehouse/months'
 import { warehouseTables } from '@millrace/warehouse/tables'
 
 /** A record whose rows ClickHouse refuses. */
@@ -119,6 +120,9 @@ export function createWarehouseSink({ clickhouse, enrich, clock }: SinkDeps): Wa
   }
 
   async function insertAll(entries: readonly WarehouseEntry[]): Promise<void> {
-    for (const table of warehouseTables) await insertLines(clickhouse, table, table.linesOf(entries))
+    for (const table of warehouseTables)
+      await insertByMonth(entries, async (some) => {
+        await insertLines(clickhouse, table, table.linesOf(some))
+      })
   }
 }

@@ -18,6 +18,11 @@ export interface ClickhouseRequest {
   readonly signal?: AbortSignal
 }
 
+export interface InsertRequest extends ClickhouseRequest {
+  /** Of the lines; default JSONEachRow. The fields of TabSeparated stand in the order of the columns. */
+  readonly format?: 'JSONEachRow' | 'TabSeparated'
+}
+
 export interface RawQuery extends ClickhouseRequest {
   /** Without a FORMAT clause. */
   readonly sql: string
@@ -36,15 +41,14 @@ export interface Clickhouse extends AsyncDisposable {
   /** The database of the URL. */
   readonly database: string
   /**
-   * Inserts JSON lines, sent as they are, in one synchronous INSERT with exactly `columns`. Throws
-   * PIPE_CLICKHOUSE_REFUSED when the rows are to blame, PIPE_CLICKHOUSE_UNAVAILABLE for everything else, then with an
-   * unknown outcome.
+   * Inserts lines, sent as they are, in one synchronous INSERT with exactly `columns`. Throws PIPE_CLICKHOUSE_REFUSED
+   * when the rows are to blame, PIPE_CLICKHOUSE_UNAVAILABLE for everything else, then with an unknown outcome.
    */
   insertLines(
     table: string,
     columns: readonly string[],
-    body: Buffer | Readable,
-    request?: ClickhouseRequest
+    body: Buffer | readonly Buffer[] | Readable,
+    request?: InsertRequest
   ): Promise<void>
   /** The whole answer in `format`. Throws PIPE_CLICKHOUSE_QUERY or PIPE_CLICKHOUSE_UNAVAILABLE. */
   queryRaw(query: RawQuery): Promise<Buffer>
@@ -119,9 +123,11 @@ export async function openClickhouse(options: ClickhouseOptions): Promise<Clickh
     insertLines: (table, columns, body, request = {}) =>
       guarded('insert', `insert into ${table}`, request.signal, async () => {
         // `insert` of the client would make text of objects; `exec` sends bytes as they are.
+        const { format = 'JSONEachRow' } = request
+        const pieces = Buffer.isBuffer(body) ? [body] : body
         const { stream } = await client.exec({
-          query: `INSERT INTO ${identifier(table)} (${columns.map(identifier).join(', ')}) FORMAT JSONEachRow`,
-          values: Buffer.isBuffer(body) ? Readable.from([body], { objectMode: false }) : body,
+          query: `INSERT INTO ${identifier(table)} (${columns.map(identifier).join(', ')}) FORMAT ${format}`,
+          values: pieces instanceof Readable ? pieces : Readable.from(pieces, { objectMode: false }),
           ...parameters(request, { async_insert: 0, input_format_skip_unknown_fields: 0, wait_end_of_query: 1 })
         })
         await collect(stream, maxInsertReplyBytes)

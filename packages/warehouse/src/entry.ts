@@ -1,8 +1,9 @@
-// A raw record -> what the warehouse keeps of it. Pure, and made when the record arrives, so that a buffer holds a few
-// texts per event instead of a row of forty members.
-import { toRowLine } from '@millrace/contracts'
+// A raw record -> what the warehouse keeps of it: the bytes that are sent, and a few texts, instead of a row of forty
+// members. A pure function of the record but for where the bytes lie.
 import type { Enrich, RawRecord } from '@millrace/contracts'
-import { toIdentityLink } from './identity-link.ts'
+import { createEventLines } from './event-line.ts'
+import { createIdentityLinks } from './identity-link.ts'
+import type { Line } from './lines.ts'
 
 /** One event for the warehouse: its lines, and what is folded over a batch. */
 export interface WarehouseEntry {
@@ -12,10 +13,10 @@ export interface WarehouseEntry {
   readonly anonymousId: string
   /** Event time, epoch milliseconds. */
   readonly timestampMs: number
-  /** The line of `events_raw`, without a line end. */
-  readonly event: string
+  /** The line of `events_raw`. */
+  readonly event: Line
   /** The line of `identity_links`, when the event is a link. */
-  readonly link: string | undefined
+  readonly link: Line | undefined
 }
 
 /** The entry of a record, or nothing: the processor writes the letter of what is not an event. */
@@ -27,6 +28,8 @@ const notAnEvent: DecodedEntry = { kind: 'skip', reason: 'invalid' }
 
 /** Makes the entry of each record; never throws. */
 export function createToEntry(enrich: Enrich): (record: RawRecord) => DecodedEntry {
+  const toEventLine = createEventLines()
+  const toIdentityLink = createIdentityLinks()
   return (record) => {
     const enriched = enrich(record)
     if (!enriched.ok) return notAnEvent
@@ -37,7 +40,7 @@ export function createToEntry(enrich: Enrich): (record: RawRecord) => DecodedEnt
       userId,
       anonymousId,
       timestampMs: timestamp,
-      event: toRowLine(row),
+      event: toEventLine(row),
       link: toIdentityLink(row)
     }
     return { kind: 'item', item }

@@ -2,6 +2,8 @@
 // minimum does not care for order or repeats, so a batch is folded to one line for each id before it is sent.
 import type { WarehouseColumn } from './columns.ts'
 import type { WarehouseEntry } from './entry.ts'
+import { createLines, createPutTime, mostBytesOf, putText, timeBytes } from './lines.ts'
+import type { Line } from './lines.ts'
 
 /** The columns of `first_seen` in the order of its lines. */
 export const firstSeenColumns: readonly WarehouseColumn[] = [
@@ -11,12 +13,24 @@ export const firstSeenColumns: readonly WarehouseColumn[] = [
   { name: 'firstSeenAt', type: "SimpleAggregateFunction(min, DateTime64(3, 'UTC'))" }
 ]
 
-/** One line, without a line end, for each user id and each anonymous id of `entries`. */
-export function toFirstSeen(entries: readonly WarehouseEntry[]): readonly string[] {
-  const lines: string[] = []
+/** One line for each user id and each anonymous id of `entries`. */
+export function toFirstSeen(entries: readonly WarehouseEntry[]): readonly Line[] {
+  const toLine = createLines()
+  const putTime = createPutTime()
+  const lines: Line[] = []
+  const add = (projectId: string, kind: 'user' | 'anonymous', ids: ReadonlyMap<string, number>): void => {
+    for (const [id, firstMs] of ids) {
+      const mostBytes = mostBytesOf(projectId.length + kind.length + id.length) + 3 + timeBytes
+      const put = (bytes: Buffer, start: number): number => {
+        const at = putText(bytes, putText(bytes, putText(bytes, start, projectId), kind), id)
+        return putTime(bytes, at, firstMs)
+      }
+      lines.push(toLine(mostBytes, put))
+    }
+  }
   for (const [projectId, { users, devices }] of foldIds(entries)) {
-    for (const [id, firstMs] of users) lines.push(line(projectId, 'user', id, firstMs))
-    for (const [id, firstMs] of devices) lines.push(line(projectId, 'anonymous', id, firstMs))
+    add(projectId, 'user', users)
+    add(projectId, 'anonymous', devices)
   }
   return lines
 }
@@ -46,10 +60,4 @@ function foldIds(entries: readonly WarehouseEntry[]): ReadonlyMap<string, Ids> {
 function keepEarlier(ids: Map<string, number>, id: string, timestampMs: number): void {
   const held = ids.get(id)
   if (held === undefined || timestampMs < held) ids.set(id, timestampMs)
-}
-
-/** The project is a name of its topic and needs no escaping; times are from 1970 to 2100. */
-function line(projectId: string, kind: 'user' | 'anonymous', id: string, firstMs: number): string {
-  const firstSeenAt = new Date(firstMs).toISOString()
-  return `{"projectId":"${projectId}","idKind":"${kind}","id":${JSON.stringify(id)},"firstSeenAt":"${firstSeenAt}"}`
 }

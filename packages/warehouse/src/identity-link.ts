@@ -3,6 +3,8 @@
 import { namesDevice, namesUser } from '@millrace/contracts'
 import type { EventRow } from '@millrace/contracts'
 import type { WarehouseColumn } from './columns.ts'
+import { createLines, createPutTime, mostBytesOf, putText, timeBytes } from './lines.ts'
+import type { Line } from './lines.ts'
 
 /** The columns of `identity_links` in the order of its lines. */
 export const identityLinkColumns: readonly WarehouseColumn[] = [
@@ -14,16 +16,21 @@ export const identityLinkColumns: readonly WarehouseColumn[] = [
   { name: 'version', type: 'UInt64' }
 ]
 
-/** The line of `row`, without a line end; undefined when it is no link: an id is missing, or is a placeholder. */
-export function toIdentityLink(row: EventRow): string | undefined {
-  const { projectId, anonymousId, eventId, userId, timestamp, version } = row
-  if (!namesUser(userId) || !namesDevice(anonymousId)) return undefined
-  return JSON.stringify({
-    projectId,
-    anonymousId,
-    eventId,
-    userId,
-    timestamp: new Date(timestamp).toISOString(),
-    version
-  })
+/** Makes the line of each row; undefined when it is no link: an id is missing, or is a placeholder. */
+export function createIdentityLinks(): (row: EventRow) => Line | undefined {
+  const toLine = createLines()
+  const putTime = createPutTime()
+  return (row) => {
+    const { projectId, anonymousId, eventId, userId, timestamp, version } = row
+    if (!namesUser(userId) || !namesDevice(anonymousId)) return undefined
+    const texts = projectId.length + anonymousId.length + eventId.length + userId.length + version.length
+    return toLine(mostBytesOf(texts) + 5 + timeBytes, (bytes, start) => {
+      let at = putText(bytes, start, projectId)
+      at = putText(bytes, at, anonymousId)
+      at = putText(bytes, at, eventId)
+      at = putText(bytes, at, userId)
+      at = putTime(bytes, at, timestamp)
+      return putText(bytes, at, version)
+    })
+  }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
 import { insertLines } from './insert.ts'
+import type { Line } from './lines.ts'
 
 type Insert = Parameters<Clickhouse['insertLines']>
 
@@ -14,20 +15,31 @@ function setUp() {
   }
   return { inserts, clickhouse }
 }
+const bytes = Buffer.from('a\nbc\n')
+const [first, second]: readonly [Line, Line] = [
+  { bytes, start: 0, end: 2 },
+  { bytes, start: 2, end: 5 }
+]
 const table = { name: 'first_seen', columns: [{ name: 'a', type: 'String' }] } as const
 
 describe('insert of lines', () => {
   it('is one synchronous statement with exactly the columns of the table, that no server takes for a repeat', async () => {
     const { inserts, clickhouse } = setUp()
     const { signal } = new AbortController()
-    expect(await insertLines(clickhouse, table, ['{"a":"1"}', '{"a":"2"}'], { signal })).toBe(20)
+    expect(await insertLines(clickhouse, table, [first, second], { signal })).toBe(5)
     const [[name, columns, body, request] = []] = inserts
-    expect([inserts.length, name, columns, String(body)]).toEqual([1, 'first_seen', ['a'], '{"a":"1"}\n{"a":"2"}\n'])
+    expect([inserts.length, name, columns, body, request?.format]).toEqual([
+      1,
+      'first_seen',
+      ['a'],
+      [bytes],
+      'TabSeparated'
+    ])
     expect(request?.settings).toEqual({
       async_insert: 0,
       insert_deduplicate: 0,
       max_partitions_per_insert_block: 0,
-      date_time_input_format: 'best_effort'
+      date_time_input_format: 'basic'
     })
     expect(request?.queryId).toMatch(/^load:[0-9a-f-]{36}$/)
     expect(request?.signal).toBe(signal)
@@ -35,8 +47,8 @@ describe('insert of lines', () => {
 
   it('has an id of its own at every attempt, since a server refuses the id of a statement that still runs', async () => {
     const { inserts, clickhouse } = setUp()
-    await insertLines(clickhouse, table, ['{}'])
-    await insertLines(clickhouse, table, ['{}'])
+    await insertLines(clickhouse, table, [first])
+    await insertLines(clickhouse, table, [first])
     expect(new Set(inserts.map(([, , , request]) => request?.queryId)).size).toBe(2)
   })
 

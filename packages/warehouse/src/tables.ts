@@ -6,6 +6,7 @@ import type { WarehouseColumn } from './columns.ts'
 import type { WarehouseEntry } from './entry.ts'
 import { firstSeenColumns, toFirstSeen } from './first-seen.ts'
 import { identityLinkColumns } from './identity-link.ts'
+import type { Line } from './lines.ts'
 
 export interface WarehouseTable {
   readonly name: 'events_raw' | 'identity_links' | 'first_seen'
@@ -13,8 +14,8 @@ export interface WarehouseTable {
   readonly columns: readonly WarehouseColumn[]
   /** Copies of a row collapse by these columns, so the table has to be sorted by them, as the server writes it. */
   readonly sortingKey: string
-  /** JSON lines, without line ends, for a batch; may be empty. */
-  linesOf(entries: readonly WarehouseEntry[]): readonly string[]
+  /** The lines for a batch; may be empty. */
+  linesOf(entries: readonly WarehouseEntry[]): readonly Line[]
 }
 
 /** Every table, in the order of inserts. */

@@ -3,6 +3,7 @@ import { AppError, createManualClock } from '@millrace/kernel'
 import { bindMetrics, createRegistry } from '@millrace/observability'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
 import type { WarehouseEntry } from '@millrace/warehouse/entry'
+import type { Line } from '@millrace/warehouse/lines'
 import { createLoad } from './load.ts'
 import type { LoadDeps } from './load.ts'
 import { loaderMetrics } from './metrics.ts'
@@ -21,7 +22,7 @@ function setUp(options: { answer?: Answer; checkTables?: () => Promise<void> } =
       insertLines: async (...insert) => {
         inserts.push(insert)
         const [table, , body] = insert
-        await options.answer?.(table, String(body).split('\n').length - 1)
+        await options.answer?.(table, textOf(body).split('\n').length - 1)
         events.push(`${table} answered`)
       }
     },
@@ -32,16 +33,22 @@ function setUp(options: { answer?: Answer; checkTables?: () => Promise<void> } =
   }
   const total = async (name: string): Promise<unknown> => (await registry.getSingleMetric(name)?.get())?.values
   const shown = (): string[] =>
-    inserts.map(([table, , body]) => `${table}: ${String(body).trim().split('\n').join(' ')}`)
+    inserts.map(([table, , body]) => `${table}: ${textOf(body).trim().split('\n').join(' ')}`)
   return { deps, load: createLoad(deps), inserts, events, total, clock, shown }
 }
+
+function textOf(body: Insert[2]): string {
+  return Array.isArray(body) ? Buffer.concat(body).toString() : String(body)
+}
+
+const lineOf = (text: string): Line => ({ bytes: Buffer.from(`${text}\n`), start: 0, end: text.length + 1 })
 
 const entry = (change: Partial<WarehouseEntry> = {}): WarehouseEntry => ({
   projectId: 'shop',
   userId: 'u',
   anonymousId: '',
   timestampMs: Date.UTC(2026, 5, 1),
-  event: '{"e":1}',
+  event: lineOf('e1'),
   link: undefined,
   ...change
 })
@@ -50,23 +57,23 @@ const batchOf = (...items: readonly WarehouseEntry[]) => ({
   ranges: [{ topic: 'events.shop', partition: 0, from: 0n, to: BigInt(items.length) }]
 })
 const context = { signal: new AbortController().signal, progress: () => {} }
-const seen = '{"projectId":"shop","idKind":"user","id":"u","firstSeenAt":"2026-06-01T00:00:00.000Z"}'
+const seen = 'shop\tuser\tu\t2026-06-01 00:00:00.000'
 const unavailable = (code?: number): AppError =>
   new AppError('PIPE_CLICKHOUSE_UNAVAILABLE', 'insert', code === undefined ? {} : { details: { code } })
 
 describe('load', () => {
-  it('inserts a batch into each table in order and is done when all have answered', async () => {
+  it('inserts the events, then what is beside them at once, and is done when all have answered', async () => {
     const { load, events, total, shown } = setUp()
-    const batch = batchOf(entry(), entry({ event: '{"e":2}', link: '{"l":2}' }))
+    const batch = batchOf(entry(), entry({ event: lineOf('e2'), link: lineOf('l2') }))
     expect(await load(batch, context)).toEqual([{ kind: 'done' }, { kind: 'done' }])
-    expect(shown()).toEqual(['events_raw: {"e":1} {"e":2}', 'identity_links: {"l":2}', `first_seen: ${seen}`])
+    expect(shown()).toEqual(['events_raw: e1 e2', 'identity_links: l2', `first_seen: ${seen}`])
     expect(events).toEqual([
       'loader.before-insert',
       'events_raw answered',
       'loader.after-events-raw',
       'identity_links answered',
-      'loader.after-identity-links',
       'first_seen answered',
+      'loader.after-identity-links',
       'loader.after-first-seen',
       'loader.after-insert'
     ])
@@ -80,7 +87,7 @@ describe('load', () => {
   it('leaves out a table that a batch has nothing for', async () => {
     const { load, shown } = setUp()
     await load(batchOf(entry({ userId: '' })), context)
-    expect(shown()).toEqual(['events_raw: {"e":1}'])
+    expect(shown()).toEqual(['events_raw: e1'])
   })
 
   it('asks nothing of the server for an empty batch', async () => {
@@ -125,18 +132,14 @@ describe('load', () => {
 })
 
 describe('too many parts', () => {
-  const may = entry({ userId: '', timestampMs: Date.UTC(2026, 4, 1), event: '{"may":1}' })
-  const june = entry({ userId: '', event: '{"june":1}' })
+  const may = entry({ userId: '', timestampMs: Date.UTC(2026, 4, 1), event: lineOf('may') })
+  const june = entry({ userId: '', event: lineOf('june') })
 
   it('are the months of the batch when a single row is taken: then month by month', async () => {
     const answer: Answer = (_table, lines) => (lines > 2 ? Promise.reject(unavailable(252)) : undefined)
     const { load, shown, total } = setUp({ answer })
     expect(await load(batchOf(may, june, may), context)).toHaveLength(3)
-    expect(shown().slice(1)).toEqual([
-      'events_raw: {"may":1}',
-      'events_raw: {"may":1} {"may":1}',
-      'events_raw: {"june":1}'
-    ])
+    expect(shown().slice(1)).toEqual(['events_raw: may', 'events_raw: may may', 'events_raw: june'])
     expect(await total('analytics_loader_batches_apart_total')).toMatchObject([{ value: 1 }])
   })
 

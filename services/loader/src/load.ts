@@ -1,16 +1,17 @@
-// One batch -> one synchronous INSERT per table, one after the other, and "done" only when all have answered. Any doubt
-// is answered by inserting the same rows again, into every table: a row is a pure function of its record and its sort key
-// names the event, so repeats collapse.
+// One batch -> one synchronous INSERT per table, and "done" only when all have answered: the events first, since a row
+// that is refused must leave nothing beside them, then the tables beside them together. Any doubt is answered by inserting
+// the same rows again, into every table: a row is a pure function of its record and its sort key names the event, so
+// repeats collapse.
 import { AppError, done } from '@millrace/kernel'
 import type { Clock, Outcome } from '@millrace/kernel'
 import type { BoundMetrics } from '@millrace/observability'
 import type { Clickhouse, ClickhouseSettings } from '@millrace/stores/clickhouse'
 import type { WarehouseEntry } from '@millrace/warehouse/entry'
 import { insertLines } from '@millrace/warehouse/insert'
+import { insertByMonth } from '@millrace/warehouse/months'
 import { warehouseTables } from '@millrace/warehouse/tables'
 import type { WarehouseTable } from '@millrace/warehouse/tables'
 import type { loaderMetrics } from './metrics.ts'
-import { byMonth } from './months.ts'
 
 /** What a batch says of the log. */
 export interface LoadRange {
@@ -53,50 +54,34 @@ export interface LoadDeps {
  */
 export function createLoad(deps: LoadDeps): Load {
   const { checkTables, faults, tables = warehouseTables, settingsOf = () => ({}) } = deps
+  const [first, ...beside] = tables
   return async function load(batch, { signal, progress }) {
     const { items } = batch
     if (items.length === 0) return []
     await checkTables()
     await faults.at('loader.before-insert')
     const settings = settingsOf(batch)
-    for (const table of tables) {
-      await insertBatch(deps, table, items, { signal, settings })
+    const fill = async (table: WarehouseTable): Promise<void> => {
+      const isApart = await insertByMonth(items, (some) => insert(deps, table, some, { signal, settings }))
+      if (isApart) deps.metrics.apart.add(1)
       progress()
       await faults.at(`loader.after-${table.name.replaceAll('_', '-')}`)
     }
+    if (first !== undefined) await fill(first)
+    await allOf(beside.map(fill))
     await faults.at('loader.after-insert')
     return items.map(() => done)
   }
 }
 
+/** Waits for all of them, after a failure too: nothing of an attempt may run on into the next. Throws the first failure. */
+async function allOf(work: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(work)) if (result.status === 'rejected') throw result.reason
+}
+
 interface InsertHow {
   readonly signal: AbortSignal
   readonly settings: ClickhouseSettings
-}
-
-/** TOO_MANY_PARTS: the server has too many of them, or this one insert would make too many. */
-const tooManyParts = 252
-
-/**
- * Inserts the lines of `items`. A server that refuses many months in one insert has them one by one, but only when it
- * takes a row at all: otherwise it is overloaded, and more inserts would make that worse.
- */
-async function insertBatch(
-  deps: LoadDeps,
-  table: WarehouseTable,
-  items: readonly WarehouseEntry[],
-  how: InsertHow
-): Promise<void> {
-  try {
-    await insert(deps, table, items, how)
-  } catch (error) {
-    if (!(error instanceof AppError) || error.details['code'] !== tooManyParts) throw error
-    const months = byMonth(items)
-    if (months.length < 2) throw error
-    await insert(deps, table, items.slice(0, 1), how)
-    for (const month of months) await insert(deps, table, month, how)
-    deps.metrics.apart.add(1)
-  }
 }
 
 async function insert(

@@ -13,7 +13,7 @@ export const loaderMetrics = {
   }),
   bytes: counter({
     name: 'analytics_loader_bytes_inserted_total',
-    help: 'Bytes of all those rows as JSON lines.'
+    help: 'Bytes of all those rows as they were sent.'
   }),
   doubtful: counter({
     name: 'analytics_loader_doubtful_inserts_total',

@@ -7,7 +7,7 @@ import { writePersonEdges } from '@millrace/operations/identity-closure'
 import { restoreWarehouse } from '@millrace/operations/migrate'
 import { goalOf, planWarehouse, recordsOf } from '@millrace/operations/warehouse-plan'
 import type { WarehousePlan } from '@millrace/operations/warehouse-plan'
-import { rebuildWarehouse } from '@millrace/operations/warehouse-rebuild'
+import { countsAsWhole, rebuildWarehouse } from '@millrace/operations/warehouse-rebuild'
 import type { RebuildProgress, RebuildReport } from '@millrace/operations/warehouse-rebuild'
 import { createWarehouseSink } from '@millrace/operations/warehouse-sink'
 import { noteWarehouseWhole } from '@millrace/operations/warehouse-whole'
@@ -29,6 +29,7 @@ interface RebuildOptions extends CommonOptions {
   readonly rate?: string
   readonly log: boolean
   readonly dryRun?: boolean
+  readonly acceptGone?: boolean
 }
 
 const fields = {
@@ -56,6 +57,10 @@ export function addArchiveRebuild(group: Command, context: CliContext): void {
     .option('--rate <records>', 'records a second at most')
     .option('--no-log', 'only the archive; do not read the log')
     .option('--dry-run', 'only say what would be read')
+    .option(
+      '--accept-gone',
+      'let the curator count although offsets are gone; without it, it waits for a whole rebuild'
+    )
     .action((options: RebuildOptions) => rebuild(context, options))
 }
 
@@ -96,9 +101,8 @@ async function rebuild(context: CliContext, options: RebuildOptions): Promise<vo
   // Merges of user ids are no records: they come from the database.
   await writePersonEdges({ postgres, clickhouse })
   const recounts = await queueDays(postgres, report)
-  // What is gone nobody will bring; everything else is there now.
-  if (projects.length === 0 && log !== undefined && report.broken.length === 0 && report.refused.length === 0)
-    await noteWarehouseWhole({ postgres, clickhouse })
+  const isBelieved = projects.length === 0 && log !== undefined && countsAsWhole(report, options.acceptGone === true)
+  if (isBelieved) await noteWarehouseWhole({ postgres, clickhouse })
   print(terminal, json, { ...report, days: recounts, restored }, () => renderReport(report, group))
   if (report.refused.length > 0 && report.broken.length === 0)
     throw new AppError('PIPE_CLICKHOUSE_REFUSED', `${report.refused.length} record(s) refused; see docs/archive.md`)
