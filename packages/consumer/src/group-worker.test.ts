@@ -1,0 +1,266 @@
+import { describe, expect, it } from 'vitest'
+import { AppError, done } from '@millrace/kernel'
+import type { MemoryCluster } from '@millrace/kafka'
+import { createSilentLogger } from '@millrace/observability'
+import { createStage, partition, settle } from '../docs/setup.ts'
+import type { Stage } from '../docs/setup.ts'
+import type { Consumer, ConsumerDef } from './definition.ts'
+import { startGroupWorker } from './group-worker.ts'
+import { noOrders } from './replay-order.ts'
+import type { GroupDesk, GroupOrders, ReplayOrder } from './replay-order.ts'
+import { fixedTopics } from './topic-set.ts'
+
+interface Desk extends GroupDesk {
+  decide(orders: GroupOrders | Error): void
+  readonly failures: { readonly id: string; readonly error: unknown }[]
+}
+
+function createDesk(): Desk {
+  let now: GroupOrders | Error = noOrders
+  const failures: { id: string; error: unknown }[] = []
+  return {
+    failures,
+    decide(orders) {
+      now = orders
+    },
+    async orders() {
+      if (now instanceof Error) throw now
+      return now
+    },
+    async failed(id, error) {
+      failures.push({ id, error })
+    }
+  }
+}
+
+interface Started {
+  readonly consumer: Consumer
+  readonly desk: Desk
+  /** Texts handled so far, replays apart. */
+  readonly live: string[]
+  readonly replayed: string[]
+}
+
+async function start(
+  stage: Stage,
+  desk = createDesk(),
+  handle?: ConsumerDef<string>['handle'],
+  giveWayMs?: number
+): Promise<Started> {
+  const live: string[] = []
+  const replayed: string[] = []
+  const into = (texts: string[]): ConsumerDef<string>['handle'] => {
+    return async ({ items }) => {
+      texts.push(...items)
+      return items.map(() => done)
+    }
+  }
+  const consumer = await startGroupWorker<string>(
+    {
+      name: 'test',
+      group: 'g',
+      topics: fixedTopics(['events.a'], 'redrive.g'),
+      policy: { maxRows: 3, maxBytes: 1_000_000, maxAgeMs: 100, scope: 'lane' },
+      decode: ({ value }) => {
+        const item = value?.toString() ?? ''
+        if (item === 'bad') return { kind: 'dead', reason: 'parse', cause: new Error('bad') }
+        return { kind: 'item', item }
+      },
+      handle: into(live)
+    },
+    {
+      client: stage.cluster.client(),
+      letters: {
+        producer: stage.cluster.producer,
+        topicFor: (topic) => topic.replace('events.', 'events.dlq.'),
+        appVersion: '1'
+      },
+      log: createSilentLogger(),
+      registry: stage.registry,
+      clock: stage.clock,
+      random: () => 0.5
+    },
+    {
+      desk,
+      askEveryMs: 1_000,
+      replaying: { handle: handle ?? into(replayed) },
+      ...(giveWayMs === undefined ? {} : { giveWayMs })
+    }
+  )
+  await settle()
+  return { consumer, desk, live, replayed }
+}
+
+const order = (change: Partial<ReplayOrder> = {}): GroupOrders => ({
+  heldForMs: 0,
+  replay: {
+    id: '1',
+    group: 'g-replay',
+    topic: 'events.a',
+    ends: new Map([[0, 4n]]),
+    perSecond: undefined,
+    ...change
+  }
+})
+
+/** A stop waits for the next look of the pace. */
+async function stop(stage: Stage, consumer: Consumer): Promise<void> {
+  const stopped = consumer[Symbol.asyncDispose]()
+  await stage.advance(1_000)
+  await stopped
+}
+
+async function place(cluster: MemoryCluster, offset: bigint): Promise<void> {
+  await cluster.admin.setGroupOffsets('g-replay', 'events.a', new Map([[0, offset]]))
+}
+
+describe('the worker of a group that can be replayed', () => {
+  it('joins only after it asked whether the group is held, and stays out until it is not', async () => {
+    const stage = await createStage()
+    const desk = createDesk()
+    desk.decide({ heldForMs: 5_000, replay: undefined })
+    stage.append(0, 'a', 'b', 'c')
+    const { consumer, live } = await start(stage, desk)
+    await stage.advance(3_000)
+    expect([live, consumer.ready(), consumer.live()]).toEqual([[], false, true])
+    await stage.cluster.admin.setGroupOffsets('g', 'events.a', new Map([[0, 1n]]))
+    desk.decide(noOrders)
+    await stage.advance(1_200)
+    expect(live).toEqual(['b', 'c'])
+    expect(consumer.ready()).toBe(true)
+    await consumer[Symbol.asyncDispose]()
+  })
+
+  it('leaves a held group with its effects and then its commit behind it', async () => {
+    const stage = await createStage()
+    const { consumer, desk, live } = await start(stage)
+    stage.append(0, 'a', 'b')
+    await settle()
+    expect(live).toEqual([])
+    desk.decide({ heldForMs: 60_000, replay: undefined })
+    await stage.advance(1_000)
+    expect([live, stage.committed()]).toEqual([['a', 'b'], 2n])
+    // Only the broker knows for certain: it takes positions when nobody is in the group.
+    await expect(stage.cluster.admin.setGroupOffsets('g', 'events.a', new Map([[0, 0n]]))).resolves.toBeUndefined()
+    desk.decide(noOrders)
+    await stage.advance(1_200)
+    expect(live).toEqual(['a', 'b', 'a', 'b'])
+    await consumer[Symbol.asyncDispose]()
+  })
+
+  it('believes a hold no longer than it was given for, and works when nobody can be asked', async () => {
+    const stage = await createStage()
+    const desk = createDesk()
+    desk.decide({ heldForMs: 5_000, replay: undefined })
+    stage.append(0, 'a', 'b', 'c')
+    const { consumer, live } = await start(stage, desk)
+    desk.decide(new AppError('PIPE_POSTGRES_UNAVAILABLE', 'no answer'))
+    await stage.advance(4_000)
+    expect(live).toEqual([])
+    await stage.advance(2_000)
+    expect(live).toEqual(['a', 'b', 'c'])
+    await consumer[Symbol.asyncDispose]()
+    const alone = createDesk()
+    alone.decide(new AppError('PIPE_POSTGRES_UNAVAILABLE', 'no answer'))
+    const second = await start(stage, alone)
+    stage.append(0, 'd', 'e', 'f')
+    await settle()
+    expect(second.live).toEqual(['d', 'e', 'f'])
+    await second.consumer[Symbol.asyncDispose]()
+  })
+
+  it('reads a replay beside the live group, up to its end and not a record further', async () => {
+    const stage = await createStage()
+    const { consumer, desk, live, replayed } = await start(stage)
+    stage.append(0, 'a', 'b', 'c', 'd', 'e', 'f')
+    await settle()
+    await place(stage.cluster, 1n)
+    desk.decide(order())
+    await stage.advance(1_500)
+    expect(replayed).toEqual(['b', 'c', 'd'])
+    expect(stage.cluster.committed('g-replay', partition(0))).toBe(4n)
+    stage.append(0, 'g', 'h', 'i')
+    await stage.advance(3_000)
+    expect(replayed).toEqual(['b', 'c', 'd'])
+    expect(live).toEqual(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'])
+    expect(stage.committed()).toBe(9n)
+    desk.decide(noOrders)
+    await stage.advance(1_500)
+    await expect(place(stage.cluster, 0n)).resolves.toBeUndefined()
+    await consumer[Symbol.asyncDispose]()
+    await expect(consumer.done).resolves.toBeUndefined()
+  })
+
+  it('writes the letters of a replay under the ids of the live group', async () => {
+    const stage = await createStage()
+    stage.append(0, 'a', 'bad', 'c', 'd')
+    const { consumer, desk } = await start(stage)
+    await place(stage.cluster, 0n)
+    desk.decide(order())
+    await stage.advance(1_500)
+    expect(stage.letters().map(({ letter }) => letter.id)).toEqual(['g:events.a:0:1', 'g:events.a:0:1'])
+    await consumer[Symbol.asyncDispose]()
+  })
+
+  it('keeps to the rate, shared by the partitions that each worker holds', async () => {
+    const stage = await createStage(2)
+    stage.append(0, ...Array.from({ length: 30 }, (_, index) => `x${index}`))
+    const { consumer, desk, replayed } = await start(stage)
+    await place(stage.cluster, 0n)
+    // Half of the partitions would be another worker's.
+    const ends = new Map([
+      [0, 30n],
+      [7, 0n]
+    ])
+    desk.decide(order({ ends, perSecond: 6 }))
+    await stage.advance(1_000)
+    const before = replayed.length
+    await stage.advance(5_000)
+    expect(replayed.length - before).toBe(15)
+    await stop(stage, consumer)
+  })
+
+  it('gives way while live reading is behind', async () => {
+    const stage = await createStage()
+    const desk = createDesk()
+    stage.append(0, 'a', 'b', 'c', 'd', 'e', 'f')
+    const { consumer, live, replayed } = await start(stage, desk, undefined, -1)
+    await place(stage.cluster, 0n)
+    desk.decide(order())
+    await stage.advance(5_000)
+    expect([live.length, replayed]).toEqual([6, []])
+    await stop(stage, consumer)
+    expect(replayed).toEqual(['a', 'b', 'c', 'd'])
+  })
+
+  it('tells a replay that fails for the third time, and lives on', async () => {
+    const stage = await createStage()
+    stage.append(0, 'a', 'b', 'c', 'd')
+    let calls = 0
+    const bug = async (): Promise<never> => {
+      calls++
+      throw new Error('a bug')
+    }
+    const { consumer, desk, live } = await start(stage, createDesk(), bug)
+    await place(stage.cluster, 0n)
+    desk.decide(order())
+    await stage.advance(10_000)
+    expect([calls, desk.failures.map(({ id }) => id)]).toEqual([3, ['1']])
+    stage.append(0, 'e', 'f')
+    await stage.advance(1_000)
+    expect([live.length, consumer.ready(), consumer.live()]).toEqual([6, true, true])
+    await consumer[Symbol.asyncDispose]()
+  })
+
+  it('ends with its signal', async () => {
+    const stage = await createStage()
+    const { consumer, desk } = await start(stage)
+    await place(stage.cluster, 0n)
+    desk.decide(order())
+    stage.append(0, 'a', 'b', 'c', 'd')
+    await stage.advance(1_500)
+    await consumer[Symbol.asyncDispose]()
+    await expect(consumer.done).resolves.toBeUndefined()
+    await expect(place(stage.cluster, 0n)).resolves.toBeUndefined()
+  })
+})

@@ -1,0 +1,38 @@
+// Holds a replay back: to its rate, and as long as live reading is behind.
+import type { Clock } from '@millrace/kernel'
+import type { ConsumerDef, HandleContext } from './definition.ts'
+
+export interface PaceOptions {
+  readonly clock: Clock
+  /** Items a second at most, now; undefined: no limit. */
+  readonly perSecond: () => number | undefined
+  /** How far live reading is behind, in milliseconds. */
+  readonly behindMs: () => number
+  /** The replay waits while live reading is further behind than this. */
+  readonly giveWayMs: number
+  /** The replay ends: what it holds is handled at once. */
+  readonly isEnding: () => boolean
+}
+
+const lookMs = 250
+
+/** `handle`, called only when there is room for it. A wait counts as progress and ends with the signal. */
+export function createPacedHandle<Item>(
+  handle: ConsumerDef<Item>['handle'],
+  { clock, perSecond, behindMs, giveWayMs, isEnding }: PaceOptions
+): ConsumerDef<Item>['handle'] {
+  let freeAtMs = 0
+  const wait = async (ms: number, { signal, progress }: HandleContext): Promise<void> => {
+    await clock.sleep(Math.min(ms, lookMs), signal)
+    progress()
+  }
+  return async function paced(batch, context) {
+    const leftMs = (): number => freeAtMs - clock.monotonic()
+    while (!isEnding() && behindMs() > giveWayMs) await wait(lookMs, context)
+    while (!isEnding() && leftMs() > 0) await wait(leftMs(), context)
+    const rate = perSecond()
+    // Taken before the call, so that batches handled at once share the rate.
+    if (rate !== undefined) freeAtMs = Math.max(freeAtMs, clock.monotonic()) + (batch.items.length / rate) * 1_000
+    return await handle(batch, context)
+  }
+}
