@@ -15,5 +15,6 @@ export {
   postgresFields,
   redisCacheFields,
   redisDedupFields,
-  redisStateFields
+  redisStateFields,
+  replayFields
 } from './shared.ts'

@@ -105,6 +105,17 @@ export const postgresFields = {
   DATABASE_POOL_SIZE: int({ doc: 'PostgreSQL connections of this process at most.', default: 5, min: 1, max: 100 })
 }
 
+/** For workers whose group can be replayed. */
+export const replayFields = {
+  DATABASE_URL: postgresFields.DATABASE_URL,
+  REPLAY_CHECK_MS: ms({
+    doc: 'How often a worker asks PostgreSQL whether its group is held, or has a part of the log to read again.',
+    default: 2_000,
+    min: 100,
+    max: 60_000
+  })
+}
+
 export const objectStoreFields = {
   OBJECT_STORE_URL: url({
     doc: 'Where files are kept: file:///folder, or s3://bucket/prefix with keys and parameters (docs/archive.md).',

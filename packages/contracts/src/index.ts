@@ -28,7 +28,7 @@ export type {
 } from './live-request.ts'
 export { textMember, toStorableJson } from './json-text.ts'
 export { isOriginAllowed } from './origin.ts'
-export { readProcessedEvent } from './processed-event.ts'
+export { readProcessedEvent, replayHeader } from './processed-event.ts'
 export type { ProcessedEvent } from './processed-event.ts'
 export { problemCatalog, problemContentType, toProblem } from './problem.ts'
 export type { Problem, ProblemCode } from './problem.ts'

@@ -1,6 +1,9 @@
 // A record of the processed topic read back, as far as it is shown live. Addresses and user agents are never taken.
 import { isUtf8 } from 'node:buffer'
 
+/** Header of a processed record that was made again by a replay: it was shown when it was new. */
+export const replayHeader = 'replay'
+
 const shownTexts = [
   'eventId',
   'eventType',

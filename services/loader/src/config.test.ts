@@ -2,7 +2,11 @@ import { describe, expect, it } from 'vitest'
 import { load } from '@millrace/config'
 import { loaderRules, loaderSpec } from './config.ts'
 
-const required = { KAFKA_BROKERS: '127.0.0.1:9092', CLICKHOUSE_URL: 'http://127.0.0.1:8123/app' }
+const required = {
+  KAFKA_BROKERS: '127.0.0.1:9092',
+  CLICKHOUSE_URL: 'http://127.0.0.1:8123/app',
+  DATABASE_URL: 'postgres://127.0.0.1/app'
+}
 
 describe('settings of the loader', () => {
   it('has a default for everything but its dependencies', () => {

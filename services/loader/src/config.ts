@@ -11,10 +11,11 @@ import {
   list,
   logFields,
   ms,
+  replayFields,
   str
 } from '@millrace/config'
 
-// One insert takes the ready rows of all partitions, so there is nothing to handle concurrently.
+// One insert takes the ready rows of all partitions, and how many overlap is not a matter of taste (main.ts).
 const { CONCURRENCY: _oneAtATime, ...groupFields } = consumerFields
 
 export const loaderSpec = {
@@ -24,6 +25,7 @@ export const loaderSpec = {
   ...enrichFields,
   ...groupFields,
   ...clickhouseFields,
+  ...replayFields,
   CONSUMER_GROUP: str({ doc: 'Consumer group; two deployments on one cluster need different ones.', default: 'load' }),
   PROJECTS: list({ doc: 'Only the events of these projects; empty = every project.', default: [] }),
   BATCH_SIZE: int({ doc: 'Rows of one insert at most.', default: 10_000, min: 1, max: 1_000_000 }),

@@ -1,12 +1,14 @@
 // loader: inserts every event of the raw log into ClickHouse. Wiring only.
 import { letterTopic, rawTopicsOf, redriveTopic } from '@millrace/contracts'
-import { startConsumer, topicFamily } from '@millrace/consumer'
+import { startGroupWorker, topicFamily } from '@millrace/consumer'
 import { adminLater, openKafka } from '@millrace/kafka'
 import { isTransient } from '@millrace/kernel'
 import { bindMetrics, startCpuCost } from '@millrace/observability'
+import { createReplayDesk } from '@millrace/operations/replay-orders'
 import { errorFields, runService } from '@millrace/service'
 import { openClickhouse } from '@millrace/stores/clickhouse'
 import { openEnrich } from '@millrace/stores/country-database'
+import { openPostgres } from '@millrace/stores/postgres'
 import { createTableCheck } from '@millrace/warehouse/check-tables'
 import { createToEntry } from '@millrace/warehouse/entry'
 import { loaderRules, loaderSpec } from './config.ts'
@@ -36,15 +38,18 @@ await runService(
     const metrics = bindMetrics(loaderMetrics, registry)
     const load = createPlantedLoad({ clickhouse, checkTables, metrics, clock, faults }, planted)
     const cost = startCpuCost({ stage: 'load', registry, clock, signal })
+    const { CONSUMER_GROUP: group, DATABASE_URL } = config
+    const belongs = rawTopicsOf(config.PROJECTS)
+    const postgres = stack.use(await openPostgres({ url: DATABASE_URL, poolSize: 1, log, name: 'millrace-loader' }))
     const consumer = stack.use(
-      await startConsumer(
+      await startGroupWorker(
         {
           name: 'loader',
-          group: config.CONSUMER_GROUP,
+          group,
           topics: topicFamily({
             admin,
-            belongs: rawTopicsOf(config.PROJECTS),
-            redrive: redriveTopic(config.CONSUMER_GROUP)
+            belongs,
+            redrive: redriveTopic(group)
           }),
           policy: {
             maxRows: config.BATCH_SIZE,
@@ -56,6 +61,10 @@ await runService(
           handle: cost.counting(load),
           settings: {
             maxHandleMs: config.INSERT_TIMEOUT_MS,
+            // One insert is on its way, the rows of the next one are made, and one waits: partitions take turns.
+            concurrency: 2,
+            decodeOnArrival: true,
+            totalBytes: 3 * config.BATCH_BYTES,
             sessionTimeoutMs: config.SESSION_TIMEOUT_MS,
             heartbeatIntervalMs: config.HEARTBEAT_INTERVAL_MS,
             topicRefreshMs: config.TOPIC_REFRESH_MS
@@ -69,6 +78,10 @@ await runService(
           clock,
           signal,
           faults
+        },
+        {
+          desk: createReplayDesk({ postgres, admin, group, belongs, actor: 'service:loader' }),
+          askEveryMs: config.REPLAY_CHECK_MS
         }
       )
     )

@@ -10,6 +10,7 @@ import {
   list,
   logFields,
   ms,
+  replayFields,
   str
 } from '@millrace/config'
 
@@ -19,6 +20,7 @@ export const processorSpec = {
   ...kafkaFields,
   ...enrichFields,
   ...consumerFields,
+  ...replayFields,
   CONSUMER_GROUP: str({
     doc: 'Consumer group; two deployments on one cluster need different ones.',
     default: 'process'

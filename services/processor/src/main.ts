@@ -1,10 +1,12 @@
 // processor: enriches raw events into `events.processed.{project}` and sets aside what is not an event. Wiring only.
-import { letterTopic, rawTopicsOf, redriveTopic } from '@millrace/contracts'
-import { startConsumer, topicFamily } from '@millrace/consumer'
+import { letterTopic, rawTopicsOf, redriveTopic, replayHeader } from '@millrace/contracts'
+import { startGroupWorker, topicFamily } from '@millrace/consumer'
 import { adminLater, openKafka } from '@millrace/kafka'
 import { bindMetrics, startCpuCost } from '@millrace/observability'
+import { createReplayDesk } from '@millrace/operations/replay-orders'
 import { runService } from '@millrace/service'
 import { openEnrich } from '@millrace/stores/country-database'
+import { openPostgres } from '@millrace/stores/postgres'
 import { processorRules, processorSpec } from './config.ts'
 import { processorMetrics } from './metrics.ts'
 import { createProcess } from './process.ts'
@@ -17,15 +19,19 @@ await runService(
     const admin = adminLater(kafka)
     const producer = stack.use(await kafka.producer())
     const cost = startCpuCost({ stage: 'process', registry, clock, signal })
+    const { CONSUMER_GROUP: group, DATABASE_URL } = config
+    const belongs = rawTopicsOf(config.PROJECTS)
+    const postgres = stack.use(await openPostgres({ url: DATABASE_URL, poolSize: 1, log, name: 'millrace-processor' }))
+    const enrich = await openEnrich(config)
     const consumer = stack.use(
-      await startConsumer(
+      await startGroupWorker(
         {
           name: 'processor',
-          group: config.CONSUMER_GROUP,
+          group,
           topics: topicFamily({
             admin,
-            belongs: rawTopicsOf(config.PROJECTS),
-            redrive: redriveTopic(config.CONSUMER_GROUP)
+            belongs,
+            redrive: redriveTopic(group)
           }),
           policy: {
             maxRows: config.BATCH_SIZE,
@@ -33,7 +39,7 @@ await runService(
             maxAgeMs: config.FLUSH_AFTER_MS,
             scope: 'lane'
           },
-          decode: createToProcessed(await openEnrich(config)),
+          decode: createToProcessed(enrich),
           handle: cost.counting(createProcess({ producer, metrics: bindMetrics(processorMetrics, registry), faults })),
           settings: {
             concurrency: config.CONCURRENCY,
@@ -50,6 +56,11 @@ await runService(
           clock,
           signal,
           faults
+        },
+        {
+          desk: createReplayDesk({ postgres, admin, group, belongs, actor: 'service:processor' }),
+          askEveryMs: config.REPLAY_CHECK_MS,
+          replaying: { decode: createToProcessed(enrich, { [replayHeader]: '1' }) }
         }
       )
     )

@@ -26,27 +26,35 @@ export type Processed =
   | { readonly kind: 'dead'; readonly reason: DeadReason; readonly cause: unknown }
 
 /**
- * The processed form of each record. A record that is not an event is dead here and nowhere else: the other groups leave
- * its letter to this one.
+ * The processed form of each record, with `headers` beside its own. A record that is not an event is dead here and nowhere
+ * else: the other groups leave its letter to this one.
  */
-export function createToProcessed(enrich: Enrich): (record: RawEvent) => Processed {
+export function createToProcessed(
+  enrich: Enrich,
+  headers: Readonly<Record<string, string>> = {}
+): (record: RawEvent) => Processed {
   return (record) => {
     // Only a forged letter names another topic; it belongs to no project that could keep a letter of it.
     if (!isRawTopic(record.topic)) return { kind: 'skip', reason: 'invalid' }
     const enriched = enrich(record)
-    if (enriched.ok) return { kind: 'item', item: toItem(record, enriched.row) }
+    if (enriched.ok) return { kind: 'item', item: toItem(record, enriched.row, headers) }
     const { reason, detail } = enriched
     return { kind: 'dead', reason, cause: new AppError('PIPE_NOT_AN_EVENT', `not an event: ${detail}`) }
   }
 }
 
-function toItem({ topic, partition, offset, key, appendedAtMs }: RawEvent, row: EventRow): ProcessedRecord {
+function toItem(
+  { topic, partition, offset, key, appendedAtMs }: RawEvent,
+  row: EventRow,
+  headers: Readonly<Record<string, string>>
+): ProcessedRecord {
   return {
     topic: processedTopic(row.projectId),
     partition,
     key,
     value: Buffer.from(toRowLine(row)),
     headers: {
+      ...headers,
       'raw.topic': topic,
       'raw.partition': String(partition),
       'raw.offset': String(offset),

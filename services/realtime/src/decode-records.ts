@@ -1,6 +1,6 @@
 // Records of the three kinds of topics as values for those who watch. What is broken is counted and left out: the log is
 // the truth elsewhere, here it is shown.
-import { decodeMetric, decodeSession, projectOfTopic, readProcessedEvent } from '@millrace/contracts'
+import { decodeMetric, decodeSession, projectOfTopic, readProcessedEvent, replayHeader } from '@millrace/contracts'
 import type { MetricMessage, ProcessedEvent, SessionMessage } from '@millrace/contracts'
 import type { KafkaRecord } from '@millrace/kafka'
 import type { TopicWatchOptions } from './topic-watch.ts'
@@ -15,6 +15,7 @@ export interface Decoders {
 
 /** The decoders; `onBroken` is told of each record that is not what its topic holds. */
 export function createDecoders(onBroken: () => void): Decoders {
+  const events = ofProject(readProcessedEvent, onBroken)
   return {
     metrics(record, isWatched) {
       const route = projectOfKey(record.key)
@@ -24,7 +25,7 @@ export function createDecoders(onBroken: () => void): Decoders {
       return { route, value }
     },
     sessions: ofProject(decodeSession, onBroken),
-    events: ofProject(readProcessedEvent, onBroken)
+    events: (record, isWatched) => (record.headers[replayHeader] === undefined ? events(record, isWatched) : undefined)
   }
 }
 

@@ -12,6 +12,7 @@ import {
   ms,
   oneOf,
   postgresFields,
+  replayFields,
   str
 } from '@millrace/config'
 import { metadataPolicies } from './to-row.ts'
@@ -26,6 +27,7 @@ export const recorderSpec = {
   ...enrichFields,
   ...groupFields,
   ...postgresFields,
+  ...replayFields,
   CONSUMER_GROUP: str({
     doc: 'Consumer group; two deployments on one cluster need different ones.',
     default: 'record'

@@ -1,8 +1,9 @@
 // recorder: keeps every event of the raw log in PostgreSQL for a time. Wiring only.
 import { letterTopic, rawTopicsOf, redriveTopic } from '@millrace/contracts'
-import { startConsumer, topicFamily } from '@millrace/consumer'
+import { startGroupWorker, topicFamily } from '@millrace/consumer'
 import { adminLater, openKafka } from '@millrace/kafka'
 import { bindMetrics, startCpuCost } from '@millrace/observability'
+import { createReplayDesk } from '@millrace/operations/replay-orders'
 import { errorFields, runService } from '@millrace/service'
 import { openEnrich } from '@millrace/stores/country-database'
 import { openPostgres } from '@millrace/stores/postgres'
@@ -32,15 +33,17 @@ await runService(
     const producer = stack.use(await kafka.producer())
     const retentionDays = config.RETENTION_DAYS
     const cost = startCpuCost({ stage: 'record', registry, clock, signal })
+    const group = config.CONSUMER_GROUP
+    const belongs = rawTopicsOf(config.PROJECTS)
     const consumer = stack.use(
-      await startConsumer(
+      await startGroupWorker(
         {
           name: 'recorder',
-          group: config.CONSUMER_GROUP,
+          group,
           topics: topicFamily({
             admin,
-            belongs: rawTopicsOf(config.PROJECTS),
-            redrive: redriveTopic(config.CONSUMER_GROUP)
+            belongs,
+            redrive: redriveTopic(group)
           }),
           policy: {
             maxRows: config.BATCH_SIZE,
@@ -66,6 +69,10 @@ await runService(
           clock,
           signal,
           faults
+        },
+        {
+          desk: createReplayDesk({ postgres, admin, group, belongs, actor: 'service:recorder' }),
+          askEveryMs: config.REPLAY_CHECK_MS
         }
       )
     )
