@@ -12,6 +12,7 @@ import { findMarked } from '@millrace/local-stack/marked-processes'
 import type { MarkedProcess } from '@millrace/local-stack/marked-processes'
 import { layout, testDataDir } from '@millrace/local-stack/layout'
 import { startStack } from '@millrace/local-stack/stack'
+import type { TestProgram } from '@millrace/local-stack/system-packages'
 import { stackStatus, stackWipe } from '@millrace/local-stack/stack-control'
 import { stopSignal } from './stop-signal.ts'
 import { closingLine, countReport, parsePlan } from './test-plan.ts'
@@ -33,6 +34,12 @@ const marks = [`MILLRACE_TEST_RUN=${run}`]
 /** A part that takes longer hangs: it is ended and counts as failed. */
 const longestMinutes: Readonly<Record<Part, number>> = { unit: 5, integration: 12, e2e: 10, browser: 5 }
 
+/** What the tests of a part need besides the programs of the stack. */
+const programsOf: Readonly<Partial<Record<Part, readonly TestProgram[]>>> = {
+  browser: ['chromium'],
+  integration: ['pgbouncer']
+}
+
 /** Adds the totals of each part to `totals` as it ends, so that a later failure keeps them. */
 async function runAll(plan: Plan, totals: Totals[]): Promise<void> {
   if (plan.parts.includes('unit')) totals.push(await runPart('unit', plan, {}))
@@ -41,7 +48,8 @@ async function runAll(plan: Plan, totals: Totals[]): Promise<void> {
 }
 
 async function runOnStack(stackParts: readonly Part[], plan: Plan, totals: Totals[]): Promise<void> {
-  await ensurePrograms({ log: say, more: stackParts.includes('browser') ? ['chromium'] : [] })
+  const more = stackParts.flatMap((part) => programsOf[part] ?? [])
+  await ensurePrograms({ log: say, more })
   await stackWipe(testDataDir)
   say(`starting the test stack in ${testDataDir}`)
   await using stack = await startStack({ dataDir: testDataDir, ports: 'ephemeral', log: say, signal: stopping })

@@ -1,12 +1,13 @@
 // The first step of every command that needs the stack: what is missing is installed, or named in one line.
 import { AppError } from '@millrace/kernel'
 import { canInstall, installLine, installPrograms, missingPrograms, runCommand } from './system-packages.ts'
+import type { TestProgram } from './system-packages.ts'
 
 export interface EnsureOptions {
   /** Told before each step, one line each. */
   readonly log: (line: string) => void
   /** What is needed besides the programs of the stack. */
-  readonly more?: readonly 'chromium'[]
+  readonly more?: readonly TestProgram[]
 }
 
 /**

@@ -26,11 +26,11 @@ describe('missingPrograms', () => {
     expect(await missingPrograms(run)).toEqual(['java', 'mvn', 'redis-server', 'postgres'])
   })
 
-  test('asks for a browser only when it is wanted', async () => {
+  test.each(['chromium', 'pgbouncer'] as const)('asks for %s only when it is wanted', async (program) => {
     const run: RunCommand = async (file) =>
-      file === 'java' ? { code: 0, output: 'openjdk version "21.0.2"' } : file === 'chromium' ? absent : ok
+      file === 'java' ? { code: 0, output: 'openjdk version "21.0.2"' } : file === program ? absent : ok
     expect(await missingPrograms(run)).toEqual([])
-    expect(await missingPrograms(run, ['chromium'])).toEqual(['chromium'])
+    expect(await missingPrograms(run, [program])).toEqual([program])
   })
 })
 

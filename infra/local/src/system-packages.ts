@@ -5,8 +5,11 @@ import { chmod, lstat, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/p
 import { dirname, join } from 'node:path'
 import { AppError } from '@millrace/kernel'
 
-/** A program that comes from the machine: the stack's, and the browser of the browser tests. */
-export type Program = 'java' | 'mvn' | 'redis-server' | 'postgres' | 'chromium'
+/** A program that only tests need: the browser of the browser tests, the pooler of PostgreSQL. */
+export type TestProgram = 'chromium' | 'pgbouncer'
+
+/** A program that comes from the machine: the stack's, and those of the tests. */
+export type Program = 'java' | 'mvn' | 'redis-server' | 'postgres' | TestProgram
 
 /** Result of one command: exit code (127 when it does not exist) and everything it printed. */
 export interface CommandResult {
@@ -35,7 +38,8 @@ const debianPackages: Readonly<Record<Program, readonly string[]>> = {
   mvn: ['maven'],
   'redis-server': ['redis-server'],
   postgres: ['postgresql'],
-  chromium: ['chromium']
+  chromium: ['chromium'],
+  pgbouncer: ['pgbouncer']
 }
 const systemFiles: InstallFiles = {
   policy: '/usr/sbin/policy-rc.d',
@@ -57,7 +61,7 @@ export const runCommand: RunCommand = (file, args) =>
 /** The programs of the stack, and of `more`, that are missing or too old, in a fixed order. */
 export async function missingPrograms(
   run: RunCommand = runCommand,
-  more: readonly 'chromium'[] = []
+  more: readonly TestProgram[] = []
 ): Promise<readonly Program[]> {
   const [java, mvn, redis, postgres] = await Promise.all([
     run('java', ['-version']),

@@ -56,14 +56,32 @@ export function url(options: Common<string> & { protocols: readonly string[] }):
     type: `url ${options.protocols.join(' ')}`,
     default: options.default,
     secret: true,
+    parse: (raw) =>
+      isUrlOf(options.protocols, raw)
+        ? ok(raw)
+        : bad(`must be a URL that starts with one of ${options.protocols.join(', ')}`)
+  }
+}
+
+/** Comma-separated URLs of `protocols`; a comma inside of one is written `%2C`. Their passwords are never printed. */
+export function urls(options: Common<readonly string[]> & { protocols: readonly string[] }): Field<readonly string[]> {
+  const words = list(options)
+  return {
+    ...words,
+    type: `urls ${options.protocols.join(' ')}`,
+    secret: true,
     parse: (raw) => {
-      const protocol = /^([a-z0-9+.-]+:)\/\//i.exec(raw)?.[1]
-      if (protocol === undefined || !options.protocols.includes(protocol)) {
-        return bad(`must be a URL that starts with one of ${options.protocols.join(', ')}`)
-      }
-      return ok(raw)
+      const parsed = words.parse(raw)
+      return !parsed.ok || parsed.value.every((each) => isUrlOf(options.protocols, each))
+        ? parsed
+        : bad(`must be comma-separated URLs that start with one of ${options.protocols.join(', ')}`)
     }
   }
+}
+
+function isUrlOf(protocols: readonly string[], text: string): boolean {
+  const protocol = /^([a-z0-9+.-]+:)\/\//i.exec(text)?.[1]
+  return protocol !== undefined && protocols.includes(protocol)
 }
 
 /** A whole number in a range. */

@@ -1,9 +1,10 @@
-export { bool, bytes, int, list, ms, oneOf, secret, str, url } from './fields.ts'
+export { bool, bytes, int, list, ms, oneOf, secret, str, url, urls } from './fields.ts'
 export type { ConfigOf, Field, Spec } from './fields.ts'
 export { load } from './load.ts'
 export type { ConfigProblem, CrossRule } from './load.ts'
 export {
   clickhouseFields,
+  clickhouseReplicaFields,
   consumerFields,
   enrichFields,
   heartbeatRule,
@@ -13,8 +14,10 @@ export {
   logFields,
   objectStoreFields,
   postgresFields,
+  postgresReplicaFields,
   redisCacheFields,
   redisDedupFields,
   redisStateFields,
-  replayFields
+  replayFields,
+  replicaLagRule
 } from './shared.ts'

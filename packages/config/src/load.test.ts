@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { AppError } from '@millrace/kernel'
-import { bool, bytes, int, list, ms, oneOf, secret, str, url } from './fields.ts'
+import { bool, bytes, int, list, ms, oneOf, secret, str, url, urls } from './fields.ts'
 import { load } from './load.ts'
 
 const spec = {
@@ -60,6 +60,18 @@ describe('load', () => {
     const message = messageOf({ ...good, STORE: 'http://user:hunter2@host' })
     expect(message).toContain('STORE  must be a URL that starts with one of redis:')
     expect(message).not.toContain('hunter2')
+  })
+
+  it('reads a list of URLs, and quotes none of them', () => {
+    const replicas = { R: urls({ doc: 'Replicas.', protocols: ['postgres:'], default: [] }) }
+    expect(load(replicas, {}).R).toEqual([])
+    expect(load(replicas, { R: 'postgres://a/x, postgres://u:p%2C@b/x' }).R).toEqual([
+      'postgres://a/x',
+      'postgres://u:p%2C@b/x'
+    ])
+    const wrong = (): unknown => load(replicas, { R: 'postgres://a/x,http://u:hunter2@b' })
+    expect(wrong).toThrow('R  must be comma-separated URLs that start with one of postgres:')
+    expect(wrong).not.toThrow('hunter2')
   })
 
   it('checks rules across settings only when each setting is right', () => {

@@ -1,5 +1,5 @@
 // Groups of settings that several services share; a service spreads the groups it needs into its own spec.
-import { bool, int, list, ms, oneOf, secret, str, url } from './fields.ts'
+import { bool, int, list, ms, oneOf, secret, str, url, urls } from './fields.ts'
 
 export const logFields = {
   LOG_LEVEL: oneOf({
@@ -97,12 +97,26 @@ export const redisCacheFields = {
   REDIS_CACHE_URL: url({ doc: 'Redis of the cache role (allkeys-lru).', protocols: redisProtocols })
 }
 
+const postgresProtocols = ['postgres:', 'postgresql:'] as const
+
 export const postgresFields = {
-  DATABASE_URL: url({
-    doc: 'PostgreSQL; may be PgBouncer in transaction mode.',
-    protocols: ['postgres:', 'postgresql:']
-  }),
+  DATABASE_URL: url({ doc: 'PostgreSQL; may be PgBouncer in transaction mode.', protocols: postgresProtocols }),
   DATABASE_POOL_SIZE: int({ doc: 'PostgreSQL connections of this process at most.', default: 5, min: 1, max: 100 })
+}
+
+/** For services some of whose reads a replica may answer. */
+export const postgresReplicaFields = {
+  DATABASE_REPLICA_URLS: urls({
+    doc: 'Streaming replicas of PostgreSQL, comma-separated, for reads that bear being late (docs/scaling-reads.md).',
+    protocols: postgresProtocols,
+    default: []
+  }),
+  DATABASE_REPLICA_LAG_MS: ms({
+    doc: 'A replica that is further behind is not read from; the others are, or DATABASE_URL.',
+    default: 5_000,
+    min: 200,
+    max: 20_000
+  })
 }
 
 /** For workers whose group can be replayed. */
@@ -129,11 +143,33 @@ export const objectStoreFields = {
   })
 }
 
+const clickhouseProtocols = ['http:', 'https:'] as const
+
 export const clickhouseFields = {
   CLICKHOUSE_URL: url({
     doc: 'ClickHouse over HTTP, with user, password and database.',
-    protocols: ['http:', 'https:']
+    protocols: clickhouseProtocols
   })
+}
+
+/** For services that ask the warehouse much. */
+export const clickhouseReplicaFields = {
+  CLICKHOUSE_REPLICA_URLS: urls({
+    doc: 'Further ClickHouse servers with the same data as CLICKHOUSE_URL, comma-separated; queries go to those that answer.',
+    protocols: clickhouseProtocols,
+    default: []
+  })
+}
+
+/** A revoked key is refused in time although a replica told of it late. */
+export function replicaLagRule(config: {
+  readonly DATABASE_REPLICA_LAG_MS: number
+  readonly DATABASE_REPLICA_URLS: readonly string[]
+  readonly KEY_FRESH_MS: number
+}): string | undefined {
+  const { DATABASE_REPLICA_LAG_MS: lag, DATABASE_REPLICA_URLS: urlsOfReplicas, KEY_FRESH_MS: fresh } = config
+  const isFine = urlsOfReplicas.length === 0 || lag * 3 <= fresh
+  return isFine ? undefined : 'DATABASE_REPLICA_LAG_MS must be at most a third of KEY_FRESH_MS'
 }
 
 /** A member that sends fewer than three heartbeats per session timeout is dropped by one late one. */

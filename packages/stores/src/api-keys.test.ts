@@ -273,3 +273,68 @@ describe('authenticate without PostgreSQL', () => {
     expect(await store.authenticate(key, 'write')).toMatchObject({ kind: 'ok' })
   })
 })
+
+describe('with a replica', () => {
+  /** Answers from what it was given, as a server does that is some seconds late. */
+  function late(from: 'replica' | 'primary' = 'replica') {
+    const table = fakeTable()
+    const reads = {
+      maxLagMs: 5_000,
+      ask: async (text: string, params?: readonly unknown[]) => ({
+        rows: await table.postgres.query(text, params),
+        from
+      })
+    }
+    // The row types of the key store's statements are not known here either.
+    return { table, reads: reads as unknown as NonNullable<KeyStoreOptions['reads']> }
+  }
+
+  it('does not ask the primary for a key that the replica has', async () => {
+    const { table, reads } = late()
+    const { store, server } = setup({ reads })
+    const { key } = table.add('write')
+    expect(await store.authenticate(key, 'write')).toMatchObject({ kind: 'ok', projectId: 'shop' })
+    expect([table.server.reads, server.reads]).toEqual([1, 0])
+  })
+
+  it('asks the primary before it refuses: a key that was just made is not on the replica', async () => {
+    const { table, reads } = late()
+    const { store, add, server } = setup({ reads })
+    const { key } = add('write')
+    expect(await store.authenticate(key, 'write')).toMatchObject({ kind: 'ok' })
+    expect([table.server.reads, server.reads]).toEqual([1, 1])
+  })
+
+  it('is not known, rather than wrong, when the replica does not have it and the primary is away', async () => {
+    const { reads } = late()
+    const { store, server } = setup({ reads })
+    server.mode = 'down'
+    expect(await store.authenticate(generateApiKey('write').key, 'write')).toEqual({ kind: 'unavailable' })
+  })
+
+  it('is good by the replica alone while the primary is away', async () => {
+    const { table, reads } = late()
+    const { store, server } = setup({ reads })
+    server.mode = 'down'
+    expect(await store.authenticate(table.add('secret').key, 'read')).toMatchObject({ kind: 'ok' })
+  })
+
+  it('asks once when the primary has answered in place of the replica', async () => {
+    const { table, reads } = late('primary')
+    const { store, server } = setup({ reads })
+    expect(await store.authenticate(generateApiKey('write').key, 'write')).toEqual({ kind: 'invalid' })
+    expect([table.server.reads, server.reads]).toEqual([1, 0])
+  })
+
+  it('takes what a replica says for as old as it may be: a revocation takes effect in the same time', async () => {
+    const { table, reads } = late()
+    const { store, clock } = setup({ reads, freshMs: 30_000 })
+    const { key, stored } = table.add('write')
+    await store.authenticate(key, 'write')
+    stored.revoked = true
+    await clock.advance(25_000)
+    const asked = store.authenticate(key, 'write')
+    expect(asked).toBeInstanceOf(Promise)
+    expect(await asked).toEqual({ kind: 'invalid' })
+  })
+})

@@ -7,6 +7,7 @@ import { digestSecret, parseApiKey, parseProjectSettings, sameDigest } from '@mi
 import type { ApiKeyKind, ParsedApiKey, ProjectContext } from '@millrace/contracts'
 import type { Logger } from '@millrace/observability'
 import { createBoundedMap } from './bounded-map.ts'
+import type { PostgresReads } from './postgres-reads.ts'
 import type { Queryable } from './postgres-run.ts'
 
 /** What a request wants to do: send events, or read. Write keys may only send, secret keys may do both. */
@@ -32,6 +33,11 @@ export interface KeyStore {
 
 export interface KeyStoreOptions {
   readonly postgres: Queryable
+  /**
+   * Asked in place of `postgres` where a key is good. One that a replica does not find good may be newer than the replica:
+   * then `postgres` decides.
+   */
+  readonly reads?: Pick<PostgresReads, 'ask' | 'maxLagMs'>
   readonly pepper: string
   readonly clock: Clock
   readonly log: Logger
@@ -158,13 +164,29 @@ function permit(decision: KeyDecision, need: KeyNeed): KeyDecision {
 
 /** The key as the table has it; undefined when it is unknown, revoked, expired, or its secret is another one. */
 async function readKey(options: KeyStoreOptions, key: ParsedApiKey): Promise<Remembered | undefined> {
+  const { postgres, reads, clock } = options
+  if (reads !== undefined) {
+    const { rows, from } = await reads.ask<KeyRow>(keyStatement, [key.id])
+    // A replica may not know yet that the key is revoked: what it says is as old as it may be.
+    const checkedAtMs = clock.monotonic() - (from === 'replica' ? reads.maxLagMs : 0)
+    const found = toRemembered(options, key, rows[0], checkedAtMs)
+    if (found !== undefined || from === 'primary') return found
+  }
+  const [row] = await postgres.query<KeyRow>(keyStatement, [key.id])
+  return toRemembered(options, key, row, clock.monotonic())
+}
+
+const keyStatement = `SELECT k.id, k.project_id, k.kind, k.digest, k.expires_at, p.log_generation, p.settings,
+    (k.last_used_at IS NULL OR k.last_used_at < now() - interval '1 hour') AS stale_use
+  FROM api_keys k JOIN projects p ON p.id = k.project_id WHERE k.id = $1 AND k.revoked_at IS NULL`
+
+function toRemembered(
+  options: KeyStoreOptions,
+  key: ParsedApiKey,
+  row: KeyRow | undefined,
+  checkedAtMs: number
+): Remembered | undefined {
   const { postgres, pepper, clock, log } = options
-  const [row] = await postgres.query<KeyRow>(
-    `SELECT k.id, k.project_id, k.kind, k.digest, k.expires_at, p.log_generation, p.settings,
-            (k.last_used_at IS NULL OR k.last_used_at < now() - interval '1 hour') AS stale_use
-       FROM api_keys k JOIN projects p ON p.id = k.project_id WHERE k.id = $1 AND k.revoked_at IS NULL`,
-    [key.id]
-  )
   const digest = digestSecret(pepper, key.secret)
   // An unknown id compares too, so that it takes no less time than a wrong secret.
   const same = sameDigest(digest, row?.digest ?? Buffer.alloc(digest.byteLength))
@@ -177,7 +199,7 @@ async function readKey(options: KeyStoreOptions, key: ParsedApiKey): Promise<Rem
       .query('UPDATE api_keys SET last_used_at = now() WHERE id = $1', [row.id])
       .catch((error: unknown) => log.debug({ err: error }, 'last use of an api key not written'))
   }
-  return { decision: toKnown(options, row), checkedAtMs: clock.monotonic(), expiresAtMs }
+  return { decision: toKnown(options, row), checkedAtMs, expiresAtMs }
 }
 
 function toKnown({ log, onBadSetting }: KeyStoreOptions, row: KeyRow): Remembered['decision'] {

@@ -9,7 +9,9 @@ import {
   logFields,
   ms,
   postgresFields,
+  postgresReplicaFields,
   redisDedupFields,
+  replicaLagRule,
   secret,
   str
 } from '@millrace/config'
@@ -23,6 +25,7 @@ export const gatewaySpec = {
   ...httpFields(4001),
   ...kafkaFields,
   ...postgresFields,
+  ...postgresReplicaFields,
   ...redisDedupFields,
   ...limitFields,
   API_KEY_PEPPER: secret({ doc: 'Secret that API keys are hashed with; the same for every service and the CLI.' }),
@@ -85,6 +88,9 @@ export const gatewaySpec = {
     default: false
   })
 }
+
+/** Rules across settings. */
+export const gatewayRules = [replicaLagRule]
 
 /**
  * How long the producer waits for an ack: well inside the lease, so that a lease never has to be renewed, and longer than

@@ -6,11 +6,12 @@ import { runService } from '@millrace/service'
 import { createKeyStore } from '@millrace/stores/api-keys'
 import { createDedupLease } from '@millrace/stores/dedup-lease'
 import { openPostgres } from '@millrace/stores/postgres'
+import { openPostgresReads } from '@millrace/stores/postgres-reads'
 import { openRedis } from '@millrace/stores/redis'
 import { createAcceptEvents } from './accept.ts'
 import { addAdminRoutes } from './admin-routes.ts'
 import { createGatewayApp } from './app.ts'
-import { ackTimeoutMs, dedupSettings, gatewaySpec, publishLimits } from './config.ts'
+import { ackTimeoutMs, dedupSettings, gatewayRules, gatewaySpec, publishLimits } from './config.ts'
 import { createDedup } from './dedup.ts'
 import { createBoundedChildren, gatewayMetrics } from './metrics.ts'
 import { openLimits } from './open-limits.ts'
@@ -18,7 +19,9 @@ import { withPlantedBugs, withPlantedLog } from './planted.ts'
 import { openSchemaGate } from './schema-gate.ts'
 import { createBrokerCheck, keepGauges, verifyLayoutWhenReachable } from './upkeep.ts'
 
-await runService({ name: 'gateway', spec: gatewaySpec, workers: ({ WORKERS }) => WORKERS }, async (context) => {
+const workers = ({ WORKERS }: { readonly WORKERS: number }): number => WORKERS
+
+await runService({ name: 'gateway', spec: gatewaySpec, rules: gatewayRules, workers }, async (context) => {
   const { config, log, registry, clock, stack, signal, faults, planted } = context
   const metrics = bindMetrics(gatewayMetrics, registry)
   const failed = Promise.withResolvers<never>()
@@ -26,18 +29,12 @@ await runService({ name: 'gateway', spec: gatewaySpec, workers: ({ WORKERS }) =>
   const postgres = stack.use(
     await openPostgres({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, log, name: 'gateway' })
   )
+  const reads = stack.use(await openPostgresReads({ ...context, primary: postgres, name: 'gateway' }))
   const { API_KEY_PEPPER: pepper, KEY_FRESH_MS: freshMs } = config
   const onBadSetting = (): void => metrics.badSettings.add(1)
-  const keys = createKeyStore({ postgres, pepper, clock, log, freshMs, onBadSetting })
-  const redis = stack.use(
-    await openRedis({
-      url: config.REDIS_DEDUP_URL,
-      role: 'dedup',
-      log,
-      requirePolicy: 'when-reachable',
-      onPolicyViolation: failed.reject
-    })
-  )
+  const keys = createKeyStore({ postgres, reads, pepper, clock, log, freshMs, onBadSetting })
+  const redisOptions = { url: config.REDIS_DEDUP_URL, role: 'dedup', log, requirePolicy: 'when-reachable' } as const
+  const redis = stack.use(await openRedis({ ...redisOptions, onPolicyViolation: failed.reject }))
   const lease = createDedupLease({
     redis,
     shards: config.DEDUP_SHARDS,
@@ -118,7 +115,8 @@ await runService({ name: 'gateway', spec: gatewaySpec, workers: ({ WORKERS }) =>
     checks: {
       kafka: { critical: true, run: createBrokerCheck(kafka.admin) },
       redis: { critical: false, run: () => redis.ping() },
-      postgres: { critical: false, run: () => postgres.ping() }
+      postgres: { critical: false, run: () => postgres.ping() },
+      replicas: { critical: false, run: () => reads.check() }
     }
   }
 })

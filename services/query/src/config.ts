@@ -8,6 +8,7 @@ import {
   logFields,
   ms,
   postgresFields,
+  postgresReplicaFields,
   redisCacheFields,
   redisStateFields,
   secret
@@ -20,6 +21,7 @@ export const querySpec = {
   ...logFields,
   ...httpFields(4002),
   ...postgresFields,
+  ...postgresReplicaFields,
   ...clickhouseFields,
   ...redisCacheFields,
   ...redisStateFields,

@@ -8,6 +8,7 @@ import { createKeyStore } from '@millrace/stores/api-keys'
 import type { Breaker } from '@millrace/stores/breaker'
 import { openClickhouse } from '@millrace/stores/clickhouse'
 import { openPostgres } from '@millrace/stores/postgres'
+import { openPostgresReads } from '@millrace/stores/postgres-reads'
 import { openRedis } from '@millrace/stores/redis'
 import { createQueryApp } from './app.ts'
 import { cacheKeyOf } from './cache/cache-key.ts'
@@ -27,6 +28,7 @@ await runService({ name: 'query', spec: querySpec }, async (context) => {
   const postgres = stack.use(
     await openPostgres({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, log, name: 'query' })
   )
+  const reads = stack.use(await openPostgresReads({ ...context, primary: postgres, name: 'query' }))
   const clickhouse = stack.use(
     await openClickhouse({
       url: config.CLICKHOUSE_URL,
@@ -63,7 +65,7 @@ await runService({ name: 'query', spec: querySpec }, async (context) => {
   const { answers, engine, metricsEngine, breakers, cache } = service
   const keyOf = withPlantedKey(cacheKeyOf, planted)
   const app = createQueryApp({
-    keys: createKeyStore({ postgres, pepper: config.API_KEY_PEPPER, clock, log }),
+    keys: createKeyStore({ postgres, reads, pepper: config.API_KEY_PEPPER, clock, log }),
     metrics,
     log,
     clock,
@@ -78,7 +80,7 @@ await runService({ name: 'query', spec: querySpec }, async (context) => {
     metricSources: {
       windows: guardWindows(createWindowReader(state), breakers.live),
       definitionsOf: async (project) => definitions.of(project),
-      daysOf: (wanted) => readDays(postgres, wanted),
+      daysOf: (wanted) => readDays(reads, wanted),
       conversionTypes,
       latenessMs,
       answers,
@@ -98,6 +100,7 @@ await runService({ name: 'query', spec: querySpec }, async (context) => {
     checks: {
       clickhouse: { critical: false, run: () => clickhouse.ping() },
       database: { critical: false, run: () => postgres.ping() },
+      replicas: { critical: false, run: () => reads.check() },
       cache: { critical: false, run: () => redis.ping() },
       state: { critical: false, run: () => state.ping() },
       'breaker-cache': { critical: false, run: async () => closed(breakers.cache) },

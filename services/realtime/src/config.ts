@@ -11,8 +11,10 @@ import {
   logFields,
   ms,
   postgresFields,
+  postgresReplicaFields,
   redisCacheFields,
   redisStateFields,
+  replicaLagRule,
   secret,
   str
 } from '@millrace/config'
@@ -26,6 +28,7 @@ export const realtimeSpec = {
   ...httpFields(4003),
   ...kafkaFields,
   ...postgresFields,
+  ...postgresReplicaFields,
   ...redisCacheFields,
   ...redisStateFields,
   API_KEY_PEPPER: secret({ doc: 'Secret that API keys are hashed with; the same for every service and the CLI.' }),
@@ -122,7 +125,7 @@ function demoRule({ DEMO_PROJECT, HOST }: ConfigOf<typeof realtimeSpec>): string
 }
 
 /** Rules over several settings. */
-export const realtimeRules = [heartbeatRule, demoRule]
+export const realtimeRules = [heartbeatRule, demoRule, replicaLagRule]
 
 /** How topics are watched. */
 export function topicSettings(config: ConfigOf<typeof realtimeSpec>): TopicWatchSettings {

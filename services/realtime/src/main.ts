@@ -6,6 +6,7 @@ import { startDefinitionCache } from '@millrace/operations/definition-cache'
 import { runService } from '@millrace/service'
 import { createKeyStore, endedKeys } from '@millrace/stores/api-keys'
 import { openPostgres } from '@millrace/stores/postgres'
+import { openPostgresReads } from '@millrace/stores/postgres-reads'
 import { openRedis } from '@millrace/stores/redis'
 import { createRealtimeApp } from './app.ts'
 import { connectionLimits, realtimeRules, realtimeSpec, socketSettings } from './config.ts'
@@ -28,7 +29,8 @@ await runService({ name: 'realtime', spec: realtimeSpec, rules: realtimeRules },
 
   const { DATABASE_POOL_SIZE: poolSize, API_KEY_PEPPER: pepper, KEY_FRESH_MS: freshMs } = config
   const postgres = stack.use(await openPostgres({ url: config.DATABASE_URL, poolSize, log, name: 'realtime' }))
-  const keys = createKeyStore({ postgres, pepper, clock, log, freshMs })
+  const reads = stack.use(await openPostgresReads({ ...context, primary: postgres, name: 'realtime' }))
+  const keys = createKeyStore({ postgres, reads, pepper, clock, log, freshMs })
   const cache = await redisOf('cache', config.REDIS_CACHE_URL)
   const state = await redisOf('state', config.REDIS_STATE_URL)
   const kafka = stack.use(await openKafka(config, { log, clientId: 'realtime', clock }))
@@ -86,7 +88,8 @@ await runService({ name: 'realtime', spec: realtimeSpec, rules: realtimeRules },
       kafka: { critical: false, run: () => admin.brokerCount() },
       cache: { critical: false, run: () => cache.ping() },
       state: { critical: false, run: () => state.ping() },
-      postgres: { critical: false, run: () => postgres.ping() }
+      postgres: { critical: false, run: () => postgres.ping() },
+      replicas: { critical: false, run: () => reads.check() }
     }
   }
 })
