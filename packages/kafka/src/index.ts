@@ -35,4 +35,5 @@ export type {
   TopicDescription,
   TopicPartition
 } from './port.ts'
+export { samplerLater } from './sampler-later.ts'
 export type { OutgoingEvent, PublishLimits, PublishOutcome, Publisher, UnavailableReason } from './publisher.ts'

@@ -14,6 +14,8 @@ import { createAuditRoutes } from './routes/audit.ts'
 import type { AuditRouteDeps } from './routes/audit.ts'
 import { createKeyRoutes } from './routes/keys.ts'
 import type { KeyRouteDeps } from './routes/keys.ts'
+import { createLagRoutes } from './routes/lag.ts'
+import type { LagRouteDeps } from './routes/lag.ts'
 import { createMetricRoutes } from './routes/metrics.ts'
 import type { MetricRouteDeps } from './routes/metrics.ts'
 import { createProjectRoutes } from './routes/projects.ts'
@@ -22,7 +24,12 @@ import { createSchemaRoutes } from './routes/schemas.ts'
 import type { SchemaRouteDeps } from './routes/schemas.ts'
 
 /** What the routes work with. Each file of routes/ names what it needs of it. */
-export type OpsRouteDeps = ProjectRouteDeps & KeyRouteDeps & SchemaRouteDeps & MetricRouteDeps & AuditRouteDeps
+export type OpsRouteDeps = ProjectRouteDeps &
+  KeyRouteDeps &
+  SchemaRouteDeps &
+  MetricRouteDeps &
+  AuditRouteDeps &
+  LagRouteDeps
 
 export interface OpsAppDeps extends OpsRouteDeps {
   readonly adminToken: string
@@ -40,7 +47,8 @@ export function opsRoutes(deps: OpsRouteDeps): readonly OpsRoute[] {
     ...createKeyRoutes(deps),
     ...createSchemaRoutes(deps),
     ...createMetricRoutes(deps),
-    ...createAuditRoutes(deps)
+    ...createAuditRoutes(deps),
+    ...createLagRoutes(deps)
   ]
 }
 

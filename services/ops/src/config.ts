@@ -1,17 +1,20 @@
 // Settings of the operations service.
-import { httpFields, kafkaFields, logFields, oneOf, postgresFields, secret } from '@millrace/config'
+import { httpFields, kafkaFields, logFields, oneOf, postgresFields, redisStateFields, secret } from '@millrace/config'
 import { topicProfiles } from '@millrace/contracts'
+import { monitorFields } from './monitor/fields.ts'
 
 export const opsSpec = {
   ...logFields,
   ...httpFields(4004),
   ...kafkaFields,
   ...postgresFields,
+  ...redisStateFields,
   ADMIN_TOKEN: secret({ doc: 'Token of the administration endpoints, as `Authorization: Bearer`.' }),
   API_KEY_PEPPER: secret({ doc: 'Secret that API keys are hashed with; the same for every service and the CLI.' }),
   TOPIC_PROFILE: oneOf({
     doc: 'Sizes of topics.yaml to use for new projects.',
     default: 'local',
     values: topicProfiles
-  })
+  }),
+  ...monitorFields
 }

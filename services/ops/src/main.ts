@@ -4,18 +4,27 @@ import { bindMetrics } from '@millrace/observability'
 import { declarationFor, ensureTopics, loadTopicDeclaration } from '@millrace/operations/topics'
 import { runService } from '@millrace/service'
 import { openPostgres } from '@millrace/stores/postgres'
+import { openRedis } from '@millrace/stores/redis'
 import { apiActor, createOpsApp } from './app.ts'
 import { opsSpec } from './config.ts'
 import { opsMetrics } from './metrics.ts'
+import { openMonitor } from './monitor/open-monitor.ts'
 
-await runService({ name: 'ops', spec: opsSpec }, async ({ config, log, registry, stack }) => {
+await runService({ name: 'ops', spec: opsSpec }, async (context) => {
+  const { config, log, registry, stack } = context
   const postgres = stack.use(
     await openPostgres({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, log, name: 'millrace-ops' })
   )
   const kafka = stack.use(await openKafka(config, { log, clientId: 'ops' }))
   const admin = adminLater(kafka)
   const declaration = declarationFor(await loadTopicDeclaration(), config.KAFKA_BROKERS.length)
+  const redis = stack.use(
+    await openRedis({ url: config.REDIS_STATE_URL, role: 'state', log, requirePolicy: 'when-reachable' })
+  )
+  const monitor = openMonitor({ ...context, kafka, postgres, redis })
+  stack.defer(() => monitor.done)
   const app = createOpsApp({
+    monitor,
     adminToken: config.ADMIN_TOKEN,
     metrics: bindMetrics(opsMetrics, registry),
     log,
@@ -27,6 +36,7 @@ await runService({ name: 'ops', spec: opsSpec }, async ({ config, log, registry,
   })
   return {
     ready: () => true,
+    done: monitor.done,
     app,
     checks: {
       kafka: { critical: false, run: () => admin.brokerCount() },

@@ -1,5 +1,5 @@
 // Series of the operations service.
-import { counter, histogram } from '@millrace/observability'
+import { counter, gauge, histogram } from '@millrace/observability'
 
 export const opsMetrics = {
   requests: counter({
@@ -12,5 +12,64 @@ export const opsMetrics = {
     help: 'Time from the end of the request body to the reply.',
     labels: ['endpoint'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
+  })
+}
+
+export const monitorMetrics = {
+  lagRecords: gauge({
+    name: 'analytics_lag_records',
+    help: 'Records between the sink of a group and the end of the log, by partition number over all topics.',
+    labels: ['group', 'partition']
+  }),
+  lagSeconds: gauge({
+    name: 'analytics_lag_seconds',
+    help: 'Age of the next record of a group, by partition number the oldest of all topics; 0 when there is none.',
+    labels: ['group', 'partition'],
+    across: 'max'
+  }),
+  oldest: gauge({
+    name: 'analytics_oldest_unprocessed_seconds',
+    help: 'Age of the oldest event that the sink of a group does not have.',
+    labels: ['group'],
+    across: 'max'
+  }),
+  produceRate: gauge({
+    name: 'analytics_partition_produce_rate',
+    help: 'Records appended per second over the last minute, by partition number over all topics.',
+    labels: ['partition']
+  }),
+  partitions: gauge({
+    name: 'analytics_partitions_in_trouble',
+    help: 'Partitions of a group that were behind, or hot, in most samples of the last five minutes.',
+    labels: ['group', 'state']
+  }),
+  leaderChanges: counter({
+    name: 'analytics_leader_changes_total',
+    help: 'Partitions that were led by another broker than at the look before.'
+  }),
+  samples: counter({
+    name: 'analytics_monitor_samples_total',
+    help: 'Looks at the log: taken, or failed because nobody told its heads.',
+    labels: ['outcome']
+  }),
+  sampleSeconds: histogram({
+    name: 'analytics_monitor_sample_seconds',
+    help: 'Time of one look.',
+    buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+  }),
+  sourceFailures: counter({
+    name: 'analytics_monitor_source_failures_total',
+    help: 'Times that the position of a group could not be asked for.',
+    labels: ['group']
+  }),
+  alerts: gauge({
+    name: 'analytics_alerts_active',
+    help: 'Alerts about lag that are active, by kind.',
+    labels: ['kind']
+  }),
+  deliveries: counter({
+    name: 'analytics_alert_deliveries_total',
+    help: 'Messages to the webhook for alerts: delivered, retried, given-up.',
+    labels: ['outcome']
   })
 }
