@@ -16,7 +16,8 @@ import { seriesOf } from '../series.ts'
 import type { BenchSettings, OpenSuite, Suite } from './suite.ts'
 
 const partitions = 8
-const records = 400_000
+/** 1.1 GiB: ranges are closed by size, and by the budget of the process. */
+const records = 2_000_000
 const chunk = 4_000
 const everyMs = 250
 const longestMs = 300_000
@@ -53,7 +54,10 @@ async function open({ seed }: BenchSettings, log: (line: string) => void): Promi
       const bytes = await write(producer, topic, next)
       await readAll(service)
       ended.abort()
-      return toFindings(await watching, bytes, service.pid ?? 0)
+      const seen = await watching
+      if (seen.files < partitions)
+        throw new Error(`${seen.files} files were closed: nothing of what is measured happened`)
+      return toFindings(seen, bytes, service.pid ?? 0)
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync()
   }

@@ -41,5 +41,35 @@ export function compressZstd(data: Buffer): Buffer | Promise<Buffer> {
 
 /** What `compressZstd` was given; throws, or rejects, for what is not zstd. */
 export function decompressZstd(data: Buffer): Buffer | Promise<Buffer> {
-  return data.byteLength <= syncPackedBytes ? zstdDecompressSync(data) : decompressElsewhere(data)
+  const options = { chunkSize: pieceBytes(data) }
+  return data.byteLength <= syncPackedBytes ? zstdDecompressSync(data, options) : decompressElsewhere(data, options)
+}
+
+const fewestBytes = 1024
+const mostBytes = 8 * 1024 ** 2
+
+/**
+ * Bytes of one piece of output, so that all of it is one: left alone the library makes pieces of 16 KiB and joins them. A
+ * frame may say what it holds (RFC 8878, 3.1.1.1); it is not believed beyond a limit.
+ */
+function pieceBytes(frame: Buffer): number {
+  const held = frame.byteLength < 18 ? undefined : contentSize(frame)
+  // One byte more, since a piece that is full makes the library look for the next one.
+  return Math.min(mostBytes, Math.max(fewestBytes, (held ?? frame.byteLength * 8) + 1))
+}
+
+function contentSize(frame: Buffer): number | undefined {
+  const descriptor = frame.readUInt8(4)
+  const isSingleSegment = (descriptor & 0x20) !== 0
+  const at = 5 + (isSingleSegment ? 0 : 1) + [0, 1, 2, 4][descriptor & 3]!
+  switch (descriptor >> 6) {
+    case 0:
+      return isSingleSegment ? frame.readUInt8(at) : undefined
+    case 1:
+      return frame.readUInt16LE(at) + 256
+    case 2:
+      return frame.readUInt32LE(at)
+    default:
+      return Number(frame.readBigUInt64LE(at))
+  }
 }

@@ -3,6 +3,7 @@
 // test holds both against each other. Transactions are left to the client.
 // Record batch format: https://kafka.apache.org/documentation/#recordbatch
 import { createRequire } from 'node:module'
+import { breathe } from '@millrace/kernel'
 
 /** Where the client stands in a fetched set of batches. */
 interface Source {
@@ -97,6 +98,8 @@ async function decodeBatch(
     isControlBatch: false
   }
   const count = buffer.readInt32BE(start + 57)
+  // A fetch brings thousands of records, and the client reads all of its batches in one turn.
+  await breathe()
   const codec = lookupCodec(attributes)
   const packed = buffer.subarray(start + headLength, end)
   const data = codec === null || count <= 0 ? packed : await codec.decompress(packed)

@@ -1,5 +1,6 @@
 // Takes fetched batches in and hands them over. A batch counts only when it was fetched from where the epoch stands.
 import type { Batch, EachBatchPayload } from 'kafkajs'
+import { breathe } from '@millrace/kernel'
 import type { GroupEpoch } from './group-epoch.ts'
 import { partitionKey } from './port.ts'
 import type { TopicPartition } from './port.ts'
@@ -15,6 +16,7 @@ export function createIntake(
   const { state, handlers, calls, fail } = context
   const probed = new WeakMap<GroupEpoch, Map<string, bigint>>()
   const hand = async (epoch: GroupEpoch, batch: Batch): Promise<void> => {
+    await breathe()
     if (state.current === epoch && epoch.state() === 'active') await handlers.onBatch(toRecordBatch(batch))
   }
   return async ({ batch, resolveOffset, isStale, isRunning }) => {

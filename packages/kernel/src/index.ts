@@ -1,3 +1,4 @@
+export { breathe } from './breathe.ts'
 export { systemClock } from './clock.ts'
 export type { Clock } from './clock.ts'
 export { createLru } from './lru.ts'

@@ -1,4 +1,5 @@
 // What is done to the range of one slot; whoever calls it has the slot's turn.
+import { breathe } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import { packBlock } from './block.ts'
 import type { PackedRecord } from './block.ts'
@@ -39,6 +40,8 @@ export function createSlotWork(deps: SlotWorkDeps, onHeld: () => void): SlotWork
 
   return {
     async take(slot, records, to) {
+      // Packing takes milliseconds, and batches of several partitions may be due at once.
+      await breathe()
       const range = (slot.range ??= newRange(++lastSpool, slot.position, clock.monotonic()))
       const block = packBlock(records)
       extend(range, records, block, to)
