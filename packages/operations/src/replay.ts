@@ -101,7 +101,7 @@ export async function abortReplay(deps: ReplayDeps, id: string): Promise<Replay>
     })
     deps.onStep?.('restored')
   }
-  return await settle(deps, held, ['aborting'], 'aborted', 'replay.aborted')
+  return await settle(deps, held, 'aborting', { state: 'aborted', action: 'replay.aborted' })
 }
 
 const defaultHoldMs = 30_000
@@ -119,12 +119,12 @@ async function arm(deps: ReplayDeps, replay: Replay): Promise<Replay> {
   } catch (error) {
     if (!(error instanceof StillInUse)) throw error
     const problem = `${error.message}; nothing was moved`
-    await settle(deps, held, ['preparing'], 'aborted', 'replay.aborted', problem)
+    await settle(deps, held, 'preparing', { state: 'aborted', action: 'replay.aborted', problem })
     throw new AppError('PIPE_CONFLICT', `replay ${held.id}: ${problem}`)
   }
   deps.onStep?.('set')
   await deps.faults?.at('replay.set')
-  const running = await settle(deps, held, ['preparing'], 'running', 'replay.run')
+  const running = await settle(deps, held, 'preparing', { state: 'running', action: 'replay.run' })
   deps.onStep?.('released')
   await deps.faults?.at('replay.released')
   return running
@@ -219,23 +219,24 @@ async function hold(
   )
 }
 
+interface Settled {
+  readonly state: ReplayState
+  readonly action: AuditAction
+  readonly problem?: string
+}
+
 async function settle(
   { postgres, actor }: Pick<ReplayDeps, 'postgres' | 'actor'>,
-  replay: Replay,
-  from: readonly ReplayState[],
-  state: ReplayState,
-  action: AuditAction,
-  problem?: string
+  { id, saved }: Replay,
+  from: ReplayState,
+  { state, action, problem }: Settled
 ): Promise<Replay> {
   return await postgres.transaction(async (tx) => {
-    const moved = await moveReplay(tx, replay.id, from, state, problem)
-    if (moved === undefined) throw new AppError('PIPE_CONFLICT', `replay ${replay.id} was changed meanwhile`)
-    const saved = Object.fromEntries([...replay.saved].map(([partition, offset]) => [partition, String(offset)]))
-    await audit(tx, moved, actor, action, {
-      parts: shown(moved.parts),
-      ...(replay.saved.size > 0 ? { saved } : {}),
-      problem
-    })
+    const moved = await moveReplay(tx, id, [from], state, problem)
+    if (moved === undefined) throw new AppError('PIPE_CONFLICT', `replay ${id} was changed meanwhile`)
+    const stood = Object.fromEntries([...saved].map(([partition, offset]) => [partition, String(offset)]))
+    const details = { parts: shown(moved.parts), ...(saved.size > 0 ? { saved: stood } : {}), problem }
+    await audit(tx, moved, actor, action, details)
     return moved
   })
 }

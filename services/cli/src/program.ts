@@ -7,6 +7,7 @@ import { addIdentityCommands } from './commands/identity.ts'
 import { addKeysCommands } from './commands/keys.ts'
 import { addMetricsCommands } from './commands/metrics.ts'
 import { addProjectsCommands } from './commands/projects.ts'
+import { addReplayCommands } from './commands/replay.ts'
 import { addStackCommands } from './commands/stack.ts'
 import { addStartCommand } from './commands/start.ts'
 import { addSchemasCommands } from './commands/schemas.ts'
@@ -37,6 +38,7 @@ export function createProgram(context: CliContext): Command {
   addMetricsCommands(program, context)
   addEpochCommands(program, context)
   addArchiveCommands(program, context)
+  addReplayCommands(program, context)
   addIdentityCommands(program, context)
   addAuditCommands(program, context)
   return program

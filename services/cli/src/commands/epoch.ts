@@ -66,7 +66,7 @@ function addNew(group: Command, context: CliContext): void {
       if (plan.isOtherLog) return print(terminal, json, await replaceEpoch(admin, plan), renderFlipped)
       const deps = await openBuildDeps(context, dataDir, stack, admin)
       const row = await beginBuild(admin, plan)
-      const build = { ...deps, onProgress: showProgress(terminal, json) }
+      const build = { ...deps, onProgress: showBuild(terminal, json) }
       if (options.flip === true) print(terminal, json, await fillAndFlip(build, row), renderFlipped)
       else print(terminal, json, await fillUntilCaughtUp(build, row), (progress) => renderBuilt(progress, projectId))
     })
@@ -85,7 +85,7 @@ function addFlip(group: Command, context: CliContext): void {
       const admin = await openEpochAdmin(context, dataDir, stack)
       const row = await openBuild(admin, projectId)
       const deps = await openBuildDeps(context, dataDir, stack, admin)
-      const build = { ...deps, onProgress: showProgress(terminal, json) }
+      const build = { ...deps, onProgress: showBuild(terminal, json) }
       print(terminal, json, await fillAndFlip(build, row), renderFlipped)
     })
 }
@@ -175,7 +175,7 @@ async function statusOf(
 }
 
 /** On a terminal one line that is rewritten; elsewhere nothing but the result. */
-function showProgress(terminal: Terminal, json: boolean | undefined): (progress: BuildProgress) => void {
+export function showBuild(terminal: Terminal, json: boolean | undefined): (progress: BuildProgress) => void {
   if (json === true || !terminal.isTty) return () => undefined
   return ({ epoch, step, records, remaining }) => {
     const read = records > 0n ? Number(((records - remaining) * 100n) / records) : 100

@@ -1,0 +1,73 @@
+// The options of `millrace replay` as the request of a plan.
+import { replayKinds } from '@millrace/operations/replay-plan'
+import type { ReplayEdge, ReplayKind, ReplayRequest } from '@millrace/operations/replay-plan'
+import type { CommonOptions } from '../context.ts'
+import { UsageError } from '../output.ts'
+import { timeOf } from '../time-option.ts'
+
+export interface RangeOptions extends CommonOptions {
+  readonly project: string
+  readonly group: string
+  readonly fromOffset?: string
+  readonly fromTime?: string
+  readonly toOffset?: string
+  readonly toTime?: string
+  readonly inPlace?: boolean
+  readonly limit: string
+}
+
+/** One request for each group that is named. Throws a UsageError. */
+export function toRequests(options: RangeOptions, nowMs: number): readonly ReplayRequest[] {
+  const from = edgeOf('from', options.fromOffset, options.fromTime, nowMs)
+  if (from === undefined)
+    throw new UsageError('say where to begin: --from-time, or --from-offset (`earliest` for all that the log has)')
+  const to = edgeOf('to', options.toOffset, options.toTime, nowMs) ?? { kind: 'all' }
+  const mode = options.inPlace === true ? 'in-place' : 'beside'
+  const limit = wholeOf('--limit', options.limit)
+  return options.group
+    .split(',')
+    .map((text) => ({ projectId: options.project, ...groupOf(text.trim()), mode, from, to, limit }))
+}
+
+/** `--rate` as records a second. */
+export function rateOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const rate = Number(wholeOf('--rate', text))
+  if (rate < 1 || rate > 100_000_000) throw new UsageError(`--rate must be 1 to 100000000, not '${text}'`)
+  return rate
+}
+
+/** `load`, or `load=eu-load` where the consumer group of the loaders has another name. */
+function groupOf(text: string): { readonly kind: ReplayKind; readonly group: string } {
+  const [name = '', group = name] = text.split('=', 2)
+  const kind = replayKinds.find((known) => known === name)
+  if (kind === undefined || group === '')
+    throw new UsageError(
+      `--group takes ${replayKinds.join(', ')}, or such as load=eu-load for another consumer group, not '${text}'`
+    )
+  return { kind, group }
+}
+
+function edgeOf(
+  side: 'from' | 'to',
+  offset: string | undefined,
+  time: string | undefined,
+  nowMs: number
+): ReplayEdge | undefined {
+  if (offset !== undefined && time !== undefined)
+    throw new UsageError(`either --${side}-offset or --${side}-time, not both`)
+  if (time !== undefined) return { kind: 'time', ms: timeOf(`--${side}-time`, time, nowMs) }
+  if (offset === undefined) return undefined
+  if (side === 'from' && offset === 'earliest') return { kind: 'all' }
+  if (!offset.includes(':')) return { kind: 'offset', offset: wholeOf(`--${side}-offset`, offset) }
+  const pairs = offset.split(',').map((pair): [number, bigint] => {
+    const [partition = '', at = ''] = pair.split(':', 2)
+    return [Number(wholeOf(`--${side}-offset`, partition)), wholeOf(`--${side}-offset`, at)]
+  })
+  return { kind: 'offsets', offsets: new Map(pairs) }
+}
+
+function wholeOf(option: string, text: string): bigint {
+  if (/^\d{1,18}$/.test(text)) return BigInt(text)
+  throw new UsageError(`${option} takes whole numbers (0:100,1:250 for partitions), not '${text}'`)
+}
