@@ -11,7 +11,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   opossum: ['packages/stores'],
   pino: ['packages/observability'],
   'prom-client': ['packages/observability'],
-  ajv: ['packages/contracts'],
+  ajv: ['packages/contracts', 'scripts'],
   chdb: ['infra/local'],
   '@polyglot-sql/sdk': ['services/query'],
   commander: ['services/cli']
@@ -119,6 +119,7 @@ export default defineConfig({
       files: [`${room}/src/**/*.test.ts`, `${room}/test/**`],
       rules: { 'no-restricted-imports': imports(room, true) }
     })),
+    { files: ['scripts/deploy/**'], rules: { 'no-restricted-imports': imports('scripts', true) } },
     { files: ['packages/contracts/src/**', 'packages/kernel/src/**'], rules: { 'no-restricted-properties': 'off' } },
     { files: ['packages/kernel/src/**'], rules: { 'no-restricted-globals': 'off' } },
     // The client's own clock, and its only reader of JSON.
