@@ -6,6 +6,7 @@ import { addEpochCommands } from './commands/epoch.ts'
 import { addIdentityCommands } from './commands/identity.ts'
 import { addKeysCommands } from './commands/keys.ts'
 import { addMetricsCommands } from './commands/metrics.ts'
+import { addMigrateCommand } from './commands/migrate.ts'
 import { addProjectsCommands } from './commands/projects.ts'
 import { addReplayCommands } from './commands/replay.ts'
 import { addStackCommands } from './commands/stack.ts'
@@ -31,6 +32,7 @@ export function createProgram(context: CliContext): Command {
     )
   addStartCommand(program, context)
   addStackCommands(program, context)
+  addMigrateCommand(program, context)
   addTopicsCommands(program, context)
   addSchemasCommands(program, context)
   addProjectsCommands(program, context)
