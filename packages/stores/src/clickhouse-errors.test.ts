@@ -27,6 +27,10 @@ describe('toClickhouseError', () => {
     expect(toClickhouseError(7, 'insert', 'test').code).toBe('PIPE_CLICKHOUSE_UNAVAILABLE')
   })
 
+  it('names what happened to the connection', () => {
+    expect(toClickhouseError(server('ECONNREFUSED'), 'query', 'test').details).toMatchObject({ errno: 'ECONNREFUSED' })
+  })
+
   it('names number and type', () => {
     expect(toClickhouseError(server('60', 'UNKNOWN_TABLE'), 'query', 'test').details).toEqual({
       code: 60,

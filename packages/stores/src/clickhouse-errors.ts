@@ -56,14 +56,19 @@ const overloadCodes: ReadonlySet<number> = new Set([
   999 // KEEPER_EXCEPTION
 ])
 
-/** The AppError for anything thrown while doing `what`; an AppError passes unchanged. `details.code` is the number. */
+/**
+ * The AppError for anything thrown while doing `what`; an AppError passes unchanged. `details.code` is the number of the
+ * server, `details.errno` the name of what happened to the connection.
+ */
 export function toClickhouseError(thrown: unknown, work: ClickhouseWork, what: string): AppError {
   if (thrown instanceof AppError) return thrown
   const error = toError(thrown)
   const number = serverCode(error)
   const type: unknown = Reflect.get(error, 'type')
+  const errno: unknown = Reflect.get(error, 'code')
   const details: ErrorDetails = {
     ...(number === undefined ? {} : { code: number }),
+    ...(number === undefined && typeof errno === 'string' ? { errno } : {}),
     ...(typeof type === 'string' ? { type } : {})
   }
   return new AppError(codeOf(number, work), `ClickHouse: ${what}: ${error.message}`, { cause: error, details })

@@ -63,6 +63,8 @@ export interface Clickhouse extends AsyncDisposable {
     params?: Readonly<Record<string, unknown>>,
     request?: ClickhouseRequest
   ): Promise<readonly R[]>
+  /** Ends the query of that id, where this server runs it; resolves before it has ended. Throws as queryRaw does. */
+  kill(queryId: string): Promise<void>
   /** A statement without an answer. Throws as queryRaw does. */
   command(sql: string, request?: ClickhouseRequest): Promise<void>
   /** Resolves when the server ran a statement for this user; throws PIPE_CLICKHOUSE_UNAVAILABLE. */
@@ -145,6 +147,12 @@ export async function openClickhouse(options: ClickhouseOptions): Promise<Clickh
     command: (sql, request = {}) =>
       guarded('query', firstWords(sql), request.signal, async () => {
         await client.command({ query: sql, ...parameters(request, {}) })
+      }),
+    kill: (queryId) =>
+      guarded('query', 'kill a query', undefined, async () => {
+        if (!/^[\w-]{1,100}$/.test(queryId))
+          throw new AppError('PIPE_INVALID_INPUT', `'${queryId}' is no id of a query`)
+        await client.command({ query: `KILL QUERY WHERE query_id = '${queryId}' ASYNC` })
       }),
     ping: () =>
       guarded('insert', 'ping', undefined, async () => {

@@ -2,6 +2,7 @@
 import {
   bytes,
   clickhouseFields,
+  clickhouseReplicaFields,
   httpFields,
   int,
   liveStateFields,
@@ -23,6 +24,7 @@ export const querySpec = {
   ...postgresFields,
   ...postgresReplicaFields,
   ...clickhouseFields,
+  ...clickhouseReplicaFields,
   ...redisCacheFields,
   ...redisStateFields,
   CONVERSION_TYPES: liveStateFields.CONVERSION_TYPES,

@@ -5,7 +5,7 @@ import type { Clock } from '@millrace/kernel'
 import type { BoundMetrics, Logger } from '@millrace/observability'
 import { createBreaker } from '@millrace/stores/breaker'
 import type { Breaker, BreakerOptions, BreakerState } from '@millrace/stores/breaker'
-import type { Clickhouse } from '@millrace/stores/clickhouse'
+import type { ClickhouseReader } from '@millrace/stores/clickhouse-replicas'
 import type { Redis } from '@millrace/stores/redis'
 import { createBulkhead } from './bulkhead.ts'
 import type { Bulkhead, BulkheadOptions } from './bulkhead.ts'
@@ -23,7 +23,7 @@ import { createQueryRunner } from './run-query.ts'
 
 export interface ServiceDeps {
   readonly config: ConfigOf<typeof querySpec>
-  readonly clickhouse: Clickhouse
+  readonly clickhouse: ClickhouseReader
   /** Of the cache role. */
   readonly redis: Redis
   readonly metrics: BoundMetrics<typeof queryMetrics>

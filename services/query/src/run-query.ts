@@ -77,15 +77,12 @@ export function querySettings(
 
 /** Runs queries on `clickhouse`. */
 export function createQueryRunner(
-  clickhouse: Pick<Clickhouse, 'queryRaw' | 'queryStream' | 'command'>,
+  clickhouse: Pick<Clickhouse, 'queryRaw' | 'queryStream' | 'kill'>,
   limits: QueryLimits,
   clock: Clock
 ): QueryRunner {
   const kill = (queryId: string): void => {
-    clock.timer(killAfterMs, () => {
-      // Ours, and a UUID: nothing of a client is in the text.
-      clickhouse.command(`KILL QUERY WHERE query_id = '${queryId}' ASYNC`).catch(() => undefined)
-    })
+    clock.timer(killAfterMs, () => void clickhouse.kill(queryId).catch(() => undefined))
   }
   /** Runs `work` under the deadline; the query is killed when it ends otherwise than by itself. */
   const bounded = async <T>(request: QueryRequest, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
