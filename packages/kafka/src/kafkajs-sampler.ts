@@ -42,12 +42,14 @@ export async function openSampler(createClient: () => KafkaJS, clock: Clock): Pr
   await session.run('connecting', async () => undefined)
   /** By partition key, of the last metadata. */
   let leaders: ReadonlyMap<string, number> = new Map()
+  const starts = new Map<string, SeenStart>()
   return {
     heads: (wanted) =>
       session.run('sampling heads', async (cluster) => {
         const placed = await placesOf(cluster, wanted)
         leaders = new Map(placed.map((place) => [partitionKey(place), place.leader]))
-        return await rangesOf(cluster, placed)
+        for (const key of starts.keys()) if (!leaders.has(key)) starts.delete(key)
+        return await rangesOf(cluster, placed, starts, clock.monotonic())
       }),
     committed: (groupId, partitions) =>
       session.run(`reading the offsets of group ${groupId}`, async (cluster) => {
@@ -116,6 +118,13 @@ interface Place extends TopicPartition {
   readonly leader: number
 }
 
+/** Retention moves the start of a log now and then, so it is asked for now and then. */
+interface SeenStart {
+  readonly offset: bigint
+  readonly atMs: number
+}
+const startAgeMs = 60_000
+
 async function placesOf(cluster: Cluster, wanted: (topic: string) => boolean): Promise<readonly Place[]> {
   const { topicMetadata } = await cluster.metadata()
   return topicMetadata
@@ -126,7 +135,12 @@ async function placesOf(cluster: Cluster, wanted: (topic: string) => boolean): P
 }
 
 /** Ends before starts: a record that comes in between is not counted as one that retention took. */
-async function rangesOf(cluster: Cluster, places: readonly Place[]): Promise<readonly PartitionHead[]> {
+async function rangesOf(
+  cluster: Cluster,
+  places: readonly Place[],
+  starts: Map<string, SeenStart>,
+  nowMs: number
+): Promise<readonly PartitionHead[]> {
   const perLeader = Map.groupBy(
     places.filter(({ leader }) => leader >= 0),
     ({ leader }) => leader
@@ -136,9 +150,13 @@ async function rangesOf(cluster: Cluster, places: readonly Place[]): Promise<rea
       try {
         const broker = (await cluster.findBroker({ nodeId: String(leader) })) as SampledBroker
         const ends = await offsetsOf(broker, own, latest)
-        const starts = await offsetsOf(broker, own, earliest)
+        const isOld = (place: Place): boolean =>
+          nowMs - (starts.get(partitionKey(place))?.atMs ?? Number.NEGATIVE_INFINITY) >= startAgeMs
+        const old = own.filter(isOld)
+        const asked = old.length === 0 ? [] : await offsetsOf(broker, old, earliest)
+        for (const [key, offset] of asked) starts.set(key, { offset, atMs: nowMs })
         return own.flatMap((place) => {
-          const [start, end] = [starts.get(partitionKey(place)), ends.get(partitionKey(place))]
+          const [start, end] = [starts.get(partitionKey(place))?.offset, ends.get(partitionKey(place))]
           return start === undefined || end === undefined ? [] : [{ ...place, start, end }]
         })
       } catch (error) {

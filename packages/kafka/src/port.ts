@@ -194,8 +194,8 @@ export interface PartitionHead extends PartitionRange {
  */
 export interface LogSampler extends AsyncDisposable {
   /**
-   * Ranges of every partition of the topics that `wanted` picks: one request for metadata, two for each broker.
-   * Partitions whose leader does not answer are left out.
+   * Ranges of every partition of the topics that `wanted` picks: one request for metadata, one for each broker, and
+   * another one a minute for the starts, which may be that old. Partitions whose leader does not answer are left out.
    */
   heads(wanted: (topic: string) => boolean): Promise<readonly PartitionHead[]>
   /** Committed offsets of a group by `partitionKey`, in one request; a partition without a commit is absent. */

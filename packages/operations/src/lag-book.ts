@@ -20,6 +20,8 @@ export interface LagRow {
   readonly records: number
   /** Age of the next record; 0 without one, undefined while nothing is known of it. */
   readonly seconds: number | undefined
+  /** The next record is older than the first sample, and was not read: `seconds` is the least that it can be. */
+  readonly isAtLeast: boolean
   /** Records per second over the last minute. */
   readonly consumeRate: number
   /** In this sample. */
@@ -202,7 +204,8 @@ function judgeTopic(
     const seconds = records === 0 ? 0 : time === undefined ? undefined : Math.max(0, (atMs - time.atMs) / 1_000)
     const place = groups.get(group)?.get(key)
     const consumeRate = place?.positions.rate() ?? 0
-    return { place, row: { group, topic, partition, position, end, records, seconds, consumeRate } }
+    const isAtLeast = time?.spanMs === Number.POSITIVE_INFINITY
+    return { place, row: { group, topic, partition, position, end, records, seconds, isAtLeast, consumeRate } }
   })
   const states = judgeSample(
     measured.map(({ row: { records, seconds = 0, consumeRate } }) => ({ records, seconds, consumeRate })),

@@ -12,7 +12,7 @@ import { topicProfiles } from '@millrace/contracts'
 import type { TopicDeclaration, TopicProfile } from '@millrace/contracts'
 import { systemClock } from '@millrace/kernel'
 import { openKafka } from '@millrace/kafka'
-import type { Admin, ConsumerClient } from '@millrace/kafka'
+import type { Admin, ConsumerClient, LogSampler } from '@millrace/kafka'
 import { createSilentLogger } from '@millrace/observability'
 import { declarationFor, loadTopicDeclaration } from '@millrace/operations/topics'
 import { openClickhouse } from '@millrace/stores/clickhouse'
@@ -34,6 +34,16 @@ const profileFields = {
 export async function openAdmin(context: CliContext, dataDir: string, stack: AsyncDisposableStack): Promise<Admin> {
   const kafka = stack.use(await openKafka(settings(context, dataDir, kafkaFields), { log: createSilentLogger() }))
   return await kafka.admin()
+}
+
+/** Samples of the pipeline's Kafka; it lives as long as `stack`. */
+export async function openSampler(
+  context: CliContext,
+  dataDir: string,
+  stack: AsyncDisposableStack
+): Promise<LogSampler> {
+  const kafka = stack.use(await openKafka(settings(context, dataDir, kafkaFields), { log: createSilentLogger() }))
+  return await kafka.sampler()
 }
 
 /** The pipeline's PostgreSQL; it lives as long as `stack`. */

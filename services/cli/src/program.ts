@@ -4,7 +4,9 @@ import { addArchiveCommands } from './commands/archive.ts'
 import { addAuditCommands } from './commands/audit.ts'
 import { addEpochCommands } from './commands/epoch.ts'
 import { addIdentityCommands } from './commands/identity.ts'
+import { addHotCommand } from './commands/hot.ts'
 import { addKeysCommands } from './commands/keys.ts'
+import { addLagCommand } from './commands/lag.ts'
 import { addMetricsCommands } from './commands/metrics.ts'
 import { addMigrateCommand } from './commands/migrate.ts'
 import { addProjectsCommands } from './commands/projects.ts'
@@ -42,6 +44,8 @@ export function createProgram(context: CliContext): Command {
   addArchiveCommands(program, context)
   addReplayCommands(program, context)
   addIdentityCommands(program, context)
+  addLagCommand(program, context)
+  addHotCommand(program, context)
   addAuditCommands(program, context)
   return program
 }
