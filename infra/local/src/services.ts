@@ -13,6 +13,8 @@ export interface ServiceSpec {
   readonly stopStage: number
   /** Environment of its processes beside its settings. */
   readonly env?: Readonly<Record<string, string>>
+  /** Limit for young objects, MiB; default 32. */
+  readonly youngMiB?: number
 }
 
 export type ServiceName =
@@ -33,11 +35,17 @@ export type ServiceName =
  */
 const archiverEnv = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '1048576' }
 
+/**
+ * What is young here is a batch on its way to the encoding thread, and all of it survives: a collection takes as long as the
+ * young space is large. With 32 MiB they were 40 ms each on a busy machine, with 8 MiB 7 ms, and 100 MiB less at the peak.
+ */
+const archiverYoungMiB = 8
+
 export const services: readonly ServiceSpec[] = [
   { name: 'gateway', port: 4001, stopStage: 0 },
   { name: 'processor', port: 4011, group: 'process', stopStage: 1 },
   { name: 'aggregator', port: 4012, group: 'aggregate', stopStage: 1 },
-  { name: 'archiver', port: 4013, group: 'archive', stopStage: 1, env: archiverEnv },
+  { name: 'archiver', port: 4013, group: 'archive', stopStage: 1, env: archiverEnv, youngMiB: archiverYoungMiB },
   { name: 'loader', port: 4014, group: 'load', stopStage: 1 },
   { name: 'recorder', port: 4015, group: 'record', stopStage: 1 },
   { name: 'curator', port: 4016, stopStage: 1 },

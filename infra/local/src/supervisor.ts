@@ -108,7 +108,7 @@ export async function startServices(options: SupervisorOptions): Promise<Running
       restart: options.restart ?? true,
       startTimeoutMs: options.startTimeoutMs ?? 60_000,
       stopTimeoutMs: options.stopTimeoutMs ?? 28_000,
-      spawn: (start) => spawnService(entry(name), logFile, serviceEnv(options, name, port, start)),
+      spawn: (start) => spawnService([engineFlag(name), entry(name)], logFile, serviceEnv(options, name, port, start)),
       probe: (signal) => answersReady(url, signal),
       onEvent: (event) => {
         if (event.kind === 'started') record()
@@ -200,12 +200,14 @@ function rotate(logFile: string): void {
  * A tighter limit for young objects than that of V8: a batch of a hundred events dies young either way, and a gateway at capacity
  * holds 290 MiB instead of 410 at equal CPU (docs/adr/0012-young-arrays.md). Only the command line can set it.
  */
-const engineFlags = ['--max-semi-space-size=32']
+function engineFlag(name: ServiceName): string {
+  return `--max-semi-space-size=${services.find((each) => each.name === name)?.youngMiB ?? 32}`
+}
 
 /** A process group of its own, so that Ctrl-C on a terminal reaches the launcher alone. */
-function spawnService(file: string, logFile: string, env: NodeJS.ProcessEnv): ServiceProcess {
+function spawnService(args: readonly string[], logFile: string, env: NodeJS.ProcessEnv): ServiceProcess {
   const log = openSync(logFile, 'a')
-  const child = spawn(process.execPath, [...engineFlags, file], {
+  const child = spawn(process.execPath, args, {
     cwd: repositoryRoot,
     env,
     detached: true,
