@@ -91,4 +91,18 @@ describe('whether the warehouse has everything up to a time', () => {
     const none = { ...admin([], []), listTopics: () => Promise.resolve([]) }
     expect(await createIsLoaded(none, 'load')('shop', 1_000)).toBe(true)
   })
+
+  it('is not so while a letter that was sent once more before it has not been loaded', async () => {
+    const asked = async (committed: bigint): Promise<boolean> => {
+      const log = {
+        listTopics: () => Promise.resolve(['events.shop', 'redrive.load', 'redrive.process']),
+        ranges: (topic: string) => Promise.resolve([{ topic, partition: 0, start: 0n, end: 3n }]),
+        offsetsAt: () => Promise.resolve(new Map([[0, 3n]])),
+        groupOffsets: (_group: string, topic: string) =>
+          Promise.resolve(new Map([[0, topic === 'redrive.load' ? committed : 3n]]))
+      }
+      return await createIsLoaded(log, 'load')('shop', 1_000)
+    }
+    expect([await asked(2n), await asked(3n)]).toEqual([false, true])
+  })
 })
