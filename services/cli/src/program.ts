@@ -2,6 +2,7 @@
 import { Command } from 'commander'
 import { addArchiveCommands } from './commands/archive.ts'
 import { addAuditCommands } from './commands/audit.ts'
+import { addDlqCommands } from './commands/dlq.ts'
 import { addEpochCommands } from './commands/epoch.ts'
 import { addIdentityCommands } from './commands/identity.ts'
 import { addHotCommand } from './commands/hot.ts'
@@ -46,6 +47,7 @@ export function createProgram(context: CliContext): Command {
   addIdentityCommands(program, context)
   addLagCommand(program, context)
   addHotCommand(program, context)
+  addDlqCommands(program, context)
   addAuditCommands(program, context)
   return program
 }

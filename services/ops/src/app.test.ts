@@ -27,6 +27,7 @@ function open(rows: readonly object[] | Error = []) {
     postgres,
     pepper: 'pepper',
     actor: 'api:admin',
+    letters: () => Promise.reject(new Error('not here')),
     monitor: { view: () => ({ atMs: 0, rows: [], partitions: [], leaderChanges: 0 }), alerts: () => [] },
     ensureTopics: async () => undefined
   })

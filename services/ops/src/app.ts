@@ -16,6 +16,8 @@ import { createKeyRoutes } from './routes/keys.ts'
 import type { KeyRouteDeps } from './routes/keys.ts'
 import { createLagRoutes } from './routes/lag.ts'
 import type { LagRouteDeps } from './routes/lag.ts'
+import { createLetterRoutes } from './routes/letters.ts'
+import type { LetterRouteDeps } from './routes/letters.ts'
 import { createMetricRoutes } from './routes/metrics.ts'
 import type { MetricRouteDeps } from './routes/metrics.ts'
 import { createProjectRoutes } from './routes/projects.ts'
@@ -29,7 +31,8 @@ export type OpsRouteDeps = ProjectRouteDeps &
   SchemaRouteDeps &
   MetricRouteDeps &
   AuditRouteDeps &
-  LagRouteDeps
+  LagRouteDeps &
+  LetterRouteDeps
 
 export interface OpsAppDeps extends OpsRouteDeps {
   readonly adminToken: string
@@ -48,7 +51,8 @@ export function opsRoutes(deps: OpsRouteDeps): readonly OpsRoute[] {
     ...createSchemaRoutes(deps),
     ...createMetricRoutes(deps),
     ...createAuditRoutes(deps),
-    ...createLagRoutes(deps)
+    ...createLagRoutes(deps),
+    ...createLetterRoutes(deps)
   ]
 }
 

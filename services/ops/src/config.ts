@@ -1,5 +1,15 @@
 // Settings of the operations service.
-import { httpFields, kafkaFields, logFields, oneOf, postgresFields, redisStateFields, secret } from '@millrace/config'
+import {
+  enrichFields,
+  httpFields,
+  kafkaFields,
+  list,
+  logFields,
+  oneOf,
+  postgresFields,
+  redisStateFields,
+  secret
+} from '@millrace/config'
 import { topicProfiles } from '@millrace/contracts'
 import { monitorFields } from './monitor/fields.ts'
 
@@ -7,10 +17,15 @@ export const opsSpec = {
   ...logFields,
   ...httpFields(4004),
   ...kafkaFields,
+  ...enrichFields,
   ...postgresFields,
   ...redisStateFields,
   ADMIN_TOKEN: secret({ doc: 'Token of the administration endpoints, as `Authorization: Bearer`.' }),
   API_KEY_PEPPER: secret({ doc: 'Secret that API keys are hashed with; the same for every service and the CLI.' }),
+  COUNTING_GROUPS: list({
+    doc: 'Consumer groups whose sink keeps its own positions: a redriven letter of one has its day counted again.',
+    default: ['aggregate']
+  }),
   TOPIC_PROFILE: oneOf({
     doc: 'Sizes of topics.yaml to use for new projects.',
     default: 'local',

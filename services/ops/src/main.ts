@@ -3,15 +3,17 @@ import { adminLater, openKafka } from '@millrace/kafka'
 import { bindMetrics } from '@millrace/observability'
 import { declarationFor, ensureTopics, loadTopicDeclaration } from '@millrace/operations/topics'
 import { runService } from '@millrace/service'
+import { openEnrich } from '@millrace/stores/country-database'
 import { openPostgres } from '@millrace/stores/postgres'
 import { openRedis } from '@millrace/stores/redis'
 import { apiActor, createOpsApp } from './app.ts'
 import { opsSpec } from './config.ts'
+import { createLetterDeps } from './letter-deps.ts'
 import { opsMetrics } from './metrics.ts'
 import { openMonitor } from './monitor/open-monitor.ts'
 
 await runService({ name: 'ops', spec: opsSpec }, async (context) => {
-  const { config, log, registry, stack } = context
+  const { config, log, registry, clock, stack } = context
   const postgres = stack.use(
     await openPostgres({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, log, name: 'millrace-ops' })
   )
@@ -31,6 +33,15 @@ await runService({ name: 'ops', spec: opsSpec }, async (context) => {
     postgres,
     pepper: config.API_KEY_PEPPER,
     actor: apiActor,
+    letters: createLetterDeps({
+      kafka,
+      admin,
+      postgres,
+      enrich: await openEnrich(config),
+      clock,
+      actor: apiActor,
+      countingGroups: config.COUNTING_GROUPS
+    }),
     ensureTopics: (projectId) =>
       ensureTopics({ admin, declaration, profile: config.TOPIC_PROFILE, projects: [projectId] })
   })

@@ -7,6 +7,7 @@ import { openDatabase } from '../connections.ts'
 import type { CliContext, CommonOptions } from '../context.ts'
 import { UsageError, print, toTable } from '../output.ts'
 import { addCommand, addGroup } from './command.ts'
+import { wholeOf } from './pick-letters.ts'
 
 interface ListOptions extends CommonOptions {
   readonly project?: string
@@ -62,12 +63,6 @@ export function addAuditCommands(program: Command, context: CliContext): void {
       if (!verified.intact)
         throw new AppError('PIPE_CONFLICT', `the audit log is not as it was written, from row ${verified.brokenAt} on`)
     })
-}
-
-function wholeOf(option: string, text: string, max: number): number {
-  const value = Number(text)
-  if (Number.isSafeInteger(value) && value >= 1 && value <= max) return value
-  throw new UsageError(`${option} is a whole number from 1 to ${max}, not '${text}'`)
 }
 
 function headOf(text: string): AuditHead {

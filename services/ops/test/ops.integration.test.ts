@@ -1,0 +1,128 @@
+// The administration API as a process, with a processor that writes dead letters.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { rawTopic, redriveTopic } from '@millrace/contracts'
+import { testEndpoints } from '@millrace/testkit/endpoints'
+import { eventually } from '@millrace/testkit/eventually'
+import { openPipeline, testAdminToken } from '@millrace/testkit/pipeline'
+import type { Pipeline } from '@millrace/testkit/pipeline'
+import { unique, uniqueProject } from '@millrace/testkit/unique'
+
+const stack = new AsyncDisposableStack()
+const group = unique('process')
+const projectId = uniqueProject('ops')
+let pipeline: Pipeline
+let created: Answer
+
+beforeAll(async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'millrace-ops-'))
+  stack.defer(() => rm(folder, { recursive: true, force: true }))
+  const env = { CONSUMER_GROUP: group, PROJECTS: projectId }
+  pipeline = stack.use(await openPipeline({ endpoints: testEndpoints(), folder, only: ['ops', 'processor'], env }))
+  const topic = redriveTopic(group)
+  await pipeline.admin.createTopics([{ topic, partitions: 1, replicationFactor: 1, config: {} }])
+  created = await call('POST', '/v1/projects', { projectId, name: 'Ops' })
+}, 60_000)
+afterAll(() => stack.disposeAsync())
+
+/** The body of a reply. */
+interface Answer {
+  readonly status: number
+  readonly body: Readonly<Record<string, unknown>>
+}
+
+async function call(method: string, path: string, body?: object, token = testAdminToken): Promise<Answer> {
+  const response = await fetch(`${pipeline.services.service('ops').url}${path}`, {
+    method,
+    headers: {
+      authorization: `Bearer ${token}`,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' })
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) })
+  })
+  return { status: response.status, body: (await response.json()) as Answer['body'] }
+}
+
+it('administers projects, keys, schemas and metrics, and says so in the audit log', { timeout: 60_000 }, async () => {
+  expect((await call('GET', '/v1/projects', undefined, 'wrong')).status).toBe(401)
+  expect([created.status, Object.keys(created.body)]).toEqual([201, ['projectId', 'writeKey', 'secretKey']])
+  expect((await call('POST', '/v1/projects', { projectId })).status).toBe(409)
+
+  const key = await call('POST', `/v1/projects/${projectId}/keys`, { kind: 'write' })
+  const { keyId } = key.body
+  for (let time = 0; time < 2; time++) {
+    const revoked = await call('DELETE', `/v1/keys/${String(keyId)}`)
+    expect(revoked).toEqual({ status: 200, body: { keyId, revoked: true } })
+  }
+  const settings = { 'limits.project.eventsPerSecond': '7' }
+  expect((await call('PATCH', `/v1/projects/${projectId}`, { settings })).status).toBe(200)
+  const schema = { type: 'object', required: ['price'], properties: { price: { type: 'number' } } }
+  const schemaPath = `/v1/projects/${projectId}/schemas/purchase`
+  expect((await call('PUT', schemaPath, { schema })).body).toMatchObject({ version: 1, added: true })
+  expect((await call('PUT', schemaPath, { schema })).body).toMatchObject({ version: 1, added: false })
+  const definition = { eventTypes: ['purchase'], measure: { kind: 'count' } }
+  expect((await call('PUT', `/v1/projects/${projectId}/metrics/orders`, { definition })).body).toMatchObject({
+    name: 'orders',
+    version: 1,
+    added: true
+  })
+
+  const audit = await call('GET', `/v1/audit?project=${projectId}`)
+  const all = audit.body['rows'] as { action: string; actor: string; before: unknown; after: unknown }[]
+  const rows = all.filter(({ action }) => !action.startsWith('letters.'))
+  expect(new Set(rows.map(({ actor }) => actor))).toEqual(new Set(['api:admin']))
+  expect(rows.map(({ action }) => action)).toEqual([
+    'metric.define',
+    'schema.push',
+    'schema.push',
+    'project.set',
+    'key.revoke',
+    'key.create',
+    'key.create',
+    'key.create',
+    'project.create'
+  ])
+  expect(rows.find(({ action }) => action === 'key.revoke')).toMatchObject({ before: { revoked: false }, after: { revoked: true } })
+  expect((await call('GET', '/v1/audit/verification')).body).toMatchObject({ intact: true })
+})
+
+it('shows a dead letter, sends it again, sees it fail again, and gives it up', { timeout: 60_000 }, async () => {
+  const topic = rawTopic(projectId)
+  const producer = stack.use(await pipeline.kafka.producer())
+  await producer.produce(topic, [{ partition: 2, key: 'k', value: Buffer.from('no event') }])
+  const letterId = `${group}:${topic}:2:0`
+  const letters = `/v1/projects/${projectId}/letters`
+  const states = async () => (await call('GET', letters)).body['states']
+  await eventually('the letter', async () => {
+    const { body } = await call('GET', letters)
+    return JSON.stringify(body['letters']).includes(letterId)
+  })
+  const shown = (await call('GET', `/v1/letters/${encodeURIComponent(letterId)}`)).body
+  expect(shown).toMatchObject({
+    id: letterId,
+    value: 'no event',
+    reason: 'parse',
+    code: 'PIPE_NOT_AN_EVENT',
+    copies: 1
+  })
+  expect((await call('POST', `${letters}/redrive`, { dryRun: true })).body).toMatchObject({ dryRun: true, matched: 1 })
+  expect(await states()).toEqual({ open: 1, redriven: 0, closed: 0, dropped: 0 })
+
+  const redriven = await call('POST', `${letters}/redrive`, { waitMs: 30_000 })
+  expect(redriven.body).toMatchObject({ matched: 1, outcomes: { failed: 1 }, results: [{ id: letterId }] })
+  expect(await states()).toEqual({ open: 1, redriven: 0, closed: 0, dropped: 0 })
+  const { body } = await call('GET', `${letters}/causes`)
+  expect(body['causes']).toMatchObject([{ letters: 1, reason: 'parse', example: letterId }])
+
+  const dropped = await call('POST', `${letters}/drop`, { where: ['reason=parse'], reason: 'a test' })
+  expect(dropped.body).toEqual({ matched: 1, dropped: [letterId] })
+  expect(await states()).toEqual({ open: 0, redriven: 0, closed: 0, dropped: 1 })
+  const audit = await call('GET', `/v1/audit?project=${projectId}&limit=3`)
+  expect((audit.body['rows'] as { action: string }[]).map(({ action }) => action)).toEqual([
+    'letters.drop',
+    'letters.redriven',
+    'letters.redrive'
+  ])
+})
