@@ -38,7 +38,8 @@ async function open() {
     postgres: database.postgres,
     enrich: createEnrich(),
     actor: 'test:me',
-    countingGroups: ['aggregate']
+    countingGroups: ['aggregate'],
+    loadingGroups: ['load']
   }
   /** Writes the letter of `events.shop:partition:offset`, as the group does. */
   const fail = async (offset: number, options: { group?: string; partition?: number; message?: string } = {}) => {
@@ -217,6 +218,24 @@ it('counts the day of a letter again when its group keeps its own positions', as
   // The record is no event: the day of its append.
   expect(database.queued).toEqual([['shop', ['2026-01-01'], 'letter']])
   expect(await states()).toEqual({ 'aggregate:events.shop:0:3': 'closed' })
+})
+
+it('has the days of letters of the loaders counted again, asked for before they are sent and after', async () => {
+  const { deps, fail, database } = await open()
+  await fail(3)
+  await redriveLetters({ ...deps, loadingGroups: [] }, { ...request, where: ['offset=0'] })
+  expect(database.queued).toEqual([])
+  const sent: number[] = []
+  const produce: RedriveDeps['producer']['produce'] = async (topic, records) => {
+    sent.push(database.queued.length)
+    return await deps.producer.produce(topic, records)
+  }
+  await redriveLetters({ ...deps, producer: { ...deps.producer, produce } }, request)
+  expect(sent).toEqual([1])
+  expect(database.queued).toEqual([
+    ['shop', ['2025-12-31', '2026-01-01'], 'letter'],
+    ['shop', ['2025-12-31', '2026-01-01'], 'letter']
+  ])
 })
 
 it('says why a letter cannot be sent', async () => {

@@ -2,12 +2,13 @@
 // own positions have their day counted again instead. What is on its way or closed is left alone, which is read from the
 // topics themselves: a redrive that was killed is repeated, and sends what is missing.
 import { redriveTopic } from '@millrace/contracts'
-import type { Enrich } from '@millrace/contracts'
+import type { Enrich, RawRecord } from '@millrace/contracts'
 import { AppError } from '@millrace/kernel'
 import type { Admin, ProduceRecord, Producer } from '@millrace/kafka'
 import type { Postgres } from '@millrace/stores/postgres'
 import { writeAudit } from './audit.ts'
 import { queueRecount } from './daily-metrics.ts'
+import { dayOf, queueLetterDays } from './letter-days.ts'
 import { writeDecisions } from './letter-decisions.ts'
 import { parseLetterFilter } from './letter-filter.ts'
 import { readLetterRecords } from './letter-records.ts'
@@ -24,6 +25,8 @@ export interface RedriveDeps extends Omit<LettersDeps, 'postgres'> {
   readonly actor: string
   /** Groups whose sink keeps its own positions: nothing can be sent to them out of order. */
   readonly countingGroups: readonly string[]
+  /** Groups that fill the warehouse: the days of their letters are counted again when they have landed. */
+  readonly loadingGroups: readonly string[]
   readonly onProgress?: (sent: number, of: number) => void
 }
 
@@ -145,12 +148,8 @@ async function splitByGroup(
   const counting = letters.filter(({ group }) => countingGroups.includes(group))
   const [projectId = ''] = counting.map((letter) => letter.projectId)
   await readLetterRecords({ client, clock }, counting, async (records) => {
-    await queueRecount(
-      postgres,
-      projectId,
-      records.map((record) => dayOf(record, enrich)),
-      'letter'
-    )
+    const days = records.map((record) => dayOf(toRaw(record), enrich))
+    await queueRecount(postgres, projectId, days, 'letter')
     await writeDecisions(
       postgres,
       projectId,
@@ -172,16 +171,9 @@ async function splitByGroup(
   return sendable
 }
 
-/** Start of the day of an event, ms; of its append when it cannot be told. */
-function dayOf({ letter: { origin }, record }: LetterRecord, enrich: Enrich): number {
-  let atMs = origin.appendedAtMs
-  try {
-    const enriched = enrich({ ...origin, value: record.value })
-    if (enriched.ok) atMs = enriched.row.timestamp
-  } catch {
-    // A bug of this version, perhaps the one that the letter is about.
-  }
-  return Math.floor(atMs / 86_400_000) * 86_400_000
+/** The record that failed, under its own coordinates. */
+function toRaw({ letter: { origin }, record: { value } }: LetterRecord): RawRecord {
+  return { ...origin, value }
 }
 
 interface Sent {
@@ -211,10 +203,14 @@ async function sendWave(
         const dueAtMs = startedAtMs + (count / perSecond) * 1_000
         if (dueAtMs > clock.monotonic()) await clock.sleep(dueAtMs - clock.monotonic())
         count += batch.length
-        const outcomes = await producer.produce(
-          topic,
-          batch.map((record) => toRedriven(record, partitions))
-        )
+        const recounts = deps.loadingGroups.includes(group)
+        const queueDays = async (): Promise<void> =>
+          recounts ? await queueLetterDays(deps, letters[0]?.projectId ?? '', batch.map(toRaw)) : undefined
+        // Before, or a redrive that is killed would forget them; after, since a count may be made in between.
+        await queueDays()
+        const redriven = batch.map((record) => toRedriven(record, partitions))
+        const outcomes = await producer.produce(topic, redriven)
+        await queueDays()
         for (const [index, { letter }] of batch.entries()) {
           seen.add(letter.id)
           const outcome = outcomes[index]

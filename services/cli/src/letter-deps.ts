@@ -24,6 +24,7 @@ export async function openLetterDeps(
     enrich: await openEnrich(settings(context, dataDir, enrichFields)),
     clock: context.clock,
     actor: actorOf(),
-    countingGroups: ['aggregate']
+    countingGroups: ['aggregate'],
+    loadingGroups: ['load']
   }
 }

@@ -8,7 +8,8 @@ import {
   oneOf,
   postgresFields,
   redisStateFields,
-  secret
+  secret,
+  str
 } from '@millrace/config'
 import { topicProfiles } from '@millrace/contracts'
 import { monitorFields } from './monitor/fields.ts'
@@ -25,6 +26,10 @@ export const opsSpec = {
   COUNTING_GROUPS: list({
     doc: 'Consumer groups whose sink keeps its own positions: a redriven letter of one has its day counted again.',
     default: ['aggregate']
+  }),
+  LOADER_GROUP: str({
+    doc: 'Consumer group of the loaders: the days of its redriven letters are counted again.',
+    default: 'load'
   }),
   TOPIC_PROFILE: oneOf({
     doc: 'Sizes of topics.yaml to use for new projects.',

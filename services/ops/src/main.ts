@@ -40,7 +40,8 @@ await runService({ name: 'ops', spec: opsSpec }, async (context) => {
       enrich: await openEnrich(config),
       clock,
       actor: apiActor,
-      countingGroups: config.COUNTING_GROUPS
+      countingGroups: config.COUNTING_GROUPS,
+      loadingGroups: [config.LOADER_GROUP]
     }),
     ensureTopics: (projectId) =>
       ensureTopics({ admin, declaration, profile: config.TOPIC_PROFILE, projects: [projectId] })
