@@ -28,12 +28,19 @@ export function daysOfZone(zone: string, fromMs: number, toMs: number): readonly
 
 /** When the day `date` (2026-01-31) begins in `zone`; undefined when it is no date of 1970 or later. */
 export function startOfDate(zone: string, date: string): number | undefined {
-  const utcMs = Date.parse(`${date}T00:00:00Z`)
-  // 31 February is read as 3 March.
-  if (!(utcMs >= 0) || !new Date(utcMs).toISOString().startsWith(date)) return undefined
+  return startsOfDates(zone)(date)
+}
+
+/** `startOfDate` for many dates of one zone: knowing the zone costs more than a date. */
+export function startsOfDates(zone: string): (date: string) => number | undefined {
   const offsetAt = zoneOffset(zone)
-  // Noon of the same date is not far from it.
-  return startOfDay(utcMs + dayMs / 2 - offsetAt(utcMs), offsetAt)
+  return (date) => {
+    const utcMs = Date.parse(`${date}T00:00:00Z`)
+    // 31 February is read as 3 March.
+    if (!(utcMs >= 0) || !new Date(utcMs).toISOString().startsWith(date)) return undefined
+    // Noon of the same date is not far from it.
+    return startOfDay(utcMs + dayMs / 2 - offsetAt(utcMs), offsetAt)
+  }
 }
 
 type Offset = (atMs: number) => number

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { builtInMetrics } from '@millrace/aggregation/metrics'
+import { createPersons } from '@millrace/contracts'
 import { AppError, createManualClock } from '@millrace/kernel'
 import { bindMetrics, createRegistry, createSilentLogger } from '@millrace/observability'
 import type { Breaker } from '@millrace/stores/breaker'
@@ -90,6 +91,7 @@ function setup(
       schemaVersion: () => 'v1',
       clock
     },
+    persons: { of: async () => createPersons([{ fromUserId: 'ann-2', intoUserId: 'ann' }]) },
     keyOf: cacheKeyOf,
     streamMaxRows: 1_000,
     timeoutMs: 10_000,
@@ -424,5 +426,49 @@ describe('/v1/schema', () => {
         ]
       }
     ])
+  })
+})
+
+describe('questions without SQL', () => {
+  it('bind what the client sent, ask for the project of the key, and are sent again', async () => {
+    const { app, seen } = setup(async () => [['', [3, 1], [3, 1], 1]], 0, ['value', 'reached', 'total', 'groups'])
+    const steps = [{ eventType: "it's" }, { eventType: 'buy' }]
+    const ask = () => app.inject({ method: 'POST', url: '/v1/funnels', payload: { steps }, headers: auth })
+    const [first, again] = [await ask(), await ask()]
+    expect([first.statusCode, first.headers['x-cache'], again.headers['x-cache']]).toEqual([200, 'MISS', 'HIT'])
+    expect(first.json()).toMatchObject({
+      steps: [
+        { eventType: "it's", count: 3 },
+        { count: 1, conversion: 1 / 3 }
+      ]
+    })
+    expect(seen).toHaveLength(1)
+    expect(seen[0]).toMatchObject({ projectId: 'demo', params: { p0: "it's" } })
+  })
+
+  it.each([
+    ['/v1/top/country?limit=0', { code: 'invalid_field', parameter: 'limit', pointer: '/limit' }],
+    ['/v1/retention?firstEvent=a', { code: 'missing_field', parameter: 'returningEvent' }],
+    ['/v1/top/country?filters=[{}]', { parameter: 'filters', pointer: '/filters/0/property' }],
+    ['/v1/users/ann/events?cursor=x', { code: 'invalid_field', parameter: 'cursor' }]
+  ])('say what is wrong with %s', async (url, problem) => {
+    const { app, seen } = setup()
+    const response = await app.inject({ url: encodeURI(url), headers: auth })
+    expect([response.statusCode, response.json()]).toMatchObject([422, problem])
+    expect(seen).toEqual([])
+  })
+
+  it('ask for all ids of a person, and need a key', async () => {
+    const { app, seen } = setup(async () => [])
+    const url = '/v1/users/ann-2/events'
+    expect((await app.inject({ url })).statusCode).toBe(401)
+    expect((await app.inject({ url, headers: auth })).json()).toEqual({
+      userId: 'ann-2',
+      identity: 'person',
+      personId: 'ann',
+      events: [],
+      nextCursor: null
+    })
+    expect(seen[0]?.params).toMatchObject({ p2: ['ann', 'ann-2'] })
   })
 })

@@ -4,6 +4,8 @@ import type { FastifyInstance } from 'fastify'
 import { addDocRoutes, answerProblems } from '@millrace/service'
 import queryPackage from '../package.json' with { type: 'json' }
 import { createOpenApi } from './api/openapi.ts'
+import { addAnalysisRoutes } from './routes/analysis.ts'
+import type { AnalysisRouteDeps } from './routes/analysis.ts'
 import { addCacheRoutes } from './routes/cache.ts'
 import type { CacheRouteDeps } from './routes/cache.ts'
 import { addMetricRoutes } from './routes/metrics.ts'
@@ -14,7 +16,7 @@ import { addSchemaRoutes } from './routes/schema.ts'
 import type { SchemaRouteDeps } from './routes/schema.ts'
 import { addSessionRoutes } from './routes/sessions.ts'
 
-export type QueryAppDeps = QueryRouteDeps & MetricRouteDeps & SchemaRouteDeps & CacheRouteDeps
+export type QueryAppDeps = QueryRouteDeps & MetricRouteDeps & SchemaRouteDeps & AnalysisRouteDeps & CacheRouteDeps
 
 /** A query is at most 64 KiB of text; its bound values may take as much again and more. */
 const bodyLimit = 1024 * 1024
@@ -54,6 +56,7 @@ export function addRoutes(app: FastifyInstance, deps: QueryAppDeps): void {
   addMetricRoutes(app, deps)
   addSchemaRoutes(app, deps)
   addSessionRoutes(app, deps)
+  addAnalysisRoutes(app, deps)
   addCacheRoutes(app, deps)
   addDocRoutes(app, createOpenApi(queryPackage.version))
 }

@@ -6,10 +6,11 @@ import { startDefinitionCache } from '@millrace/operations/definition-cache'
 import { runService } from '@millrace/service'
 import { createKeyStore } from '@millrace/stores/api-keys'
 import type { Breaker } from '@millrace/stores/breaker'
-import { openClickhouse } from '@millrace/stores/clickhouse'
+import { openClickhouseReplicas } from '@millrace/stores/clickhouse-replicas'
 import { openPostgres } from '@millrace/stores/postgres'
 import { openPostgresReads } from '@millrace/stores/postgres-reads'
 import { openRedis } from '@millrace/stores/redis'
+import { createPersonReader } from './analysis/persons.ts'
 import { createQueryApp } from './app.ts'
 import { cacheKeyOf } from './cache/cache-key.ts'
 import { querySpec } from './config.ts'
@@ -30,9 +31,12 @@ await runService({ name: 'query', spec: querySpec }, async (context) => {
   )
   const reads = stack.use(await openPostgresReads({ ...context, primary: postgres, name: 'query' }))
   const clickhouse = stack.use(
-    await openClickhouse({
+    await openClickhouseReplicas({
       url: config.CLICKHOUSE_URL,
+      replicaUrls: config.CLICKHOUSE_REPLICA_URLS,
       log,
+      clock,
+      registry,
       applicationName: 'millrace-query',
       maxConnections: config.QUERY_CONCURRENCY + config.METRICS_CONCURRENCY + 4,
       requestTimeoutMs: config.QUERY_TIMEOUT_MS + 5_000
@@ -74,6 +78,7 @@ await runService({ name: 'query', spec: querySpec }, async (context) => {
     answers,
     engine,
     schema,
+    persons: createPersonReader(reads, clock),
     keyOf,
     streamMaxRows: config.QUERY_STREAM_MAX_ROWS,
     cache,

@@ -2,6 +2,8 @@
 import { builtInMetrics } from '@millrace/aggregation/metrics'
 import { createWindowReader } from '@millrace/aggregation/window-reader'
 import { load } from '@millrace/config'
+import { createPersons } from '@millrace/contracts'
+import type { PersonEdge } from '@millrace/contracts'
 import { systemClock } from '@millrace/kernel'
 import { bindMetrics, createRegistry, createSilentLogger } from '@millrace/observability'
 import { openClickhouse } from '@millrace/stores/clickhouse'
@@ -18,8 +20,11 @@ import { startTableSchema } from '../src/table-schema.ts'
 
 const log = createSilentLogger()
 
-/** Opens the service; `env` replaces settings of the test stack. A key of the form `key-<project>` is a secret key of it. */
-export async function openQuery(env: Readonly<Record<string, string>> = {}) {
+/**
+ * Opens the service; `env` replaces settings of the test stack, `merges` are those of every project. A key of the form
+ * `key-<project>` is a secret key of it.
+ */
+export async function openQuery(env: Readonly<Record<string, string>> = {}, merges: readonly PersonEdge[] = []) {
   await loadGate()
   await using opening = new AsyncDisposableStack()
   const config = load(querySpec, { ...testEndpoints(), API_KEY_PEPPER: 'test', CACHE_TIMEOUT_MS: '1000', ...env })
@@ -56,6 +61,7 @@ export async function openQuery(env: Readonly<Record<string, string>> = {}) {
     answers: service.answers,
     cache: service.cache,
     schema,
+    persons: { of: async () => createPersons(merges) },
     keyOf: cacheKeyOf,
     metricSources: {
       windows: guardWindows(createWindowReader(state), service.breakers.live),

@@ -1,4 +1,6 @@
 // The shapes that the description refers to.
+import { analysisShapes } from './analysis-shapes.ts'
+
 const text = { type: 'string' }
 const whole = { type: 'integer' }
 const list = (items: object) => ({ type: 'array', items })
@@ -83,6 +85,7 @@ export const components = {
         )
       }
     },
+    ...analysisShapes,
     Problem: {
       type: 'object',
       description: 'RFC 9457 problem document. Branch on `code`, which never changes meaning.',

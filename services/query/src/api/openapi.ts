@@ -1,68 +1,9 @@
 // The description of the HTTP surface as OpenAPI 3.1; openapi.test.ts holds it against the addresses that are served.
-import { problemCatalog, problemContentType } from '@millrace/contracts'
-import type { ProblemCode } from '@millrace/contracts'
-import { priorities } from '../bulkhead.ts'
+import { analysisPaths } from './analysis-paths.ts'
 import { components } from './components.ts'
+import { answerHeaders, common, header, json, jsonOf, query, ref, responses, text } from './parts.ts'
 import { plainPaths } from './plain-paths.ts'
 
-const json = 'application/json'
-const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
-const jsonOf = (schema: object, example?: object) => ({
-  [json]: { schema, ...(example === undefined ? {} : { example }) }
-})
-
-const general = ['unauthorized', 'forbidden', 'invalid_request', 'internal', 'unavailable', 'query_timeout'] as const
-const retryHeader = {
-  'Retry-After': { description: 'Seconds until a repeat makes sense.', schema: { type: 'integer' } }
-}
-const answerHeaders = {
-  'X-Cache': {
-    description:
-      'HIT: made before and sent again. MISS: made now. STALE: its time is over, but no other can be had now. BYPASS: made without the cache.',
-    schema: { enum: ['HIT', 'MISS', 'STALE', 'BYPASS'] }
-  },
-  Age: { description: 'Seconds since it was made; of HIT and STALE.', schema: { type: 'integer' } },
-  'X-Query-Id': { description: 'Names the run of the engine that made it.', schema: { type: 'string' } }
-}
-
-/** Replies by status: `own`, and a problem for each status that has codes. */
-function responses(own: object, codes: readonly ProblemCode[]): object {
-  const problems = Map.groupBy(new Set<ProblemCode>([...codes, ...general]), (code) => problemCatalog[code].status)
-  const sorted = [...problems].toSorted(([left], [right]) => left - right)
-  const described = sorted.map(([status, group]) => [
-    String(status),
-    {
-      description: group.map((code) => `\`${code}\`: ${problemCatalog[code].title}.`).join('\n\n'),
-      ...(status === 503 ? { headers: retryHeader } : {}),
-      content: { [problemContentType]: { schema: ref('Problem') } }
-    }
-  ])
-  return { ...own, ...(Object.fromEntries(described) as object) }
-}
-
-const header = (name: string, description: string, schema: object) => ({ name, in: 'header', description, schema })
-const query = (name: string, description: string, schema: object, required = false) => ({
-  name,
-  in: 'query',
-  ...(required ? { required } : {}),
-  description,
-  schema
-})
-const text = { type: 'string' }
-
-const common = [
-  header('X-Priority', 'Who goes first when places are rare; what is in the background is refused first.', {
-    enum: [...priorities]
-  }),
-  header('X-Timeout-Ms', 'Longest time, waiting for a place included; at most that of the service.', {
-    type: 'integer'
-  }),
-  header(
-    'Cache-Control',
-    '`no-cache`: make it anew. `no-store`: neither read nor store it. `stale-if-error=0`: rather an error than an answer whose time is over.',
-    text
-  )
-]
 const accept = header('Accept', 'JSON unless it says otherwise.', {
   enum: [json, 'text/csv', 'application/x-ndjson']
 })
@@ -188,11 +129,11 @@ export function createOpenApi(version: string) {
       title: 'Millrace query',
       version,
       description:
-        'SQL and metrics over the events of a project. Every request needs a secret key. An answer is whole or it is an error; ' +
+        'SQL, metrics, funnels, retention and timelines over the events of a project. Every request needs a secret key. An answer is whole or it is an error; ' +
         'after 503 ask again, not before Retry-After. An address that is not here answers 404 `not_found`.'
     },
     security: [{ bearer: [] }, { apiKey: [] }],
-    paths: { ...sqlPaths, ...metricPaths, ...plainPaths },
+    paths: { ...sqlPaths, ...metricPaths, ...analysisPaths, ...plainPaths },
     components
   }
 }
