@@ -37,7 +37,8 @@ const longestMinutes: Readonly<Record<Part, number>> = { unit: 5, integration: 1
 /** What the tests of a part need besides the programs of the stack. */
 const programsOf: Readonly<Partial<Record<Part, readonly TestProgram[]>>> = {
   browser: ['chromium'],
-  integration: ['pgbouncer']
+  integration: ['pgbouncer'],
+  e2e: ['nginx']
 }
 
 /** Adds the totals of each part to `totals` as it ends, so that a later failure keeps them. */

@@ -5,8 +5,8 @@ import { chmod, lstat, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/p
 import { dirname, join } from 'node:path'
 import { AppError } from '@millrace/kernel'
 
-/** A program that only tests need: the browser of the browser tests, the pooler of PostgreSQL. */
-export type TestProgram = 'chromium' | 'pgbouncer'
+/** A program that only tests need: the browser of the browser tests, the pooler of PostgreSQL, the edge. */
+export type TestProgram = 'chromium' | 'pgbouncer' | 'nginx'
 
 /** A program that comes from the machine: the stack's, and those of the tests. */
 export type Program = 'java' | 'mvn' | 'redis-server' | 'postgres' | TestProgram
@@ -39,7 +39,8 @@ const debianPackages: Readonly<Record<Program, readonly string[]>> = {
   'redis-server': ['redis-server'],
   postgres: ['postgresql'],
   chromium: ['chromium'],
-  pgbouncer: ['pgbouncer']
+  pgbouncer: ['pgbouncer'],
+  nginx: ['nginx']
 }
 const systemFiles: InstallFiles = {
   policy: '/usr/sbin/policy-rc.d',
@@ -74,7 +75,8 @@ export async function missingPrograms(
   if (mvn.code !== 0) missing.push('mvn')
   if (redis.code !== 0) missing.push('redis-server')
   if (postgres === undefined) missing.push('postgres')
-  for (const program of more) if ((await run(program, ['--version'])).code !== 0) missing.push(program)
+  for (const program of more)
+    if ((await run(program, [program === 'nginx' ? '-v' : '--version'])).code !== 0) missing.push(program)
   return missing
 }
 

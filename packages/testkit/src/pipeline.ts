@@ -46,6 +46,8 @@ export interface PipelineOptions {
   readonly folder: string
   /** Default: all but `ops`, whose background work looks after the whole stack. */
   readonly only?: readonly ServiceName[]
+  /** Of the keys; one of its own by default. Further services with the same one know the same keys. */
+  readonly pepper?: string
   /** A bug to switch on in every service. */
   readonly planted?: string | undefined
   readonly env?: Readonly<Record<string, string>>
@@ -91,7 +93,7 @@ const testEnv = {
 export async function openPipeline(options: PipelineOptions): Promise<Pipeline> {
   const { endpoints, startEnv, say } = options
   const { only = allServices.map(({ name }) => name).filter((name) => name !== 'ops') } = options
-  const pepper = randomBytes(32).toString('base64url')
+  const { pepper = randomBytes(32).toString('base64url') } = options
   const log = createSilentLogger()
   await using opening = new AsyncDisposableStack()
   const { DATABASE_URL, DATABASE_DIRECT_URL, CLICKHOUSE_URL } = endpoints
