@@ -30,6 +30,8 @@ export { textMember, toStorableJson } from './json-text.ts'
 export { isOriginAllowed } from './origin.ts'
 export { readProcessedEvent, replayHeader } from './processed-event.ts'
 export type { ProcessedEvent } from './processed-event.ts'
+export { createDropMatcher, dropKinds, dropRuleProblem, maxDropRules, parseDropRules } from './drop-rules.ts'
+export type { DropKind, DropRule } from './drop-rules.ts'
 export { problemCatalog, problemContentType, toProblem } from './problem.ts'
 export type { Problem, ProblemCode } from './problem.ts'
 export {

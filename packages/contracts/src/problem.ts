@@ -30,6 +30,7 @@ export const problemCatalog = {
   forbidden_key: { status: 422, title: 'A key could change the prototype of an object' },
   malformed_text: { status: 422, title: 'An id holds half of a surrogate pair' },
   schema_mismatch: { status: 422, title: 'The event breaks the schema of its type' },
+  event_dropped: { status: 422, title: 'The operator of the deployment has such events dropped' },
   query_refused: { status: 422, title: 'The query is not permitted' },
   query_failed: { status: 422, title: 'The query is wrong' },
   query_limit: { status: 422, title: 'The query exceeds a limit' },

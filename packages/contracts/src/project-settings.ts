@@ -1,6 +1,9 @@
 // What the owner of a project may set, as the column `projects.settings` keeps it: declared once, read by every service,
 // changed by name. A value that breaks its rule counts as unset, so that a typing error cannot stop a project.
 
+import { parseDropRules } from './drop-rules.ts'
+import type { DropRule } from './drop-rules.ts'
+
 /** `eventId` spreads events evenly; `eventType:eventId` does so, too, and lets a consumer tell the type from the key. */
 export const keyTemplates = ['eventId', 'eventType:eventId'] as const
 export type KeyTemplate = (typeof keyTemplates)[number]
@@ -30,6 +33,8 @@ export interface ProjectSettings {
   readonly personalInFeed?: true
   /** Days that the warehouse keeps an event, by its event time; unset: for good. */
   readonly warehouseRetentionDays?: number
+  /** What an operator has dropped at the edge (drop-rules.ts, `millrace drops`); unset: nothing. */
+  readonly drops?: readonly DropRule[]
 }
 
 /** A project as a request sees it, from its key. */
@@ -141,12 +146,15 @@ export function parseProjectSettings(stored: unknown): {
     if (found !== undefined) limits[group] = found
   }
   const retentionDays = read('warehouseRetentionDays') as number | undefined
+  const drops = parseDropRules(valueAt(stored, ['drops']))
+  problems.push(...drops.problems)
   const settings = {
     keyTemplate: (read('keyTemplate') as KeyTemplate | undefined) ?? defaultProjectSettings.keyTemplate,
     corsOrigins: (read('corsOrigins') as string[] | undefined) ?? defaultProjectSettings.corsOrigins,
     limits,
     ...(read('personalInFeed') === true ? ({ personalInFeed: true } as const) : {}),
-    ...(retentionDays === undefined ? {} : { warehouseRetentionDays: retentionDays })
+    ...(retentionDays === undefined ? {} : { warehouseRetentionDays: retentionDays }),
+    ...(drops.rules.length === 0 ? {} : { drops: drops.rules })
   }
   return { settings, problems }
 }

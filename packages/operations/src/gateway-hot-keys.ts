@@ -4,7 +4,7 @@ import { AppError, toError } from '@millrace/kernel'
 /** A key of one project; `count - error` events of it there were for sure, `count` at most. */
 export interface HotKey {
   readonly projectId: string
-  readonly kind: 'eventType' | 'user'
+  readonly kind: 'eventType' | 'userId' | 'anonymousId'
   readonly key: string
   readonly count: number
   readonly error: number
@@ -34,12 +34,18 @@ interface Sketch {
   readonly total: number
   readonly keys: readonly { readonly key: string; readonly count: number; readonly error: number }[]
 }
+interface ProjectSketches {
+  readonly projectId: string
+  readonly eventTypes: Sketch
+  readonly users: Sketch
+  readonly anonymous: Sketch
+}
 interface Answer {
   readonly windowMs: number
   readonly windows: readonly {
     readonly startedAt: string
     readonly complete: boolean
-    readonly projects: readonly { readonly projectId: string; readonly eventTypes: Sketch; readonly users: Sketch }[]
+    readonly projects: readonly ProjectSketches[]
   }[]
 }
 
@@ -54,20 +60,15 @@ export async function readHotKeys(request: HotKeysRequest): Promise<HotKeysWindo
     windows.flatMap((window) => window.projects),
     ({ projectId }) => projectId
   )
-  const keys = [...projects].flatMap(([projectId, parts]) => [
-    ...added(
-      projectId,
-      'eventType',
-      parts.map(({ eventTypes }) => eventTypes),
-      request.top
-    ),
-    ...added(
-      projectId,
-      'user',
-      parts.map(({ users }) => users),
-      request.top
-    )
-  ])
+  const keys = [...projects].flatMap(([projectId, parts]) => {
+    const of = (kind: HotKey['kind'], sketch: (part: ProjectSketches) => Sketch): readonly HotKey[] =>
+      added({ projectId, kind, parts: parts.map(sketch), top: request.top })
+    return [
+      ...of('eventType', ({ eventTypes }) => eventTypes),
+      ...of('userId', ({ users }) => users),
+      ...of('anonymousId', ({ anonymous }) => anonymous)
+    ]
+  })
   return {
     startedAt: windows
       .map(({ startedAt }) => startedAt)
@@ -101,7 +102,14 @@ async function ask(
   return (await response.json()) as Answer
 }
 
-function added(projectId: string, kind: HotKey['kind'], parts: readonly Sketch[], top: number): readonly HotKey[] {
+interface Sketches {
+  readonly projectId: string
+  readonly kind: HotKey['kind']
+  readonly parts: readonly Sketch[]
+  readonly top: number
+}
+
+function added({ projectId, kind, parts, top }: Sketches): readonly HotKey[] {
   const total = parts.reduce((sum, part) => sum + part.total, 0)
   const byKey = Map.groupBy(
     parts.flatMap(({ keys }) => keys),

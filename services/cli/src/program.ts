@@ -5,6 +5,7 @@ import { addAuditCommands } from './commands/audit.ts'
 import { addDlqCommands } from './commands/dlq.ts'
 import { addEpochCommands } from './commands/epoch.ts'
 import { addIdentityCommands } from './commands/identity.ts'
+import { addDropsCommands } from './commands/drops.ts'
 import { addHotCommand } from './commands/hot.ts'
 import { addKeysCommands } from './commands/keys.ts'
 import { addLagCommand } from './commands/lag.ts'
@@ -47,6 +48,7 @@ export function createProgram(context: CliContext): Command {
   addIdentityCommands(program, context)
   addLagCommand(program, context)
   addHotCommand(program, context)
+  addDropsCommands(program, context)
   addDlqCommands(program, context)
   addAuditCommands(program, context)
   return program

@@ -11,7 +11,7 @@ describe('GET /admin/hot-keys', () => {
     startedAt: '2026-01-01T00:00:00.000Z',
     complete: true,
     eventsBeyond: 0,
-    projects: [{ projectId, eventTypes: view, users: view }]
+    projects: [{ projectId, eventTypes: view, users: view, anonymous: view }]
   })
   const open = (adminToken = token) => {
     const app = fastify()

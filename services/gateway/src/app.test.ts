@@ -35,8 +35,12 @@ describe('the response table', () => {
   })
 })
 
-/** A schema that refuses every event, or one that cannot be looked up. */
+/** A schema that refuses every event, one that cannot be looked up, and a drop rule. */
 const schemaGates = {
+  dropped: {
+    kind: 'rejected',
+    refusal: { ok: false, status: 422, code: 'event_dropped', pointer: '/eventType', detail: 'dropped' }
+  },
   mismatch: {
     kind: 'rejected',
     refusal: {

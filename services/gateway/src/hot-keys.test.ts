@@ -55,8 +55,18 @@ describe('hot keys', () => {
           { key: 'ann', count: 2, error: 0 },
           { key: 'ben', count: 1, error: 0 }
         ]
-      }
+      },
+      anonymous: { total: 0, unseen: 0, keys: [] }
     })
+  })
+
+  it('counts who has no user id by the anonymous id', () => {
+    const { hot, send } = setup()
+    const device = { ...event('view'), event: { eventType: 'view', anonymousId: 'phone' } }
+    send('shop', device, device, { ...device, event: { ...device.event, userId: 'ann' } })
+    const [project] = hot.view()[0]?.projects ?? []
+    expect(project?.anonymous.keys).toEqual([{ key: 'phone', count: 2, error: 0 }])
+    expect(project?.users.keys).toEqual([{ key: 'ann', count: 1, error: 0 }])
   })
 
   it('keeps the last whole window beside the one that runs, and forgets it when the next one was empty', async () => {

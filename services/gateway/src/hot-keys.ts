@@ -1,4 +1,4 @@
-// Which event types and users of each project are busiest, in windows of ten seconds: the last whole one and the one that
+// Which event types, users and devices of each project are busiest, in windows of ten seconds: the last whole one and the one that
 // runs. For people who look for the key behind a hot partition or a flood, and choose a limit.
 import type { Gate } from './acceptance.ts'
 import { createSpaceSaving, mergeViews } from './space-saving.ts'
@@ -16,6 +16,8 @@ export interface HotProject {
   readonly eventTypes: SketchView
   /** Events without a user id are not counted. */
   readonly users: SketchView
+  /** Events without a user id, by their anonymous id. */
+  readonly anonymous: SketchView
 }
 
 export interface HotWindow {
@@ -39,9 +41,11 @@ export interface HotKeys {
 /** Under which topic the processes of a gateway give each other their windows. */
 export const hotKeyTopic = 'hot-keys'
 
+type Sketches = Readonly<Record<'eventTypes' | 'users' | 'anonymous', SpaceSaving>>
+
 interface Window {
   readonly startMs: number
-  readonly projects: Map<string, { readonly eventTypes: SpaceSaving; readonly users: SpaceSaving }>
+  readonly projects: Map<string, Sketches>
   eventsBeyond: number
 }
 
@@ -59,7 +63,8 @@ export function createHotKeys(clock: Clock, maxProjects = 500): HotKeys {
   const sketchesOf = (projectId: string) => {
     let sketches = current.projects.get(projectId)
     if (sketches === undefined && current.projects.size < maxProjects) {
-      sketches = { eventTypes: createSpaceSaving(hotKeyCapacity), users: createSpaceSaving(hotKeyCapacity) }
+      const sketch = (): SpaceSaving => createSpaceSaving(hotKeyCapacity)
+      sketches = { eventTypes: sketch(), users: sketch(), anonymous: sketch() }
       current.projects.set(projectId, sketches)
     }
     return sketches
@@ -76,6 +81,7 @@ export function createHotKeys(clock: Clock, maxProjects = 500): HotKeys {
       for (const { event } of events) {
         sketches.eventTypes.add(event.eventType)
         if (event.userId !== undefined) sketches.users.add(event.userId)
+        else if (event.anonymousId !== undefined) sketches.anonymous.add(event.anonymousId)
       }
       return undefined
     },
@@ -96,7 +102,12 @@ function toView({ startMs, projects, eventsBeyond }: Window, complete: boolean):
     complete,
     eventsBeyond,
     projects: [...projects]
-      .map(([projectId, { eventTypes, users }]) => ({ projectId, eventTypes: eventTypes.view(), users: users.view() }))
+      .map(([projectId, { eventTypes, users, anonymous }]) => ({
+        projectId,
+        eventTypes: eventTypes.view(),
+        users: users.view(),
+        anonymous: anonymous.view()
+      }))
       .toSorted((left, right) => right.eventTypes.total - left.eventTypes.total)
   }
 }
@@ -113,17 +124,15 @@ export function mergeHotWindows(
       const wanted = windows
         .flatMap(({ projects }) => projects)
         .filter((project) => projectId === undefined || project.projectId === projectId)
-      const projects = [...Map.groupBy(wanted, (project) => project.projectId)].map(([id, parts]) => ({
-        projectId: id,
-        eventTypes: mergeViews(
-          parts.map(({ eventTypes }) => eventTypes),
-          top
-        ),
-        users: mergeViews(
-          parts.map(({ users }) => users),
-          top
-        )
-      }))
+      const projects = [...Map.groupBy(wanted, (project) => project.projectId)].map(([id, parts]) => {
+        const merged = (of: (part: HotProject) => SketchView): SketchView => mergeViews(parts.map(of), top)
+        return {
+          projectId: id,
+          eventTypes: merged(({ eventTypes }) => eventTypes),
+          users: merged(({ users }) => users),
+          anonymous: merged(({ anonymous }) => anonymous)
+        }
+      })
       return {
         startedAt,
         complete: windows.every(({ complete }) => complete),

@@ -11,6 +11,7 @@ import { openRedis } from '@millrace/stores/redis'
 import { createAcceptEvents } from './accept.ts'
 import { addAdminRoutes } from './admin-routes.ts'
 import { createGatewayApp } from './app.ts'
+import { createDropGate } from './drop-gate.ts'
 import { ackTimeoutMs, dedupSettings, gatewayRules, gatewaySpec, publishLimits } from './config.ts'
 import { createDedup } from './dedup.ts'
 import { createBoundedChildren, gatewayMetrics } from './metrics.ts'
@@ -75,7 +76,12 @@ await runService({ name: 'gateway', spec: gatewaySpec, rules: gatewayRules, work
     clock,
     faults,
     maxEventBytes: config.EVENT_MAX_BYTES,
-    gates: [limits.hotKeys.gate, openSchemaGate({ postgres, clock, log, freshMs, metrics }), limits.gate],
+    gates: [
+      limits.hotKeys.gate,
+      createDropGate(() => metrics.dropped.add(1, { reason: 'drop_rule', intentional: 'true' })),
+      openSchemaGate({ postgres, clock, log, freshMs, metrics }),
+      limits.gate
+    ],
     onReceived: (type) => {
       cost.count(1)
       countType(type)

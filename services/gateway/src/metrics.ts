@@ -49,6 +49,11 @@ export const gatewayMetrics = {
     name: 'analytics_project_settings_ignored_total',
     help: 'Stored settings of projects that are wrong and replaced by their defaults, each time they are read.'
   }),
+  dropped: counter({
+    name: 'analytics_events_dropped_total',
+    help: 'Records without effect, by reason; intentional is false when data was lost.',
+    labels: ['reason', 'intentional']
+  }),
   shareFailures: counter({
     name: 'analytics_rate_share_failures_total',
     help: 'Times that processes could not share their rates through Redis; each then limits by itself.'

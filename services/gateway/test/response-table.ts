@@ -21,7 +21,7 @@ export interface Row {
   readonly log?: string
   readonly busy?: boolean
   readonly limited?: boolean
-  readonly schema?: 'mismatch' | 'unknown'
+  readonly schema?: 'mismatch' | 'unknown' | 'dropped'
   readonly corsOrigins?: readonly string[]
   readonly status: number
   /** The whole reply. */

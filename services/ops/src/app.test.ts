@@ -1,6 +1,6 @@
 import fastify from 'fastify'
 import { describe, expect, it } from 'vitest'
-import { AppError } from '@millrace/kernel'
+import { AppError, createManualClock } from '@millrace/kernel'
 import { addOpsRoutes, bindMetrics, createRegistry, createSilentLogger } from '@millrace/observability'
 import type { OpsState } from '@millrace/observability'
 import type { Postgres } from '@millrace/stores/postgres'
@@ -29,6 +29,7 @@ function open(rows: readonly object[] | Error = []) {
     actor: 'api:admin',
     letters: () => Promise.reject(new Error('not here')),
     monitor: { view: () => ({ atMs: 0, rows: [], partitions: [], leaderChanges: 0 }), alerts: () => [] },
+    clock: createManualClock(),
     ensureTopics: async () => undefined
   })
 }

@@ -12,6 +12,8 @@ import { addRoutes } from './route.ts'
 import type { OpsRoute } from './route.ts'
 import { createAuditRoutes } from './routes/audit.ts'
 import type { AuditRouteDeps } from './routes/audit.ts'
+import { createDropRoutes } from './routes/drops.ts'
+import type { DropRouteDeps } from './routes/drops.ts'
 import { createKeyRoutes } from './routes/keys.ts'
 import type { KeyRouteDeps } from './routes/keys.ts'
 import { createLagRoutes } from './routes/lag.ts'
@@ -32,6 +34,7 @@ export type OpsRouteDeps = ProjectRouteDeps &
   MetricRouteDeps &
   AuditRouteDeps &
   LagRouteDeps &
+  DropRouteDeps &
   LetterRouteDeps
 
 export interface OpsAppDeps extends OpsRouteDeps {
@@ -52,6 +55,7 @@ export function opsRoutes(deps: OpsRouteDeps): readonly OpsRoute[] {
     ...createMetricRoutes(deps),
     ...createAuditRoutes(deps),
     ...createLagRoutes(deps),
+    ...createDropRoutes(deps),
     ...createLetterRoutes(deps)
   ]
 }

@@ -27,6 +27,7 @@ await runService({ name: 'ops', spec: opsSpec }, async (context) => {
   stack.defer(() => monitor.done)
   const app = createOpsApp({
     monitor,
+    clock,
     adminToken: config.ADMIN_TOKEN,
     metrics: bindMetrics(opsMetrics, registry),
     log,

@@ -137,7 +137,7 @@ function render(
   })
   const keyLines = keys.map((each: HotKey) => {
     const exact = each.error === 0 ? String(each.count) : `${each.count - each.error} to ${each.count}`
-    return [each.projectId, each.kind === 'user' ? 'user' : 'event type', each.key, exact, percent(each.share)]
+    return [each.projectId, each.kind, each.key, exact, percent(each.share)]
   })
   return [
     toTable(['topic', 'partition', 'leader', 'records/s', 'share', 'furthest behind'], logLines, colour),

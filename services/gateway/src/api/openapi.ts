@@ -25,7 +25,8 @@ export const eventProblems = [
   'number_out_of_range',
   'forbidden_key',
   'malformed_text',
-  'schema_mismatch'
+  'schema_mismatch',
+  'event_dropped'
 ] as const satisfies readonly ProblemCode[]
 
 /** Why one event has to be sent again, alone or as an item of a batch. */

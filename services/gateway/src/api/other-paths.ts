@@ -33,7 +33,7 @@ export const paths = {
   '/metrics': plain('Series for Prometheus', 'text/plain', 'The text format of Prometheus.'),
   '/admin/hot-keys': {
     get: {
-      summary: 'The busiest event types and users of each project',
+      summary: 'The busiest event types, users and devices of each project',
       description: 'Needs the administration token as `Authorization: Bearer`; 404 when the deployment has none.',
       security: [],
       parameters: [
