@@ -31,7 +31,8 @@ const commands = [
   'keys revoke',
   'identity explain',
   'identity merge',
-  'identity undo'
+  'identity undo',
+  'warehouse access'
 ]
 
 describe('createProgram', () => {

@@ -17,6 +17,7 @@ import { addStackCommands } from './commands/stack.ts'
 import { addStartCommand } from './commands/start.ts'
 import { addSchemasCommands } from './commands/schemas.ts'
 import { addTopicsCommands } from './commands/topics.ts'
+import { addWarehouseCommands } from './commands/warehouse.ts'
 import type { CliContext } from './context.ts'
 
 /** The tool for `context`. `parseAsync` throws a CommanderError for --help and wrong use, else what a command threw. */
@@ -46,6 +47,7 @@ export function createProgram(context: CliContext): Command {
   addArchiveCommands(program, context)
   addReplayCommands(program, context)
   addIdentityCommands(program, context)
+  addWarehouseCommands(program, context)
   addLagCommand(program, context)
   addHotCommand(program, context)
   addDropsCommands(program, context)
