@@ -64,7 +64,7 @@ it('fails without a commit when the number of outcomes is not the number of item
 it('fails without a commit on an error it does not know, is neither ready nor live, and takes nothing more', async () => {
   const stage = await createStage()
   const { consumer, calls } = await stage.start(() => {
-    throw new TypeError('a bug')
+    throw new Error('a bug')
   })
   expect([consumer.ready(), consumer.live()]).toEqual([true, true])
   stage.append(0, 'a', 'b', 'c')

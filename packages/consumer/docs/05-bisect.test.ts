@@ -114,16 +114,16 @@ const buggy: Worker = ({ texts, batch }) => {
   return batch.items.map(() => done)
 }
 
-it('ends on a bug of the worker, unless it is told to isolate bugs: then the one row is dead with reason `bug`', async () => {
+it('finds the row that brings out a bug, which is dead with reason `bug`; told not to isolate bugs, it ends', async () => {
   const crashing = await createStage()
-  const { consumer } = await crashing.start(buggy, { policy })
+  const { consumer } = await crashing.start(buggy, { policy, settings: { isolateBugs: false } })
   crashing.append(0, ...texts)
   await crashing.advance(100)
   await expect(consumer.done).rejects.toThrow('maximum call stack')
   expect(crashing.committed()).toBeUndefined()
 
   const stage = await createStage()
-  await stage.start(buggy, { policy, settings: { isolateBugs: true } })
+  await stage.start(buggy, { policy })
   stage.append(0, ...texts)
   await stage.advance(100)
   expect(stage.letters().map(({ value, letter }) => [value, letter.reason])).toEqual([['b', 'bug']])
@@ -135,9 +135,29 @@ it('ends on a bug that no row of the batch survives: that is a wrong deployment,
   const worker: Worker = () => {
     throw new TypeError('undefined is not a function')
   }
-  const { consumer } = await stage.start(worker, { policy, settings: { isolateBugs: true } })
+  const { consumer } = await stage.start(worker, { policy })
   stage.append(0, ...texts)
   await stage.advance(100)
   await expect(consumer.done).rejects.toThrow('undefined is not a function')
   expect([stage.letters(), stage.committed()]).toEqual([[], undefined])
+})
+
+it('runs a row that brings out a bug once more when it was alone, and then it is dead', async () => {
+  const stage = await createStage()
+  let calls = 0
+  await stage.start(
+    ({ texts, batch }) => {
+      calls++
+      if (texts[0] === 'b' || (texts[0] === 'a' && calls === 1)) throw new TypeError('x is not a function')
+      return batch.items.map(() => done)
+    },
+    { policy: { ...policy, maxRows: 1 } }
+  )
+  stage.append(0, 'a')
+  await stage.advance(100)
+  expect([calls, stage.letters(), stage.committed()]).toEqual([2, [], 1n])
+  stage.append(0, 'b', 'c')
+  await stage.advance(100)
+  expect(stage.letters().map(({ value, letter }) => [value, letter.reason])).toEqual([['b', 'bug']])
+  expect([calls, stage.committed()]).toEqual([5, 3n])
 })

@@ -96,7 +96,9 @@ export async function createStage(partitions = 1): Promise<Stage> {
             calls.push(call)
             return await worker(call)
           },
-          ...def
+          ...def,
+          // Chapter 9 is about trying refused records again.
+          settings: { recordRetryMs: 0, ...def.settings }
         },
         {
           client,

@@ -1,17 +1,22 @@
 // One attempt at a batch: the worker is called under a deadline, and what it returns or throws becomes one of five
 // results. A batch that is refused as a whole is searched for the refused items within the same attempt.
-import { AppError, dead, deadReasons, isPoison, isTransient } from '@millrace/kernel'
-import type { Clock, DeadReason, Outcome } from '@millrace/kernel'
+import { AppError, dead } from '@millrace/kernel'
+import type { Clock, Outcome } from '@millrace/kernel'
 import type { Commit } from '@millrace/kafka'
 import { bisect } from './bisect.ts'
 import type { Bisected } from './bisect.ts'
 import type { Batch, ConsumerDef, ConsumerSettings, Rewind } from './definition.ts'
 import { subBatch } from './flush.ts'
+import { classify } from './retry-policy.ts'
+import type { Way } from './retry-policy.ts'
 
 /** What an attempt yields. */
 export type AttemptResult =
-  /** Outcomes of the first items; all of them unless the search was cut short. */
-  | { readonly kind: 'decided'; readonly outcomes: readonly Outcome[] }
+  /**
+   * Outcomes of the first items; all of them unless the search was cut short. Those at `again` are what a store said of an
+   * item that stood alone, and another try can turn them.
+   */
+  | { readonly kind: 'decided'; readonly outcomes: readonly Outcome[]; readonly again: readonly number[] }
   /** A sink that owns its position: behind the outcomes stands an item with this verdict, not passed yet. */
   | { readonly kind: 'found'; readonly outcomes: readonly Outcome[]; readonly verdict: Outcome }
   | { readonly kind: 'rewind'; readonly to: readonly Commit[] }
@@ -36,24 +41,23 @@ export async function attemptBatch<Item>(input: AttemptInput<Item>): Promise<Att
   const { batch, controller } = input
   try {
     const answer = await callHandle(input, batch)
-    if (!isRewind(answer)) return checkDead(input, { kind: 'decided', outcomes: answer })
+    if (!isRewind(answer)) return checkDead(input, { kind: 'decided', outcomes: answer, again: [] })
     return { kind: 'rewind', to: answer.to }
   } catch (error) {
-    const found = classify(error, input.settings, controller.signal)
-    if (found.kind !== 'culprit') return found
-    return await search(input, error, found.reason)
+    const way = classify(error, input.settings, controller.signal)
+    if (way.kind !== 'culprit') return way
+    return await search(input, error, way)
   }
 }
 
-async function search<Item>(input: AttemptInput<Item>, error: unknown, reason: DeadReason): Promise<AttemptResult> {
+type Culprit = Extract<Way, { kind: 'culprit' }>
+
+async function search<Item>(input: AttemptInput<Item>, error: unknown, way: Culprit): Promise<AttemptResult> {
   const { batch, nexts, settings, controller, def } = input
   const count = batch.items.length
   const owns = def.startAt !== undefined
-  if (count === 0 || (count === 1 && reason === 'bug')) return { kind: 'failed', error }
-  if (count === 1) {
-    const verdict = dead(reason, error)
-    return owns ? { kind: 'found', outcomes: [], verdict } : { kind: 'decided', outcomes: [verdict] }
-  }
+  if (count === 0) return { kind: 'failed', error }
+  if (count === 1) return way.reason === 'bug' ? await onceMore(input) : alone(error, way, owns)
   const result = await bisect({
     count,
     maxCalls: Math.max(settings.maxBisectCalls, Math.ceil(Math.log2(count)) * 2 + 2),
@@ -66,19 +70,39 @@ async function search<Item>(input: AttemptInput<Item>, error: unknown, reason: D
     },
     verdict: (error) => {
       const found = classify(error, settings, controller.signal)
-      return found.kind === 'culprit' ? found.reason : undefined
+      return found.kind === 'culprit' ? found : undefined
     }
   })
   return checkDead(input, toResult(result, settings, controller.signal))
 }
 
+/** The verdict on the only item of a batch. */
+function alone(error: unknown, { reason, again }: Culprit, owns: boolean): AttemptResult {
+  const verdict = dead(reason, error)
+  if (owns) return { kind: 'found', outcomes: [], verdict }
+  return { kind: 'decided', outcomes: [verdict], again: again ? [0] : [] }
+}
+
+/** A bug that one item brought out, with nothing beside it that could be to blame: it is tried once more. */
+async function onceMore<Item>(input: AttemptInput<Item>): Promise<AttemptResult> {
+  const { batch, settings, controller, def } = input
+  try {
+    const answer = await callHandle(input, batch)
+    if (isRewind(answer)) return { kind: 'rewind', to: answer.to }
+    return checkDead(input, { kind: 'decided', outcomes: answer, again: [] })
+  } catch (error) {
+    const way = classify(error, settings, controller.signal)
+    return way.kind === 'culprit' ? alone(error, way, def.startAt !== undefined) : way
+  }
+}
+
 function toResult(result: Bisected, settings: ConsumerSettings, signal: AbortSignal): AttemptResult {
-  const { outcomes, found, error, anyDone } = result
+  const { outcomes, again, found, error, anyDone } = result
   // A bug that no item survives is a wrong deployment, not bad data: nothing is set aside.
   const bug = [...outcomes, found].find((outcome) => outcome?.kind === 'dead' && outcome.reason === 'bug')
   if (bug?.kind === 'dead' && !anyDone) return { kind: 'failed', error: bug.cause }
   if (found !== undefined) return { kind: 'found', outcomes, verdict: found }
-  if (error === undefined || outcomes.length > 0) return { kind: 'decided', outcomes }
+  if (error === undefined || outcomes.length > 0) return { kind: 'decided', outcomes, again }
   if (error instanceof RewindFound) return { kind: 'rewind', to: error.rewind.to }
   const ended = classify(error, settings, signal)
   return ended.kind === 'culprit' ? { kind: 'failed', error } : ended
@@ -115,31 +139,6 @@ async function callHandle<Item>(
     timer[Symbol.dispose]()
     onCall((clock.monotonic() - startedAtMs) / 1_000)
   }
-}
-
-type Class = { kind: 'transient' | 'failed'; error: unknown } | { kind: 'culprit'; reason: DeadReason }
-
-/** Which way an error of the worker goes. */
-export function classify(error: unknown, settings: ConsumerSettings, signal: AbortSignal): Class {
-  if (isTransient(error)) return { kind: 'transient', error }
-  if (isPoison(error)) return { kind: 'culprit', reason: reasonOf(error) }
-  if (error instanceof AppError) return { kind: 'failed', error }
-  if (signal.aborted && isAbort(error, signal)) return { kind: 'transient', error: signal.reason }
-  if (settings.isolateBugs && isBug(error)) return { kind: 'culprit', reason: 'bug' }
-  return { kind: 'failed', error }
-}
-
-function reasonOf(error: unknown): DeadReason {
-  const named = error instanceof AppError ? error.details['reason'] : undefined
-  return deadReasons.find((reason) => reason === named) ?? 'constraint'
-}
-
-function isAbort(error: unknown, signal: AbortSignal): boolean {
-  return error === signal.reason || (error instanceof Error && ['AbortError', 'TimeoutError'].includes(error.name))
-}
-
-function isBug(error: unknown): boolean {
-  return [TypeError, RangeError, ReferenceError, SyntaxError].some((type) => error instanceof type)
 }
 
 function isRewind(answer: readonly Outcome[] | Rewind): answer is Rewind {

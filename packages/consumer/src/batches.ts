@@ -8,17 +8,20 @@ import { partitionKey } from '@millrace/kafka'
 import type { Commit } from '@millrace/kafka'
 import type { AttemptResult } from './attempt.ts'
 import type { ConsumerDef, ConsumerDeps, ConsumerSettings } from './definition.ts'
-import { cutFlush, handledDead, itemEntries, splitDelivered, truncate } from './flush.ts'
+import { cutFlush, handledDead, itemEntries, splitDecided, splitDelivered, truncate } from './flush.ts'
 import type { Flush, Part, Undelivered } from './flush.ts'
 import { pickLanes, wakeAtMs } from './flush-policy.ts'
 import { LaneSet } from './lane-set.ts'
-import type { Lane } from './lane.ts'
+import type { Entry, Lane } from './lane.ts'
 import type { LoopEvent } from './loop-event.ts'
 import { decodeRecord } from './origin.ts'
 import type { Report, WaitStep } from './report.ts'
 import type { LetterFate } from './send-letters.ts'
+import { recordWaitMs } from './retry-policy.ts'
 import { runStep } from './steps.ts'
 import type { StepContext, StepResult } from './steps.ts'
+import { createStormGuard } from './storm-guard.ts'
+import type { Storm, StormGuard } from './storm-guard.ts'
 
 /** Rewinds of a lane without progress in between after which sink and log are taken to contradict each other. */
 const maxRewinds = 100
@@ -41,6 +44,8 @@ export class Batches<Item> {
   readonly #flushes = new Set<Flush<Item>>()
   /** Batches whose lanes are lost and whose step still runs. */
   readonly #stale = new Set<Flush<Item>>()
+  readonly #guard: StormGuard
+  #storm: Storm | undefined
   #turn = 0
   #wake: Disposable | undefined
   #wakeAtMs = Infinity
@@ -49,6 +54,7 @@ export class Batches<Item> {
     const { def, deps, settings, report } = host
     this.#host = host
     this.lanes = new LaneSet(host)
+    this.#guard = createStormGuard(settings.storm)
     this.#steps = {
       def,
       deps,
@@ -65,6 +71,11 @@ export class Batches<Item> {
 
   get counts(): { readonly lanes: number; readonly batches: number; readonly stale: number } {
     return { lanes: this.lanes.size, batches: this.#flushes.size, stale: this.#stale.size }
+  }
+
+  /** Why nothing is begun any more; undefined while it is. */
+  get storm(): Storm | undefined {
+    return this.#storm
   }
 
   /** Nothing is buffered and nothing on its way. */
@@ -131,6 +142,15 @@ export class Batches<Item> {
     flush.wait = 'over'
   }
 
+  /** Goes on after a storm; somebody looked at the letters that were held back. */
+  resume(): void {
+    if (this.#storm === undefined) return
+    this.#storm = undefined
+    this.#guard.reset()
+    for (const flush of this.#flushes) flush.admitted = true
+    this.#host.report.resumed()
+  }
+
   woke(): void {
     this.#wakeAtMs = Infinity
   }
@@ -139,11 +159,15 @@ export class Batches<Item> {
   schedule(mode: 'filling' | 'draining' | 'stopping'): void {
     if (this.lanes.member === undefined) return
     if (mode !== 'draining') {
-      for (const flush of this.#flushes) if (flush.wait === 'over' && this.#hasSlot()) this.#run(flush)
-      while (this.#hasSlot() && this.#cut(mode === 'stopping'));
+      for (const flush of this.#flushes) {
+        const may = this.#storm === undefined || flush.step === 'commit'
+        if (may && flush.wait === 'over' && this.#hasSlot()) this.#run(flush)
+      }
+      while (this.#storm === undefined && this.#hasSlot() && this.#cut(mode === 'stopping'));
     }
-    this.lanes.steer(mode === 'stopping')
-    const loads = mode === 'draining' || !this.#hasSlot() ? [] : this.#idle().map((lane) => lane.load())
+    this.lanes.steer(mode === 'stopping' || this.#storm !== undefined)
+    const idle = mode === 'draining' || this.#storm !== undefined || !this.#hasSlot()
+    const loads = idle ? [] : this.#idle().map((lane) => lane.load())
     this.#arm(wakeAtMs(loads, this.#host.def.policy))
   }
 
@@ -199,11 +223,28 @@ export class Batches<Item> {
   }
 
   #run(flush: Flush<Item>): void {
+    if (flush.step === 'letters' && !this.#admits(flush)) return this.#hold(flush)
     flush.wait = undefined
     flush.running = true
     if (flush.step === 'handle') flush.attempt++
     for (const { lane } of flush.parts) lane.become(flush.step === 'commit' ? 'committing' : 'flushing')
     void runStep(this.#steps, flush).then((result) => this.#host.post({ kind: 'stepped', flush, result }))
+  }
+
+  /** Whether the letters of `flush` may be written; too many at once are a storm, and it begins before they are. */
+  #admits(flush: Flush<Item>): boolean {
+    if (flush.admitted || this.#storm !== undefined) return this.#storm === undefined
+    const storm = this.#guard.admit(flush.undelivered.length, this.#host.deps.clock.monotonic())
+    flush.admitted = storm === undefined
+    this.#storm = storm
+    if (storm !== undefined) this.#host.report.stopped(storm)
+    return flush.admitted
+  }
+
+  /** Its records wait as they are: a version that can take them has them again. */
+  #hold(flush: Flush<Item>): void {
+    for (const { lane } of flush.parts) lane.become('waiting')
+    flush.wait = 'over'
   }
 
   #next(flush: Flush<Item>, step: Flush<Item>['step']): void {
@@ -241,10 +282,7 @@ export class Batches<Item> {
     if (result.kind === 'failed') throw result.error
     if (result.kind === 'rewind') return this.#onRewind(flush, result.to)
     const entries = itemEntries(flush)
-    for (const [index, outcome] of result.outcomes.entries()) {
-      const entry = entries[index]
-      if (entry !== undefined) flush.outcomes.set(entry, outcome)
-    }
+    const waitMs = this.#decide(flush, entries, result)
     const behind = entries[result.outcomes.length]
     if (result.kind === 'found' && result.verdict.kind === 'dead' && behind !== undefined) {
       // The next batch writes its letter first and then passes it.
@@ -253,9 +291,49 @@ export class Batches<Item> {
     }
     if (behind !== undefined) this.#release(truncate(flush, behind, this.#host.def.startAt !== undefined))
     if (flush.parts.length === 0) return void this.#flushes.delete(flush)
+    if (waitMs === undefined) return this.#finish(flush)
+    // The ranges without a refused record go on; its neighbours wait with it, so that the offset moves behind it once.
+    const free = splitDecided(flush)
+    if (flush.parts.length > 0) this.#tryAgain(flush, waitMs)
+    else this.#flushes.delete(flush)
+    if (free === undefined) return
+    this.#flushes.add(free)
+    this.#finish(free)
+  }
+
+  /** Notes the outcomes; the wait before refused records are tried again, undefined when none is. */
+  #decide(
+    flush: Flush<Item>,
+    entries: readonly Entry<Item>[],
+    result: Extract<AttemptResult, { kind: 'decided' | 'found' }>
+  ): number | undefined {
+    const again = new Set(result.kind === 'decided' ? result.again : [])
+    let longestMs: number | undefined
+    for (const [index, outcome] of result.outcomes.entries()) {
+      const entry = entries[index]
+      if (entry === undefined) continue
+      if (again.has(index)) entry.refusals++
+      const waitMs = again.has(index) ? recordWaitMs(this.#host.settings.recordRetryMs, entry.refusals) : undefined
+      if (waitMs === undefined) flush.outcomes.set(entry, outcome)
+      else longestMs = Math.max(longestMs ?? 0, waitMs)
+    }
+    return longestMs
+  }
+
+  /** Everything is decided: letters, then the commit. */
+  #finish(flush: Flush<Item>): void {
     flush.undelivered = handledDead(flush, this.#host.deps.clock.now())
+    flush.admitted = false
     flush.afterLetters = 'commit'
     this.#next(flush, flush.undelivered.length > 0 ? 'letters' : 'commit')
+  }
+
+  #tryAgain(flush: Flush<Item>, waitMs: number): void {
+    const { deps, post, report } = this.#host
+    for (const { lane } of flush.parts) lane.become('waiting')
+    flush.step = 'handle'
+    flush.wait = deps.clock.timer(waitMs, () => post({ kind: 'waited', flush }))
+    report.refused(itemEntries(flush).length, waitMs)
   }
 
   #onRewind(flush: Flush<Item>, to: readonly Commit[]): void {
@@ -275,6 +353,7 @@ export class Batches<Item> {
     this.#flushes.delete(flush)
     for (const { lane, entries, to } of flush.parts) {
       this.#host.report.settled(entries, flush.outcomes)
+      this.#guard.passed(entries.length, this.#host.deps.clock.monotonic())
       lane.settle(entries.length, to)
     }
     this.#release(flush.parts)

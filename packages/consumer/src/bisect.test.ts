@@ -12,7 +12,7 @@ function search(count: number, bad: ReadonlySet<number>, options: { maxCalls?: n
     count,
     maxCalls: options.maxCalls ?? 10_000,
     stopAtDead: options.stopAtDead ?? false,
-    verdict: (error) => (error === refusal ? 'constraint' : undefined),
+    verdict: (error) => (error === refusal ? { reason: 'constraint', again: true } : undefined),
     run: async (low, high) => {
       calls.push([low, high])
       for (let index = low; index < high; index++) if (bad.has(index)) throw refusal
@@ -27,7 +27,8 @@ it('finds exactly the refused items of any batch, in order, and every other land
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 2, max: 60 }), fc.array(fc.nat(59)), async (count, picks) => {
       const bad = new Set(picks.filter((index) => index < count))
-      const { outcomes, landed, calls } = await search(count, bad)
+      const { outcomes, again, landed, calls } = await search(count, bad)
+      expect(again).toEqual([...bad].toSorted((a, b) => a - b))
       expect(outcomes.map(({ kind }) => kind)).toEqual(
         Array.from({ length: count }, (_, index) => (bad.has(index) ? 'dead' : 'done'))
       )
@@ -68,5 +69,5 @@ it('ends with the decided prefix on an error that is no refusal', async () => {
       return Array.from({ length: high - low }, () => done)
     }
   })
-  expect(result).toEqual({ outcomes: [done, done], error: down, anyDone: true })
+  expect(result).toEqual({ outcomes: [done, done], again: [], error: down, anyDone: true })
 })

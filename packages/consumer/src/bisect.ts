@@ -3,13 +3,20 @@
 import { dead } from '@millrace/kernel'
 import type { DeadReason, Outcome } from '@millrace/kernel'
 
+/** The verdict on an item that stands alone. */
+export interface Verdict {
+  readonly reason: DeadReason
+  /** Another try can end otherwise. */
+  readonly again: boolean
+}
+
 export interface BisectOptions {
   /** Items of the batch. */
   readonly count: number
   /** Handles the items `[low, high)`; throws when they are refused. */
   readonly run: (low: number, high: number) => Promise<readonly Outcome[]>
   /** Why an item that stands alone with this error is dead; undefined for an error that is no refusal. */
-  readonly verdict: (error: unknown) => DeadReason | undefined
+  readonly verdict: (error: unknown) => Verdict | undefined
   readonly maxCalls: number
   /** Stop in front of the first dead item instead of going on behind it. */
   readonly stopAtDead: boolean
@@ -18,6 +25,8 @@ export interface BisectOptions {
 /** Outcomes of the items `[0, outcomes.length)`, and what ended the search before the last item. */
 export interface Bisected {
   readonly outcomes: readonly Outcome[]
+  /** Indexes of the outcomes that another try can turn. */
+  readonly again: readonly number[]
   readonly error?: unknown
   /** With `stopAtDead`: the verdict on the item behind the outcomes. */
   readonly found?: Outcome
@@ -29,6 +38,7 @@ export interface Bisected {
 export async function bisect(options: BisectOptions): Promise<Bisected> {
   const { count, run, verdict, maxCalls, stopAtDead } = options
   const outcomes: Outcome[] = []
+  const again: number[] = []
   const pieces = halves(0, count)
   let anyDone = false
   let calls = 0
@@ -40,14 +50,17 @@ export async function bisect(options: BisectOptions): Promise<Bisected> {
       outcomes.push(...(await run(low, high)))
       anyDone = true
     } catch (error) {
-      const reason = verdict(error)
-      if (reason === undefined) return { outcomes, error, anyDone }
+      const found = verdict(error)
+      if (found === undefined) return { outcomes, again, error, anyDone }
       if (high - low > 1) pieces.push(...halves(low, high))
-      else if (stopAtDead) return { outcomes, found: dead(reason, error), anyDone }
-      else outcomes.push(dead(reason, error))
+      else if (stopAtDead) return { outcomes, again, found: dead(found.reason, error), anyDone }
+      else {
+        if (found.again) again.push(outcomes.length)
+        outcomes.push(dead(found.reason, error))
+      }
     }
   }
-  return { outcomes, anyDone }
+  return { outcomes, again, anyDone }
 }
 
 /** The pieces to try next, the last one first. A single item is one piece. */

@@ -2,7 +2,8 @@
 // time: batching, retries, dead letters, commits, rebalances and the stop.
 import type { BackoffPolicy, Clock, DeadReason, Outcome, SkipReason } from '@millrace/kernel'
 import type { Commit, ConsumerClient, KafkaRecord, Producer, TopicPartition } from '@millrace/kafka'
-import type { Logger, Registry } from '@millrace/observability'
+import type { HealthCheck, Logger, Registry } from '@millrace/observability'
+import type { Storm, StormLimits } from './storm-guard.ts'
 
 /** The topics of a consumer: a family that is asked again while it runs, and the topic of its redriven letters. */
 export interface TopicSet {
@@ -107,6 +108,13 @@ export interface ConsumerSettings {
   readonly totalBytes: number
   /** Waits between attempts after a transient error. */
   readonly backoff: BackoffPolicy
+  /**
+   * Wait before a record that a store refused is tried again, by itself; the second wait is four times as long, the third
+   * sixteen times, then it is dead. 0: dead at once. Not for a sink that owns its position. See retry-policy.ts.
+   */
+  readonly recordRetryMs: number
+  /** What may be dead in one minute before the consumer stops; see storm-guard.ts. */
+  readonly storm: StormLimits
   /** Ready turns false when one batch has been waiting for a dependency this long. */
   readonly unreadyAfterMs: number
   /**
@@ -122,7 +130,8 @@ export interface ConsumerSettings {
   readonly maxBisectCalls: number
   /**
    * Whether a TypeError, RangeError, ReferenceError or SyntaxError of `handle` is searched for like a refused item and
-   * made dead with reason `bug`, provided that another item of the batch succeeds. Off: such an error is a crash.
+   * made dead with reason `bug`, provided that another item of the batch succeeds, or that it was alone and failed a
+   * second time. Off: such an error is a crash.
    */
   readonly isolateBugs: boolean
   readonly sessionTimeoutMs: number
@@ -163,7 +172,7 @@ export interface ConsumerDeps {
 
 /** A running consumer. Disposing it stops it: intake ends, the buffer is flushed and committed, the group is left. */
 export interface Consumer extends AsyncDisposable {
-  /** Joined, not stopping, and no batch has waited too long. Idle is ready. */
+  /** Joined, neither stopping nor stopped, and no batch has waited too long. Idle is ready. */
   ready(): boolean
   /** The loop turns and no call of `handle` is stuck. */
   live(): boolean
@@ -172,6 +181,12 @@ export interface Consumer extends AsyncDisposable {
    * on from these offsets. Others, and those that are not assigned, are passed over: their next batch will tell.
    */
   rewind(to: readonly Commit[]): void
+  /** Why the consumer stopped: too much of what it read was dead. It holds its partitions, and nothing is lost. */
+  stopped(): Storm | undefined
+  /** Goes on after a stop: what was held back is dead, and counting begins anew. */
+  resume(): void
+  /** `letters` fails while the consumer is stopped. */
+  readonly checks: Readonly<Record<'letters', HealthCheck>>
   /** Resolves after a stop; rejects when the consumer failed, and then the process must exit. */
   readonly done: Promise<void>
 }

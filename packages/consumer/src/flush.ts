@@ -46,6 +46,8 @@ export interface Flush<Item> {
   wait: Disposable | 'over' | undefined
   /** A step is under way. */
   running: boolean
+  /** The guard of letters let these through. */
+  admitted: boolean
   /** Its lanes are lost: whatever it yields is ignored. */
   stale: boolean
   /** Monotonic time at which the call of `handle` in progress began or last reported progress. */
@@ -54,9 +56,13 @@ export interface Flush<Item> {
   abort: (reason: Error) => void
 }
 
-/** The entries of `flush` that are items of its batch, in order. */
+/** The entries of `flush` that are items of its batch, in order: those that are not decided yet. */
 export function itemEntries<Item>(flush: Flush<Item>): readonly Entry<Item>[] {
-  return flush.parts.flatMap(({ entries }) => entries.filter(({ decoded }) => decoded?.kind === 'item'))
+  return flush.parts.flatMap(({ entries }) => entries.filter((entry) => isOpen(flush, entry)))
+}
+
+function isOpen<Item>({ outcomes }: Flush<Item>, entry: Entry<Item>): boolean {
+  return entry.decoded?.kind === 'item' && !outcomes.has(entry)
 }
 
 /** The batch that `handle` gets. */
@@ -65,7 +71,8 @@ export function toBatch<Item>(flush: Flush<Item>): Batch<Item> {
   const ranges: BatchRange[] = []
   for (const { lane, entries, from, to } of flush.parts) {
     const start = items.length
-    for (const { decoded } of entries) if (decoded?.kind === 'item') items.push(decoded.item)
+    for (const entry of entries)
+      if (entry.decoded?.kind === 'item' && isOpen(flush, entry)) items.push(entry.decoded.item)
     ranges.push({ ...lane.partition, from, to, start, count: items.length - start })
   }
   return { items, ranges }
@@ -140,12 +147,20 @@ export function cutFlush<Item>(
   return newFlush(parts, reason)
 }
 
-/** Takes the parts with undelivered letters out of `flush`; undefined when nothing else would be left. */
+/** Leaves the parts with undelivered letters to `flush`; the others as a batch of their own, undefined without any. */
 export function splitDelivered<Item>(flush: Flush<Item>): Flush<Item> | undefined {
-  const waiting = new Set(flush.undelivered.map(({ part }) => part))
-  const free = flush.parts.filter((part) => !waiting.has(part))
+  return splitOff(flush, new Set(flush.undelivered.map(({ part }) => part)))
+}
+
+/** Leaves the parts with undecided items to `flush`; the others as a batch of their own, undefined without any. */
+export function splitDecided<Item>(flush: Flush<Item>): Flush<Item> | undefined {
+  return splitOff(flush, new Set(flush.parts.filter(({ entries }) => entries.some((entry) => isOpen(flush, entry)))))
+}
+
+function splitOff<Item>(flush: Flush<Item>, kept: ReadonlySet<Part<Item>>): Flush<Item> | undefined {
+  const free = flush.parts.filter((part) => !kept.has(part))
   if (free.length === 0) return undefined
-  flush.parts = flush.parts.filter((part) => waiting.has(part))
+  flush.parts = flush.parts.filter((part) => kept.has(part))
   const { reason, afterLetters, attempt, outcomes } = flush
   return { ...newFlush(free, reason), step: afterLetters, afterLetters, attempt, outcomes }
 }
@@ -163,6 +178,7 @@ function newFlush<Item>(parts: readonly Part<Item>[], reason: FlushReason): Flus
     failingSinceMs: undefined,
     wait: undefined,
     running: false,
+    admitted: false,
     stale: false,
     calledAtMs: undefined,
     abort: () => {}

@@ -13,7 +13,7 @@ import { createPacedHandle } from './pace.ts'
 import { createBoundedClient, createWatchedClient } from './replay-client.ts'
 import { noOrders } from './replay-order.ts'
 import type { GroupDesk, GroupOrders, ReplayOrder } from './replay-order.ts'
-import { startConsumer } from './start-consumer.ts'
+import { lettersCheck, startConsumer } from './start-consumer.ts'
 import { fixedTopics } from './topic-set.ts'
 
 export interface GroupWorkerOptions<Item> {
@@ -46,6 +46,9 @@ export async function startGroupWorker<Item>(
     ready: () => worker.ready(),
     live: () => worker.live(),
     rewind: (to) => worker.rewind(to),
+    stopped: () => worker.stopped(),
+    resume: () => worker.resume(),
+    checks: lettersCheck(() => worker.stopped()),
     done: worker.done,
     [Symbol.asyncDispose]: () => worker.stop()
   }
@@ -93,6 +96,15 @@ class GroupWorker<Item> {
 
   rewind(to: Parameters<Consumer['rewind']>[0]): void {
     this.#live?.rewind(to)
+  }
+
+  stopped(): ReturnType<Consumer['stopped']> {
+    return this.#live?.stopped() ?? this.#replay?.consumer?.stopped()
+  }
+
+  resume(): void {
+    this.#live?.resume()
+    this.#replay?.consumer?.resume()
   }
 
   /** The first turn, and the others behind it. */

@@ -19,6 +19,8 @@ export interface Entry<Item> {
   stage: LetterStage
   /** Its dead letter is stored. */
   lettered: boolean
+  /** How often a store refused it by itself. */
+  refusals: number
 }
 
 /** What is in a buffer, for the flush policy. */
@@ -107,7 +109,8 @@ export class Lane<Item> {
         arrivedAtMs: nowMs,
         decoded: decode?.(record),
         stage: 'decode',
-        lettered: false
+        lettered: false,
+        refusals: 0
       })
       this.#bytes += bytes
       this.#cursor = next

@@ -27,6 +27,8 @@ export type LoopEvent<Item> =
   | { readonly kind: 'stepped'; readonly flush: Flush<Item>; readonly result: StepResult }
   /** The backoff of a batch is over. */
   | { readonly kind: 'waited'; readonly flush: Flush<Item> }
+  /** Somebody looked at why the consumer stopped. */
+  | { readonly kind: 'resume' }
   | { readonly kind: 'failure'; readonly error: unknown }
   /** A buffer is due by age. */
   | { readonly kind: 'wake' }

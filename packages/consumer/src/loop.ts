@@ -8,6 +8,7 @@ import type { ConsumerDef, ConsumerDeps, ConsumerSettings } from './definition.t
 import type { LoopEvent } from './loop-event.ts'
 import { createReport } from './report.ts'
 import type { Report } from './report.ts'
+import type { Storm } from './storm-guard.ts'
 
 const tickMs = 5_000
 /** The loop counts as dead when it did not tick for this long. */
@@ -60,7 +61,12 @@ export class Loop<Item> {
 
   ready(): boolean {
     if (!this.#batches.lanes.joined || this.#failed || this.#stopping !== 'no') return false
-    return this.#batches.waitingMs() < this.#settings.unreadyAfterMs
+    return this.storm === undefined && this.#batches.waitingMs() < this.#settings.unreadyAfterMs
+  }
+
+  /** Why the consumer stopped; undefined while it works. */
+  get storm(): Storm | undefined {
+    return this.#batches.storm
   }
 
   live(): boolean {
@@ -125,6 +131,8 @@ export class Loop<Item> {
         return batches.waited(event.flush)
       case 'wake':
         return batches.woke()
+      case 'resume':
+        return batches.resume()
       case 'failure':
         throw event.error
       case 'tick':
@@ -170,7 +178,9 @@ export class Loop<Item> {
     if (this.#stopping !== 'no') return
     this.#stopping = 'draining'
     this.#report.log.info({ ...this.#batches.counts }, 'stopping')
-    this.#limits.push(this.#deps.clock.timer(this.#settings.stopMs, () => this.post({ kind: 'stopOver' })))
+    // What a storm holds back does not get done by waiting for it.
+    const stopMs = this.storm === undefined ? this.#settings.stopMs : 0
+    this.#limits.push(this.#deps.clock.timer(stopMs, () => this.post({ kind: 'stopOver' })))
   }
 
   /** Leaves the group; the last commit is behind. */

@@ -46,8 +46,13 @@ export const consumerMetrics = {
   }),
   retries: counter({
     name: 'analytics_consumer_retries_total',
-    help: 'Waits for a dependency, by what was tried.',
+    help: 'Waits for a dependency, by what was tried; record: refused records wait to be tried again by themselves.',
     labels: ['group', 'step']
+  }),
+  stopped: gauge({
+    name: 'analytics_consumer_stopped',
+    help: '1 while the consumer holds its partitions because too much of what it read was dead: page.',
+    labels: ['group']
   }),
   rewinds: counter({
     name: 'analytics_consumer_rewinds_total',

@@ -10,6 +10,7 @@ import { laneStates } from './lane-state.ts'
 import type { Entry, Lane } from './lane.ts'
 import { consumerMetrics } from './metrics.ts'
 import type { LetterFate } from './send-letters.ts'
+import type { Storm } from './storm-guard.ts'
 
 /** Names of what a batch waits for. Closed: a metric label. */
 export type WaitStep = 'letters' | 'handle' | 'commit' | 'start'
@@ -24,6 +25,7 @@ export function createReport<Item>(def: ConsumerDef<Item>, deps: ConsumerDeps) {
   const log: Logger = deps.log.child({ consumer: def.name, group })
   const received = metrics.received.child({ group })
   const lagged = new Set<number>()
+  metrics.stopped.set(0, { group })
 
   const countDrop = (reason: string, intentional: boolean, count = 1): void =>
     metrics.dropped.add(count, { reason, intentional: String(intentional) })
@@ -68,13 +70,26 @@ export function createReport<Item>(def: ConsumerDef<Item>, deps: ConsumerDeps) {
       if (fate.kind === 'stubbed') {
         metrics.stubs.add(1, { group })
         log.error(fields, 'dead letter stored without its bytes')
-      } else if (reason === 'bug') log.error(fields, 'dead letter stored: a bug')
+      } else if (reason === 'bug') log.error(fields, 'dead letter stored: a bug, page')
       else log.warn(fields, 'dead letter stored')
     },
     waits(step: WaitStep, tries: number, waitMs: number, error: unknown): void {
       metrics.retries.add(1, { group, step })
       const level = tries >= 5 ? 'error' : 'warn'
       log[level]({ step, tries, waitMs, ...errorFieldsOf(error) }, 'waiting for a dependency')
+    },
+    /** Records that a store refused by themselves, and when they are tried again. */
+    refused(records: number, waitMs: number): void {
+      metrics.retries.add(1, { group, step: 'record' })
+      log.warn({ records, waitMs }, 'refused records are tried again')
+    },
+    stopped(storm: Storm): void {
+      metrics.stopped.set(1, { group })
+      log.error({ ...storm }, 'the group is stopped: too many dead letters, page')
+    },
+    resumed(): void {
+      metrics.stopped.set(0, { group })
+      log.info('the group goes on')
     },
     rewound(partition: TopicPartition, to: bigint): void {
       metrics.rewinds.add(1, { group })

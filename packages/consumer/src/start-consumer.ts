@@ -1,10 +1,11 @@
 // The consumer runtime: joins a group and keeps batches moving until it is stopped or fails. Wiring of the loop to the
 // group, the clock and the sink's own positions.
-import { isTransient, retry } from '@millrace/kernel'
+import { AppError, isTransient, retry } from '@millrace/kernel'
 import type { GroupHandlers, GroupMember, TopicPartition } from '@millrace/kafka'
 import type { Consumer, ConsumerDef, ConsumerDeps, ConsumerSettings } from './definition.ts'
 import { Loop } from './loop.ts'
 import { resolveSettings } from './settings.ts'
+import type { Storm } from './storm-guard.ts'
 
 /**
  * Joins the group of `def` and consumes in the background until disposed, or until `deps.signal` aborts. Waits for a
@@ -35,9 +36,20 @@ export async function startConsumer<Item>(def: ConsumerDef<Item>, deps: Consumer
     ready: () => loop.ready(),
     live: () => loop.live(),
     rewind: (to) => loop.post({ kind: 'rewind', to }),
+    stopped: () => loop.storm,
+    resume: () => loop.post({ kind: 'resume' }),
+    checks: lettersCheck(() => loop.storm),
     done: loop.done,
     [Symbol.asyncDispose]: stop
   }
+}
+
+/** The check that shows a stop in /health. */
+export function lettersCheck(storm: () => Storm | undefined): Consumer['checks'] {
+  const run = async (): Promise<void> => {
+    if (storm() !== undefined) throw new AppError('PIPE_LETTER_STORM', 'stopped: too many dead letters')
+  }
+  return { letters: { critical: true, run } }
 }
 
 interface Wiring<Item> {

@@ -55,6 +55,10 @@ export const errorCatalog = {
     class: 'transient',
     doc: 'The disk on which files are made before they are stored is full or broken.'
   },
+  PIPE_LETTER_STORM: {
+    class: 'fatal',
+    doc: 'A group stopped itself because too much of what it read was dead; docs/dead-letters.md says what to do.'
+  },
   PIPE_NOT_FOUND: { class: 'poison', doc: 'The named thing does not exist.' },
   PIPE_CONFLICT: { class: 'poison', doc: 'The named thing exists already, or was changed meanwhile.' },
   PIPE_INVALID_INPUT: { class: 'poison', doc: 'An argument breaks its rule; the message names the rule.' },

@@ -2,14 +2,11 @@
 import { expect, it } from 'vitest'
 import { AppError, errorCatalog } from '@millrace/kernel'
 import type { ErrorCode } from '@millrace/kernel'
-import { classify } from './attempt.ts'
-import { defaultSettings } from './settings.ts'
+import { classify, recordWaitMs } from './retry-policy.ts'
 
-const settings = defaultSettings({ maxRows: 1, maxBytes: 1, maxAgeMs: 1, scope: 'lane' })
 const calm = new AbortController().signal
 const aborted = AbortSignal.abort(new AppError('PIPE_DEADLINE', 'too late'))
-const way = (error: unknown, signal = calm, isolateBugs = false) =>
-  classify(error, { ...settings, isolateBugs }, signal)
+const way = (error: unknown, signal = calm, isolateBugs = false) => classify(error, { isolateBugs }, signal)
 
 it('waits for what is down, sets aside what is refused, and ends on what a person must mend', () => {
   const ways = { transient: 'transient', poison: 'culprit', fatal: 'failed' } as const
@@ -17,10 +14,17 @@ it('waits for what is down, sets aside what is refused, and ends on what a perso
     expect([code, way(new AppError(code as ErrorCode, '')).kind]).toEqual([code, ways[kind]])
 })
 
-it('names the reason of a refusal, from the error when it says', () => {
-  expect(way(new AppError('PIPE_CLICKHOUSE_REFUSED', ''))).toEqual({ kind: 'culprit', reason: 'constraint' })
-  const details = { reason: 'size' }
-  expect(way(new AppError('PIPE_CLICKHOUSE_REFUSED', '', { details }))).toEqual({ kind: 'culprit', reason: 'size' })
+it('names the reason of a refusal, from the error when it says, and tries again what a store may judge otherwise', () => {
+  const refused = (details = {}) => way(new AppError('PIPE_CLICKHOUSE_REFUSED', '', { details }))
+  expect(refused()).toEqual({ kind: 'culprit', reason: 'constraint', again: true })
+  for (const reason of ['parse', 'schema', 'type', 'size'])
+    expect(refused({ reason })).toEqual({ kind: 'culprit', reason, again: false })
+  expect(refused({ reason: 'nonsense' })).toEqual({ kind: 'culprit', reason: 'constraint', again: true })
+})
+
+it('tries a refused record again after 1, 4 and 16 seconds, and not a fourth time', () => {
+  expect([1, 2, 3, 4].map((refusals) => recordWaitMs(1_000, refusals))).toEqual([1_000, 4_000, 16_000, undefined])
+  expect(recordWaitMs(0, 1)).toBeUndefined()
 })
 
 it.each([new TypeError('x'), new RangeError('x'), new Error('x'), 'text', undefined])('ends on a bug: %s', (error) => {
@@ -28,8 +32,9 @@ it.each([new TypeError('x'), new RangeError('x'), new Error('x'), 'text', undefi
 })
 
 it('looks for the record of a bug only when told to, and only of the kinds a record can bring out', () => {
-  expect(way(new TypeError('x'), calm, true)).toEqual({ kind: 'culprit', reason: 'bug' })
-  expect(way(new RangeError('x'), calm, true)).toEqual({ kind: 'culprit', reason: 'bug' })
+  const bug = { kind: 'culprit', reason: 'bug', again: false }
+  expect(way(new TypeError('x'), calm, true)).toEqual(bug)
+  expect(way(new RangeError('x'), calm, true)).toEqual(bug)
   expect(way(new Error('x'), calm, true).kind).toBe('failed')
 })
 
