@@ -69,6 +69,26 @@ export const consumerFields = {
   })
 }
 
+/** When a worker sets a record aside, and when it stops instead (docs/dead-letters.md). */
+export const letterFields = {
+  RECORD_RETRY_MS: ms({
+    doc: 'Wait before a record that a store refused is tried again by itself; the second is 4, the third 16 times as long. 0: dead at once.',
+    default: 1_000,
+    max: 60_000
+  }),
+  STORM_PER_MINUTE: int({
+    doc: 'Dead letters of one process in a minute at most; above it stops and waits for a person. 0: it never stops.',
+    default: 100,
+    min: 0
+  }),
+  STORM_PERCENT: int({
+    doc: 'Dead letters in a hundred records of a minute at most, looked at from 50 letters on; above it stops, too.',
+    default: 1,
+    min: 1,
+    max: 100
+  })
+}
+
 const redisProtocols = ['redis:', 'rediss:', 'redis+cluster:', 'redis+sentinel:'] as const
 
 export const redisDedupFields = {
@@ -95,6 +115,14 @@ export const liveStateFields = {
 }
 export const redisCacheFields = {
   REDIS_CACHE_URL: url({ doc: 'Redis of the cache role (allkeys-lru).', protocols: redisProtocols })
+}
+/** For services that look much up in the cache. */
+export const redisCacheReplicaFields = {
+  REDIS_CACHE_REPLICA_URL: url({
+    doc: 'A replica of the cache in which answers are looked up first; empty: none (docs/scaling-reads.md).',
+    protocols: redisProtocols,
+    default: ''
+  })
 }
 
 const postgresProtocols = ['postgres:', 'postgresql:'] as const

@@ -2,6 +2,9 @@
 import { AppError } from '@millrace/kernel'
 import type { ConsumerDef, ConsumerSettings, FlushPolicy } from './definition.ts'
 
+/** Of fewer letters nobody can say what share of all records they are. */
+const leastLetters = 50
+
 /** The settings of a consumer; what `given` does not name follows from the flush policy and from what it names. */
 export function defaultSettings(policy: FlushPolicy, given: Partial<ConsumerSettings> = {}): ConsumerSettings {
   const { sessionTimeoutMs = 30_000, rebalanceTimeoutMs = 60_000 } = given
@@ -13,7 +16,7 @@ export function defaultSettings(policy: FlushPolicy, given: Partial<ConsumerSett
     totalBytes: policy.maxBytes * 8,
     backoff: { baseMs: 250, capMs: 60_000, jitter: 0.3 },
     recordRetryMs: 1_000,
-    storm: { perMinute: 100, share: 0.01, leastLetters: 50 },
+    storm: { perMinute: 100, share: 0.01, leastLetters },
     unreadyAfterMs: 30_000,
     decodeOnArrival: false,
     drainMs: Math.min(5_000, sessionTimeoutMs / 2, rebalanceTimeoutMs / 2),
@@ -28,6 +31,16 @@ export function defaultSettings(policy: FlushPolicy, given: Partial<ConsumerSett
     maxWaitMs: 250,
     ...given
   }
+}
+
+/** What the shared settings of letters (`letterFields`) mean for a consumer. */
+export function letterSettings(config: {
+  readonly RECORD_RETRY_MS: number
+  readonly STORM_PER_MINUTE: number
+  readonly STORM_PERCENT: number
+}): Pick<ConsumerSettings, 'recordRetryMs' | 'storm'> {
+  const { RECORD_RETRY_MS: recordRetryMs, STORM_PER_MINUTE: perMinute, STORM_PERCENT: percent } = config
+  return { recordRetryMs, storm: { perMinute, share: percent / 100, leastLetters } }
 }
 
 /** The settings of `def`, defaults filled in. Throws PIPE_CONFIG_INVALID for limits that contradict each other. */

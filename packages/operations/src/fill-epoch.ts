@@ -78,7 +78,8 @@ export async function startFill(deps: FillDeps, project: string, epoch: number):
       },
       decode: createToEntry(enrich),
       handle,
-      settings: { backoff: { baseMs: 100, capMs: 5_000, jitter: 0.3 }, ...settings }
+      // A bug ends the build: a live state that lacks records is no state.
+      settings: { backoff: { baseMs: 100, capMs: 5_000, jitter: 0.3 }, isolateBugs: false, ...settings }
     },
     {
       client,

@@ -86,7 +86,9 @@ const testEnv = {
   SESSION_TIMEOUT_MS: '6s',
   HEARTBEAT_INTERVAL_MS: '1s',
   TOPIC_REFRESH_MS: '5s',
-  ADMIN_TOKEN: testAdminToken
+  ADMIN_TOKEN: testAdminToken,
+  RECORD_RETRY_MS: '50ms',
+  STORM_PER_MINUTE: '0'
 }
 
 /** Migrates both databases, ensures the shared topics, and starts the services; resolves when all are ready. */

@@ -30,7 +30,8 @@ export interface Worker extends AsyncDisposable {
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const { service: name, project, group = unique(name) } = options
   const folder = await mkdtemp(join(tmpdir(), `millrace-${name}-`))
-  const env = { MILLRACE_TEST: '1', CONSUMER_GROUP: group, PROJECTS: project, ...options.env }
+  const letters = { RECORD_RETRY_MS: '50ms', STORM_PER_MINUTE: '0' }
+  const env = { MILLRACE_TEST: '1', ...letters, CONSUMER_GROUP: group, PROJECTS: project, ...options.env }
   const running = await startServices({
     endpoints: { ...testEndpoints() },
     pepper: 'test',

@@ -115,6 +115,7 @@ await runService(
       live: consumer.live,
       done: Promise.race([consumer.done, failed.promise]),
       checks: {
+        ...consumer.checks,
         kafka: { critical: true, run: () => admin.brokerCount() },
         redis: { critical: true, run: () => redis.ping() },
         postgres: { critical: false, run: () => postgres.ping() }

@@ -2,6 +2,7 @@
 import type { FoldOptions } from '@millrace/aggregation/fold'
 import { liveTiming } from '@millrace/aggregation/timing'
 import type { Timing } from '@millrace/aggregation/timing'
+import { letterSettings } from '@millrace/consumer'
 import type { ConsumerSettings, FlushPolicy } from '@millrace/consumer'
 import type { DefinitionCache } from '@millrace/operations/definition-cache'
 import type { AggregatorConfig } from './config.ts'
@@ -38,6 +39,7 @@ export function flushPolicyOf(config: AggregatorConfig): FlushPolicy {
 /** How the group is held. */
 export function consumerSettingsOf(config: AggregatorConfig): Partial<ConsumerSettings> {
   return {
+    ...letterSettings(config),
     concurrency: config.CONCURRENCY,
     // What waits here waits for Redis, a flip, or an operator; a flip is over within seconds.
     backoff: { baseMs: 100, capMs: 5_000, jitter: 0.3 },

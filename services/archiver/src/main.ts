@@ -113,6 +113,7 @@ await runService(
       live: consumer.live,
       done: Promise.race([consumer.done, encoder.done, closing.then(() => consumer.done)]),
       checks: {
+        ...consumer.checks,
         kafka: { critical: true, run: () => admin.brokerCount() },
         postgres: { critical: true, run: () => postgres.ping() },
         objects: { critical: true, run: () => objects.ping() }

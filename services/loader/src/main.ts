@@ -1,6 +1,6 @@
 // loader: inserts every event of the raw log into ClickHouse. Wiring only.
 import { letterTopic, rawTopicsOf, redriveTopic } from '@millrace/contracts'
-import { startGroupWorker, topicFamily } from '@millrace/consumer'
+import { letterSettings, startGroupWorker, topicFamily } from '@millrace/consumer'
 import { adminLater, openKafka } from '@millrace/kafka'
 import { isTransient } from '@millrace/kernel'
 import { bindMetrics, startCpuCost } from '@millrace/observability'
@@ -60,6 +60,7 @@ await runService(
           decode: createToEntry(await openEnrich(config)),
           handle: cost.counting(load),
           settings: {
+            ...letterSettings(config),
             maxHandleMs: config.INSERT_TIMEOUT_MS,
             // One insert is on its way, the rows of the next one are made, and one waits: partitions take turns.
             concurrency: 2,
@@ -90,6 +91,7 @@ await runService(
       live: consumer.live,
       done: consumer.done,
       checks: {
+        ...consumer.checks,
         kafka: { critical: true, run: () => admin.brokerCount() },
         clickhouse: { critical: true, run: () => clickhouse.ping() }
       }

@@ -1,6 +1,6 @@
 // processor: enriches raw events into `events.processed.{project}` and sets aside what is not an event. Wiring only.
 import { letterTopic, rawTopicsOf, redriveTopic, replayHeader } from '@millrace/contracts'
-import { startGroupWorker, topicFamily } from '@millrace/consumer'
+import { letterSettings, startGroupWorker, topicFamily } from '@millrace/consumer'
 import { adminLater, openKafka } from '@millrace/kafka'
 import { bindMetrics, startCpuCost } from '@millrace/observability'
 import { createReplayDesk } from '@millrace/operations/replay-orders'
@@ -42,6 +42,7 @@ await runService(
           decode: createToProcessed(enrich),
           handle: cost.counting(createProcess({ producer, metrics: bindMetrics(processorMetrics, registry), faults })),
           settings: {
+            ...letterSettings(config),
             concurrency: config.CONCURRENCY,
             sessionTimeoutMs: config.SESSION_TIMEOUT_MS,
             heartbeatIntervalMs: config.HEARTBEAT_INTERVAL_MS,
@@ -64,7 +65,7 @@ await runService(
         }
       )
     )
-    const checks = { kafka: { critical: true, run: () => admin.brokerCount() } }
+    const checks = { ...consumer.checks, kafka: { critical: true, run: () => admin.brokerCount() } }
     return { ready: consumer.ready, live: consumer.live, done: consumer.done, checks }
   }
 )

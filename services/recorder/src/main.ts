@@ -1,6 +1,6 @@
 // recorder: keeps every event of the raw log in PostgreSQL for a time. Wiring only.
 import { letterTopic, rawTopicsOf, redriveTopic } from '@millrace/contracts'
-import { startGroupWorker, topicFamily } from '@millrace/consumer'
+import { letterSettings, startGroupWorker, topicFamily } from '@millrace/consumer'
 import { adminLater, openKafka } from '@millrace/kafka'
 import { bindMetrics, startCpuCost } from '@millrace/observability'
 import { createReplayDesk } from '@millrace/operations/replay-orders'
@@ -54,6 +54,7 @@ await runService(
           decode: createToRow(config.METADATA, await openEnrich(config)),
           handle: cost.counting(createRecord({ postgres, days, retentionDays, metrics, clock, faults })),
           settings: {
+            ...letterSettings(config),
             // Making the days and the transaction are each bounded by the statement timeout.
             maxHandleMs: config.INSERT_TIMEOUT_MS * 3,
             sessionTimeoutMs: config.SESSION_TIMEOUT_MS,
@@ -89,6 +90,7 @@ await runService(
       live: consumer.live,
       done: consumer.done,
       checks: {
+        ...consumer.checks,
         kafka: { critical: true, run: () => admin.brokerCount() },
         postgres: { critical: true, run: () => postgres.ping() }
       }

@@ -67,6 +67,7 @@ export interface JudgeOptions {
 const partitions = 4
 const quickEnv = {
   MILLRACE_TEST: '1',
+  RECORD_RETRY_MS: '100ms',
   SESSION_TIMEOUT_MS: '6s',
   HEARTBEAT_INTERVAL_MS: '1s',
   FLUSH_AFTER_MS: '100',
