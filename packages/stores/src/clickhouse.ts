@@ -35,7 +35,16 @@ export interface RawQuery extends ClickhouseRequest {
 }
 
 /** Of any length: the reader bounds it. */
-export type StreamedQuery = Omit<RawQuery, 'maxBytes'>
+export interface StreamedQuery extends Omit<RawQuery, 'maxBytes'> {
+  /** Told before the first byte what the query read, by servers that know it by then: with wait_end_of_query. */
+  readonly onWork?: (work: ClickhouseWorkDone) => void
+}
+
+/** What a query read in the engine. */
+export interface ClickhouseWorkDone {
+  readonly readRows: number
+  readonly readBytes: number
+}
 
 export interface Clickhouse extends AsyncDisposable {
   /** The database of the URL. */
@@ -111,11 +120,14 @@ export async function openClickhouse(options: ClickhouseOptions): Promise<Clickh
     })
   const queryStream = async (query: StreamedQuery): Promise<Readable> =>
     await guarded('query', firstWords(query.sql), query.signal, async () => {
-      const { stream } = await client.exec({
+      const { stream, summary } = await client.exec({
         query: `${query.sql}\nFORMAT ${query.format}`,
         ...parameters(query, {}),
         ...(query.params === undefined ? {} : { query_params: { ...query.params } })
       })
+      const work = { readRows: Number(summary?.read_rows), readBytes: Number(summary?.read_bytes) }
+      // A summary of before the end tells nothing.
+      if (work.readRows > 0 && work.readBytes >= 0) query.onWork?.(work)
       return stream
     })
   return {

@@ -56,9 +56,10 @@ function setup(
     run: async (request: QueryRequest) => {
       seen.push(request)
       const data = await run(request)
-      if (request.format !== 'JSONCompact') return Buffer.from(`"${request.format}"\n`)
+      const raw = (text: string) => ({ body: Buffer.from(text), lease: undefined, work: undefined })
+      if (request.format !== 'JSONCompact') return raw(`"${request.format}"\n`)
       const statistics = { elapsed: 0.001, rows_read: 3, bytes_read: 30 }
-      return Buffer.from(
+      return raw(
         JSON.stringify({ meta: columns.map((name) => ({ name, type: 'UInt64' })), data, rows: data.length, statistics })
       )
     },

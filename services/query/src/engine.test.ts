@@ -4,7 +4,7 @@ import { createManualClock } from '@millrace/kernel'
 import type { Breaker, BreakerState } from '@millrace/stores/breaker'
 import { createBulkhead } from './bulkhead.ts'
 import { createEngine } from './engine.ts'
-import type { QueryRequest } from './run-query.ts'
+import type { QueryRequest, RawAnswer } from './run-query.ts'
 
 function setup(state: BreakerState = 'closed') {
   const clock = createManualClock()
@@ -15,12 +15,12 @@ function setup(state: BreakerState = 'closed') {
     [Symbol.dispose]: () => {}
   }
   const asked: QueryRequest[] = []
-  const gates: PromiseWithResolvers<Buffer>[] = []
+  const gates: PromiseWithResolvers<RawAnswer>[] = []
   const rows = new PassThrough()
   const runner = {
     run: (request: QueryRequest) => {
       asked.push(request)
-      const gate = Promise.withResolvers<Buffer>()
+      const gate = Promise.withResolvers<RawAnswer>()
       gates.push(gate)
       return gate.promise
     },
@@ -53,8 +53,8 @@ describe('the engine', () => {
     const first = engine.ask(question(10_000))
     const second = engine.ask(question(2_000)).catch((error: unknown) => error)
     await clock.advance(1_960)
-    gates[0]?.resolve(Buffer.from('a'))
-    expect([await first, await second]).toMatchObject([Buffer.from('a'), { code: 'PIPE_DEADLINE' }])
+    gates[0]?.resolve({ body: Buffer.from('a'), lease: undefined, work: undefined })
+    expect([await first, await second]).toMatchObject([{ body: Buffer.from('a') }, { code: 'PIPE_DEADLINE' }])
     expect(asked.length).toBe(1)
   })
 

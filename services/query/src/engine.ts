@@ -6,7 +6,7 @@ import { AppError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { Breaker } from '@millrace/stores/breaker'
 import type { Bulkhead, Priority } from './bulkhead.ts'
-import type { QueryRequest, QueryRunner } from './run-query.ts'
+import type { QueryRequest, QueryRunner, RawAnswer } from './run-query.ts'
 
 /** A query before its time runs: what is left of it is known when it has a place. */
 export interface Asked extends Omit<QueryRequest, 'timeoutMs'> {
@@ -17,10 +17,10 @@ export interface Asked extends Omit<QueryRequest, 'timeoutMs'> {
 
 export interface Engine {
   /**
-   * The whole answer. Throws PIPE_CLICKHOUSE_QUERY; PIPE_BREAKER_OPEN, PIPE_CLICKHOUSE_UNAVAILABLE when it cannot be had
+   * The whole answer; whoever asked releases its lease. Throws PIPE_CLICKHOUSE_QUERY; PIPE_BREAKER_OPEN, PIPE_CLICKHOUSE_UNAVAILABLE when it cannot be had
    * now, with `details.reason` = bulkhead when there is no place; PIPE_DEADLINE when the time was over before.
    */
-  ask(asked: Asked): Promise<Buffer>
+  ask(asked: Asked): Promise<RawAnswer>
   /** The answer as it comes. Its place is taken until the stream is closed. Throws as `ask`. */
   stream(asked: Asked, maxRows: number): Promise<Readable>
 }

@@ -65,4 +65,34 @@ describe('flights', () => {
     end.resolve('fresh')
     expect([await joined.result, runs.length, flights.size]).toEqual(['fresh', 0, 0])
   })
+
+  it('shares a result with each who waits, and ends it when all have it', async () => {
+    const log: string[] = []
+    const flights = createFlights<string>({
+      onShare: (it) => log.push(`share ${it}`),
+      onEnd: (it) => log.push(`end ${it}`)
+    })
+    const end = Promise.withResolvers<string>()
+    const join = (signal = new AbortController().signal) => flights.join('k', signal, () => end.promise).catch(String)
+    const leaving = new AbortController()
+    const all = [join(), join(leaving.signal), join()]
+    leaving.abort('left')
+    await all[1]
+    end.resolve('a')
+    expect(await Promise.all(all)).toEqual(['a', 'left', 'a'])
+    expect(log).toEqual(['share a', 'share a', 'end a'])
+  })
+
+  it('ends a result that nobody waits for any more', async () => {
+    const ended: string[] = []
+    const flights = createFlights<string>({ onShare: () => ended.push('shared'), onEnd: (it) => ended.push(it) })
+    const end = Promise.withResolvers<string>()
+    const leaving = new AbortController()
+    const left = flights.join('k', leaving.signal, () => end.promise).catch(String)
+    leaving.abort('left')
+    expect([await left, ended]).toEqual(['left', []])
+    end.resolve('late')
+    await end.promise
+    expect(ended).toEqual(['late'])
+  })
 })

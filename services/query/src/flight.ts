@@ -1,6 +1,14 @@
 // Single flight: equal work that is under way is joined, not repeated. Whoever goes away leaves the others alone; when the
 // last one has gone the work is aborted.
 
+/** What those who share a result have to do with it. */
+export interface Sharing<T> {
+  /** Each who waits is about to get it. */
+  readonly onShare: (result: T) => void
+  /** Everybody who waited has got it, or nobody waits any more. */
+  readonly onEnd: (result: T) => void
+}
+
 /** Work by key. */
 export interface Flights<T> {
   /**
@@ -17,19 +25,26 @@ interface Flight<T> {
   readonly result: Promise<T>
   readonly controller: AbortController
   waiters: number
+  /** Set when the result is there, until everybody has got it. */
+  end: (() => void) | undefined
 }
 
 /** No flights. */
-export function createFlights<T>(): Flights<T> {
+export function createFlights<T>(sharing?: Sharing<T>): Flights<T> {
   const flights = new Map<string, Flight<T>>()
   const start = (key: string, work: (signal: AbortSignal) => Promise<T>): Flight<T> => {
     const controller = new AbortController()
-    const flight: Flight<T> = { result: work(controller.signal), controller, waiters: 0 }
+    const flight: Flight<T> = { result: work(controller.signal), controller, waiters: 0, end: undefined }
     flights.set(key, flight)
-    const end = (): void => {
+    const land = (): void => {
       if (flights.get(key) === flight) flights.delete(key)
     }
-    flight.result.then(end, end)
+    // Before those who wait are told.
+    flight.result.then((result) => {
+      land()
+      flight.end = () => sharing?.onEnd(result)
+      if (flight.waiters === 0) flight.end()
+    }, land)
     return flight
   }
   return {
@@ -41,10 +56,13 @@ export function createFlights<T>(): Flights<T> {
       const onAbort = (): void => reject(signal.reason)
       signal.addEventListener('abort', onAbort, { once: true })
       try {
-        return await Promise.race([flight.result, gone])
+        const result = await Promise.race([flight.result, gone])
+        sharing?.onShare(result)
+        return result
       } finally {
         signal.removeEventListener('abort', onAbort)
-        if (--flight.waiters === 0 && signal.aborted) {
+        if (--flight.waiters === 0 && flight.end !== undefined) flight.end()
+        else if (flight.waiters === 0 && signal.aborted) {
           // Nobody may join what is being given up.
           if (flights.get(key) === flight) flights.delete(key)
           flight.controller.abort(signal.reason)

@@ -25,7 +25,10 @@ function setup(ages: readonly number[] = [0]) {
           return { ...answer, use: 'HIT', ageMs: left.shift() ?? 0 }
         }
       },
-      engine: { ask: async () => body, stream: () => Promise.reject(new Error('no stream')) },
+      engine: {
+        ask: async () => ({ body, lease: undefined, work: undefined }),
+        stream: () => Promise.reject(new Error('no stream'))
+      },
       keyOf: cacheKeyOf,
       schemaVersion: () => 'v1',
       definitionsOf: async () => [],

@@ -45,14 +45,15 @@ export function createMetricReader(
     const make = async (signal: AbortSignal, given: Priority): Promise<Made> => {
       const queryId = randomUUIDv7()
       const asked = { ...caller, signal, queryId, sql, params, format: 'JSONCompact', priority: given }
-      const body = await engine.ask(asked)
-      return { status: 200, contentType: 'application/json', queryId, body, kept: isOver ? 'closed' : 'open' }
+      const { body, lease } = await engine.ask(asked)
+      return { status: 200, contentType: 'application/json', queryId, body, lease, kept: isOver ? 'closed' : 'open' }
     }
     const question = { projectId, key, priority, deadlineMs: caller.deadlineMs, use, allowStale, make }
     const found = await answers.ask(question, caller.signal).catch(asAway)
     used(found.use)
     oldestMs = Math.max(oldestMs, found.ageMs)
     const { columns, rows: lists } = toAnswer(found.body)
+    found.lease?.release()
     // The shape is that of the query, which is ours.
     return lists.map((list) => Object.fromEntries(columns.map(({ name }, index) => [name, list[index]])) as R)
   }

@@ -15,6 +15,7 @@ export const queryMetrics = {
   }),
   running: gauge({ name: 'analytics_query_running', help: 'Queries that run in the engine now.', labels: ['lane'] }),
   queued: gauge({ name: 'analytics_query_queued', help: 'Queries that wait for a place.', labels: ['lane'] }),
+  bytesHeld: gauge({ name: 'analytics_query_bytes_held', help: 'Bytes of large answers in memory now.' }),
   asked: counter({
     name: 'analytics_query_engine_total',
     help: 'Queries that were sent to the engine.',

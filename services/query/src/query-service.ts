@@ -9,6 +9,7 @@ import type { ClickhouseReader } from '@millrace/stores/clickhouse-replicas'
 import type { Redis } from '@millrace/stores/redis'
 import { createBulkhead } from './bulkhead.ts'
 import type { Bulkhead, BulkheadOptions } from './bulkhead.ts'
+import { createByteBudget } from './byte-budget.ts'
 import { createAnswerCache } from './cache/answer-cache.ts'
 import type { AnswerCache } from './cache/answer-cache.ts'
 import { createAnswers } from './cache/answers.ts'
@@ -68,7 +69,13 @@ export function createQueryService(deps: ServiceDeps): QueryService {
     warehouse: breakerOf('warehouse', { timeoutMs: false, volumeThreshold: 5 }),
     live: breakerOf('live', {})
   }
-  const runner = createQueryRunner(clickhouse, queryLimits(config), clock)
+  const budget = createByteBudget({
+    bytes: config.QUERY_BYTES_AT_ONCE,
+    waitMs: config.QUERY_QUEUE_MS,
+    clock,
+    onChange: (held) => metrics.bytesHeld.set(held)
+  })
+  const runner = createQueryRunner(clickhouse, queryLimits(config), clock, budget)
   const laneOf = (lane: 'query' | 'metrics', over: Pick<BulkheadOptions, 'running' | 'runningOfProject'>): Engine => {
     const bulkhead = measured(lane, metrics, {
       queued: config.QUERY_QUEUE,
@@ -121,7 +128,7 @@ const stateNumbers: Readonly<Record<BreakerState, number>> = { closed: 0, 'half-
 
 /** What an error of a store says of it: an error with a reply is an answer. */
 function judge(error: unknown): 'failure' | 'answer' | 'nothing' {
-  if (!(error instanceof AppError)) return 'nothing'
+  if (!(error instanceof AppError) || error.details['reason'] === 'bulkhead') return 'nothing'
   switch (error.code) {
     case 'PIPE_REDIS_UNAVAILABLE':
     case 'PIPE_CLICKHOUSE_UNAVAILABLE':

@@ -1,8 +1,11 @@
 // One query on the engine: the project it may see, the limits it runs under, its deadline, and its end when nobody waits.
 import type { Readable } from 'node:stream'
-import { AppError } from '@millrace/kernel'
+import { AppError, toError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
-import type { Clickhouse, ClickhouseSettings } from '@millrace/stores/clickhouse'
+import type { Clickhouse, ClickhouseSettings, ClickhouseWorkDone } from '@millrace/stores/clickhouse'
+import type { ByteBudget } from './byte-budget.ts'
+import { collectAnswer } from './collect-answer.ts'
+import type { Collected } from './collect-answer.ts'
 
 /** What a query may take. */
 export interface QueryLimits {
@@ -25,6 +28,13 @@ export interface QueryRequest {
   /** What is left of the time that it may take. */
   readonly timeoutMs: number
   readonly signal: AbortSignal
+  /** Fewer bytes than the limit of the service. */
+  readonly maxResultBytes?: number
+}
+
+/** The bytes of an answer, and what it took where the engine told it. */
+export interface RawAnswer extends Collected {
+  readonly work: ClickhouseWorkDone | undefined
 }
 
 /** `rows` are arrays in the order of `columns`; counts beyond 2^53 lose digits unless the query casts them to String. */
@@ -38,9 +48,9 @@ export interface QueryAnswer {
 export interface QueryRunner {
   /**
    * The whole answer. Throws PIPE_CLICKHOUSE_QUERY, PIPE_CLICKHOUSE_UNAVAILABLE (also when the engine is silent beyond
-   * the deadline), or the signal's reason.
+   * the deadline, and when there is no room for a large answer), or the signal's reason.
    */
-  run(request: QueryRequest): Promise<Buffer>
+  run(request: QueryRequest): Promise<RawAnswer>
   /** The answer as it comes, of any number of rows up to `maxRows`; a stream that breaks is no whole answer. Throws as run. */
   stream(request: QueryRequest, maxRows: number): Promise<Readable>
 }
@@ -77,9 +87,10 @@ export function querySettings(
 
 /** Runs queries on `clickhouse`. */
 export function createQueryRunner(
-  clickhouse: Pick<Clickhouse, 'queryRaw' | 'queryStream' | 'kill'>,
+  clickhouse: Pick<Clickhouse, 'queryStream' | 'kill'>,
   limits: QueryLimits,
-  clock: Clock
+  clock: Clock,
+  budget: ByteBudget
 ): QueryRunner {
   const kill = (queryId: string): void => {
     clock.timer(killAfterMs, () => void clickhouse.kill(queryId).catch(() => undefined))
@@ -106,7 +117,18 @@ export function createQueryRunner(
   })
   return {
     run: (request) =>
-      bounded(request, (signal) => clickhouse.queryRaw({ ...toRaw(request, signal), maxBytes: limits.maxResultBytes })),
+      bounded(request, async (signal) => {
+        const { projectId, maxResultBytes = limits.maxResultBytes } = request
+        const maxBytes = Math.min(maxResultBytes, limits.maxResultBytes)
+        const raw = toRaw(request, signal)
+        // The status then tells success or failure; otherwise an error may follow rows already sent.
+        const settings = { ...raw.settings, wait_end_of_query: 1 }
+        let work: ClickhouseWorkDone | undefined
+        const stream = await clickhouse.queryStream({ ...raw, settings, onWork: (done) => (work = done) })
+        const reserve = (bytes: number) => budget.reserve({ projectId, bytes, signal })
+        const collected = await collectAnswer(stream, { maxBytes, reserve }).catch(asCut(signal))
+        return { ...collected, work }
+      }),
     stream: async (request, maxRows) => {
       const over = { maxResultRows: maxRows, maxResultBytes: Number.MAX_SAFE_INTEGER }
       const untilMs = clock.monotonic() + request.timeoutMs + graceMs
@@ -124,6 +146,15 @@ export function createQueryRunner(
       })
       return stream
     }
+  }
+}
+
+/** An answer that breaks off is none. */
+function asCut(signal: AbortSignal): (error: unknown) => never {
+  return (error) => {
+    if (signal.aborted) throw signal.reason
+    if (error instanceof AppError) throw error
+    throw new AppError('PIPE_CLICKHOUSE_UNAVAILABLE', 'the answer broke off', { cause: toError(error) })
   }
 }
 

@@ -8,10 +8,12 @@ import { openClickhouse } from '@millrace/stores/clickhouse'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
 import { testEndpoints } from '@millrace/testkit/endpoints'
 import { uniqueProject } from '@millrace/testkit/unique'
+import { createByteBudget } from '../src/byte-budget.ts'
 import { createQueryRunner, toAnswer } from '../src/run-query.ts'
 import { gate, loadGate } from '../src/sql/gate.ts'
 
 const log = createSilentLogger()
+const roomyBudget = () => createByteBudget({ bytes: 1e9, waitMs: 0, clock: systemClock })
 const limits = {
   maxResultRows: 1_000_000,
   maxResultBytes: 100_000_000,
@@ -41,10 +43,11 @@ async function fill(projectId: string, users: readonly string[]): Promise<void> 
 }
 
 async function ask(sql: string, projectId = mine): Promise<readonly (readonly unknown[])[]> {
-  const runner = createQueryRunner(clickhouse, limits, systemClock)
+  const runner = createQueryRunner(clickhouse, limits, systemClock, roomyBudget())
   const request = { projectId, sql, params: {}, signal: new AbortController().signal }
-  return toAnswer(await runner.run({ queryId: randomUUID(), format: 'JSONCompact', timeoutMs: 10_000, ...request }))
-    .rows
+  return toAnswer(
+    (await runner.run({ queryId: randomUUID(), format: 'JSONCompact', timeoutMs: 10_000, ...request })).body
+  ).rows
 }
 
 beforeAll(async () => {

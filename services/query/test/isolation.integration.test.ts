@@ -11,6 +11,7 @@ import { openClickhouse } from '@millrace/stores/clickhouse'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
 import { testEndpoints } from '@millrace/testkit/endpoints'
 import { uniqueProject } from '@millrace/testkit/unique'
+import { createByteBudget } from '../src/byte-budget.ts'
 import { createQueryRunner, toAnswer } from '../src/run-query.ts'
 import type { QueryAnswer, QueryRequest } from '../src/run-query.ts'
 import { gate, loadGate } from '../src/sql/gate.ts'
@@ -19,6 +20,7 @@ import { openQuery } from './open-query.ts'
 const corpus = (name: string): string[] =>
   JSON.parse(readFileSync(new URL(`${name}.json`, import.meta.url), 'utf8')) as string[]
 const log = createSilentLogger()
+const roomyBudget = () => createByteBudget({ bytes: 1e9, waitMs: 0, clock: systemClock })
 const limits = {
   maxResultRows: 1_000,
   maxResultBytes: 1_000_000,
@@ -70,9 +72,9 @@ beforeAll(async () => {
   await migrate({ databaseDirectUrl: endpoints.DATABASE_DIRECT_URL, clickhouseUrl: endpoints.CLICKHOUSE_URL, log })
   clickhouse = await openClickhouse({ url: endpoints.CLICKHOUSE_URL, log, applicationName: 'test' })
   run = async (request, over = {}) => {
-    const runner = createQueryRunner(clickhouse, { ...limits, ...over }, systemClock)
+    const runner = createQueryRunner(clickhouse, { ...limits, ...over }, systemClock, roomyBudget())
     const timeoutMs = 'maxMemoryBytes' in over ? 60_000 : 3_000
-    return toAnswer(await runner.run({ queryId: randomUUID(), format: 'JSONCompact', timeoutMs, ...request }))
+    return toAnswer((await runner.run({ queryId: randomUUID(), format: 'JSONCompact', timeoutMs, ...request })).body)
   }
   const columns = eventColumns.map(({ name }) => name)
   await clickhouse.insertLines('events_raw', columns, lines(mine, 20, 'me'))

@@ -4,6 +4,7 @@
 import { isTransient } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { Priority } from '../bulkhead.ts'
+import type { Lease } from '../byte-budget.ts'
 import { createFlights } from '../flight.ts'
 import type { Flights } from '../flight.ts'
 import { toQueryProblem } from '../query-error.ts'
@@ -22,6 +23,8 @@ export interface Made {
   readonly contentType: string
   readonly queryId: string
   readonly body: Buffer
+  /** Of a large body. */
+  readonly lease?: Lease | undefined
   readonly kept: Kept | undefined
 }
 
@@ -44,6 +47,8 @@ export type Reply = Pick<Entry, 'status' | 'contentType' | 'queryId' | 'body'> &
   readonly use: CacheUse
   /** Since its making began. */
   readonly ageMs: number
+  /** A share in the bytes of a large body; whoever has sent it releases it. */
+  readonly lease?: Lease | undefined
 }
 
 export interface AnswersDeps {
@@ -70,12 +75,15 @@ type Found =
 /** Answers over `deps.cache`. */
 export function createAnswers(deps: AnswersDeps): Answers {
   const { cache, local, clock, times } = deps
-  const flights = createFlights<Found>()
+  const flights = createFlights<Found>({
+    onShare: ({ reply }) => reply.lease?.share(),
+    onEnd: ({ reply }) => reply.lease?.release()
+  })
   const refreshes = createFlights<void>()
 
-  const toReply = (entry: Entry, use: CacheUse): Reply => {
-    const { status, contentType, queryId, body, madeAtMs } = entry
-    return { status, contentType, queryId, body, use, ageMs: Math.max(0, clock.now() - madeAtMs) }
+  const toReply = (entry: Entry & Pick<Reply, 'lease'>, use: CacheUse): Reply => {
+    const { status, contentType, queryId, body, madeAtMs, lease } = entry
+    return { status, contentType, queryId, body, use, lease, ageMs: Math.max(0, clock.now() - madeAtMs) }
   }
   const isFresh = (entry: Entry): boolean => clock.now() < entry.freshUntilMs
   const readFresh = async ({ projectId, key }: Question): Promise<Entry | undefined> => {
@@ -84,17 +92,23 @@ export function createAnswers(deps: AnswersDeps): Answers {
   }
 
   /** Makes the answer and stores it where it may be stored. */
-  const make = async (question: Question, read: CacheRead, signal: AbortSignal, priority: Priority): Promise<Entry> => {
+  const make = async (
+    question: Question,
+    read: CacheRead,
+    signal: AbortSignal,
+    priority: Priority
+  ): Promise<Entry & Pick<Reply, 'lease'>> => {
     const { projectId, key } = question
     const generation = read.kind === 'read' ? read.generation : (local.generationOf(projectId) ?? '')
     const madeAtMs = clock.now()
-    const { kept, ...made } = await question.make(signal, priority)
+    const { kept, lease, ...made } = await question.make(signal, priority)
     const until = kept === undefined ? { freshUntilMs: 0, staleUntilMs: 0 } : untilOf(kept, madeAtMs, times)
     const entry = { projectId, key, generation, madeAtMs, costMs: clock.now() - madeAtMs, ...made, ...until }
-    if (kept === undefined) return entry
-    local.set(entry)
+    if (kept === undefined) return { ...entry, lease }
+    // A large one stands in for nothing: it would push out all others.
+    if (lease === undefined) local.set(entry)
     if (read.kind === 'read') await cache.write(entry)
-    return entry
+    return { ...entry, lease }
   }
 
   /** Another process makes it: its answer, or the lock when it has given up without one. */
@@ -114,7 +128,8 @@ export function createAnswers(deps: AnswersDeps): Answers {
       const lock = await cache.lock(key)
       if (lock.kind !== 'held') return
       deps.onRefresh?.()
-      await make(question, read, new AbortController().signal, 'background').catch(() => undefined)
+      const made = await make(question, read, new AbortController().signal, 'background').catch(() => undefined)
+      made?.lease?.release()
       await lock.release()
     })
   }

@@ -1,10 +1,12 @@
 // What all routes share: measured, ended when the client goes away or its time is over, and answered with a problem for
 // whatever goes wrong.
+import { finished } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { BoundMetrics, Logger } from '@millrace/observability'
 import { sendProblem } from '@millrace/service'
+import type { Lease } from '../byte-budget.ts'
 import type { Reply } from '../cache/answers.ts'
 import type { queryMetrics } from '../metrics.ts'
 import { toQueryProblem } from '../query-error.ts'
@@ -69,9 +71,10 @@ export function handler(
 /** Sends what the cache or the engine gave. */
 export function sendAnswer(
   reply: FastifyReply,
-  { status, contentType, queryId, body, use, ageMs }: Reply,
-  metrics: RequestDeps['metrics']
+  { status, contentType, queryId, body, use, ageMs, lease }: Reply,
+  { metrics, clock }: Pick<RequestDeps, 'metrics' | 'clock'>
 ): FastifyReply {
+  if (lease !== undefined) releaseWhenSent(reply, lease, clock)
   metrics.cache.add(1, { use: use.toLowerCase() })
   if (use === 'HIT' || use === 'STALE') reply.header('age', String(Math.floor(ageMs / 1_000)))
   return reply
@@ -80,6 +83,17 @@ export function sendAnswer(
     .header('x-query-id', queryId)
     .header('content-type', contentType)
     .send(body)
+}
+
+/** A client that reads slowly must not keep the room of a large answer for ever. */
+const longestSendMs = 60_000
+
+function releaseWhenSent({ raw }: FastifyReply, lease: Lease, clock: Clock): void {
+  const timer = clock.timer(longestSendMs, () => raw.destroy())
+  finished(raw, () => {
+    timer[Symbol.dispose]()
+    lease.release()
+  })
 }
 
 function timeoutOf(request: FastifyRequest, mostMs: number): number {

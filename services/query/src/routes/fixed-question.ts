@@ -18,6 +18,9 @@ import type { TableSchema } from '../table-schema.ts'
 import { sendAnswer } from './answer-request.ts'
 import type { Caller, RequestDeps } from './answer-request.ts'
 
+/** These answers are taken apart, so they stay below what would keep others waiting. */
+const maxResultBytes = 4 * 1024 * 1024
+
 export interface FixedQuestionDeps extends RequestDeps {
   readonly schema: Pick<TableSchema, 'version'>
   readonly answers: Answers
@@ -44,11 +47,12 @@ export async function answerFixed(
   request: FastifyRequest,
   reply: FastifyReply,
   caller: Caller,
-  { schema, answers, engine, keyOf, metrics }: FixedQuestionDeps,
+  deps: FixedQuestionDeps,
   question: FixedQuestion
 ): Promise<FastifyReply> {
   const read = readOptions(request.headers)
   if (!read.ok) return sendProblem(reply, 'invalid_request', { detail: read.detail, header: read.header })
+  const { schema, answers, engine, keyOf } = deps
   const { projectId, deadlineMs } = caller
   const { priority, use, allowStale } = read.options
   const { kind, sql, params, shown, kept } = question
@@ -56,9 +60,12 @@ export async function answerFixed(
   const key = keyOf({ projectId, kind, schemaVersion: schema.version(), format: 'json', sql, params: named })
   const make = async (signal: AbortSignal, given: Priority): Promise<Made> => {
     const queryId = randomUUIDv7()
-    const asked = { ...caller, sql, params, signal, queryId, format: 'JSONCompact', priority: given }
+    const asked = { ...caller, sql, params, signal, queryId, format: 'JSONCompact', priority: given, maxResultBytes }
     try {
-      const shape = question.toReply(toAnswer(await engine.ask(asked)))
+      const { body: rows, lease } = await engine.ask(asked)
+      const answer = toAnswer(rows)
+      lease?.release()
+      const shape = question.toReply(answer)
       if (shape === undefined) return madeProblem('not_found', { detail: question.missing }, queryId, kept)
       const body = Buffer.from(JSON.stringify(shape))
       return { status: 200, contentType: 'application/json; charset=utf-8', queryId, body, kept }
@@ -67,7 +74,7 @@ export async function answerFixed(
     }
   }
   const found = await answers.ask({ projectId, key, priority, deadlineMs, use, allowStale, make }, caller.signal)
-  return sendAnswer(reply, found, metrics)
+  return sendAnswer(reply, found, deps)
 }
 
 /** What the engine will refuse again, as a reply that is kept; rethrows everything else. */

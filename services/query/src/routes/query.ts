@@ -12,7 +12,7 @@ import type { Engine } from '../engine.ts'
 import { bindParameters, readTexts } from '../parameters.ts'
 import { readOptions } from '../request-options.ts'
 import type { AnswerForm, RequestOptions } from '../request-options.ts'
-import { toAnswer } from '../run-query.ts'
+import { toJsonAnswer } from '../json-answer.ts'
 import type { Gated } from '../sql/gate.ts'
 import type { TableSchema } from '../table-schema.ts'
 import { isOverBefore } from '../sql/time-range.ts'
@@ -83,7 +83,7 @@ async function answer(
     ask(asked, form, { ...caller, signal }, given, deps)
   const question = { projectId, key, priority, deadlineMs: caller.deadlineMs, use, allowStale, make }
   const found = await deps.answers.ask(question, caller.signal)
-  return sendAnswer(reply, found, deps.metrics)
+  return sendAnswer(reply, found, deps)
 }
 
 /** Asks the engine; a mistake of the query is an answer, too, which it will get again. */
@@ -98,12 +98,12 @@ async function ask(
   const { sql, params } = asked
   const { contentType, format } = forms[form]
   try {
-    const body = await deps.engine.ask({ ...caller, queryId, sql, params, format, priority })
+    const { body: raw, lease } = await deps.engine.ask({ ...caller, queryId, sql, params, format, priority })
     const kept: Kept = asked.isOver ? 'closed' : 'open'
-    if (form !== 'json') return { status: 200, contentType, queryId, body, kept }
-    const found = toAnswer(body)
-    deps.metrics.readRows.add(found.stats.readRows)
-    return { status: 200, contentType, queryId, body: Buffer.from(JSON.stringify(found)), kept }
+    if (form !== 'json') return { status: 200, contentType, queryId, body: raw, lease, kept }
+    const { body, stats } = toJsonAnswer(raw)
+    deps.metrics.readRows.add(stats.readRows)
+    return { status: 200, contentType, queryId, body, lease, kept }
   } catch (error) {
     return madeMistake(error, queryId)
   }
