@@ -191,7 +191,11 @@ async function spoolLog(
     const { eventType, eventId, timestamp, latenessMs: late } = enriched.row
     const key = eventKey(eventType, timestamp, eventId)
     const isOnTime = late <= latenessMs ? 1 : 0
-    spool.add('log', key, `${key}\t${partition}\t${offset}\t${isOnTime}\t${timestamp}\t${JSON.stringify(eventId)}`)
+    spool.add(
+      'log',
+      key,
+      `${key}\t${partition}\t${offset}\t${isOnTime}\t${timestamp}\t${Buffer.from(eventId).toString('base64')}`
+    )
   }
   await readLog(
     log,
@@ -323,7 +327,7 @@ async function compareClass({ spool, index, tally, letters, clickhouse, projectI
 }
 
 function toLogged(line: string): Omit<Logged, 'isDead'> {
-  const [eventType = '', day = '', digest = '', partition = '', offset = '', onTime, timestamp = '', ...id] =
+  const [eventType = '', day = '', digest = '', partition = '', offset = '', onTime, timestamp = '', id = ''] =
     line.split('\t')
   return {
     key: `${eventType}\t${day}\t${digest}`,
@@ -332,8 +336,7 @@ function toLogged(line: string): Omit<Logged, 'isDead'> {
     offset: BigInt(offset),
     isOnTime: onTime === '1',
     timestampMs: Number(timestamp),
-    // JSON escapes tabs and line ends.
-    eventId: String(JSON.parse(id.join('\t')))
+    eventId: Buffer.from(id, 'base64').toString()
   }
 }
 

@@ -32,7 +32,13 @@ const commands = [
   'identity explain',
   'identity merge',
   'identity undo',
-  'warehouse access'
+  'warehouse access',
+  'replay plan',
+  'replay start',
+  'replay status',
+  'replay abort',
+  'reconcile',
+  'trail'
 ]
 
 describe('createProgram', () => {

@@ -12,11 +12,13 @@ import { addLagCommand } from './commands/lag.ts'
 import { addMetricsCommands } from './commands/metrics.ts'
 import { addMigrateCommand } from './commands/migrate.ts'
 import { addProjectsCommands } from './commands/projects.ts'
+import { addReconcileCommand } from './commands/reconcile.ts'
 import { addReplayCommands } from './commands/replay.ts'
 import { addStackCommands } from './commands/stack.ts'
 import { addStartCommand } from './commands/start.ts'
 import { addSchemasCommands } from './commands/schemas.ts'
 import { addTopicsCommands } from './commands/topics.ts'
+import { addTrailCommand } from './commands/trail.ts'
 import { addWarehouseCommands } from './commands/warehouse.ts'
 import type { CliContext } from './context.ts'
 
@@ -46,6 +48,8 @@ export function createProgram(context: CliContext): Command {
   addEpochCommands(program, context)
   addArchiveCommands(program, context)
   addReplayCommands(program, context)
+  addReconcileCommand(program, context)
+  addTrailCommand(program, context)
   addIdentityCommands(program, context)
   addWarehouseCommands(program, context)
   addLagCommand(program, context)

@@ -1,0 +1,111 @@
+// `millrace reconcile`: whether everything that was accepted is where it belongs.
+import { createWindowReader } from '@millrace/aggregation/window-reader'
+import { liveStateFields } from '@millrace/config'
+import { AppError } from '@millrace/kernel'
+import { listProjects } from '@millrace/operations/projects'
+import { reconcile } from '@millrace/operations/reconcile'
+import type { Found, Reconciliation } from '@millrace/operations/reconcile'
+import type { Command } from 'commander'
+import { openDatabase, openLiveState, openLog, openWarehouse } from '../connections.ts'
+import { settings } from '../context.ts'
+import type { CliContext, CommonOptions } from '../context.ts'
+import { formatCount, print } from '../output.ts'
+import type { Terminal } from '../output.ts'
+import { timeOf } from '../time-option.ts'
+import { addCommand } from './command.ts'
+
+interface ReconcileOptions extends CommonOptions {
+  readonly project?: string
+  readonly from?: string
+  readonly to?: string
+}
+
+/** Adds `reconcile`. */
+export function addReconcileCommand(program: Command, context: CliContext): void {
+  addCommand(program, {
+    usage: 'reconcile',
+    description:
+      'compare the log with the warehouse, the dead letters and the closed live hours; exit code 1 when anything differs',
+    examples: [
+      'npx millrace reconcile',
+      'npx millrace reconcile --project shop --from 2h',
+      'npx millrace reconcile --project shop --from 2026-01-31T00:00:00Z --to 2026-02-01T00:00:00Z --json'
+    ]
+  })
+    .option('--project <projectId>', 'only this project')
+    .option('--from <time>', 'what the broker stored at or after this time; default: all that the log has')
+    .option('--to <time>', 'what it stored before this time; default: up to where the loaders are')
+    .action((options: ReconcileOptions) => run(context, options))
+}
+
+async function run(context: CliContext, { json, dataDir, project, from, to }: ReconcileOptions): Promise<void> {
+  const { terminal, clock } = context
+  const fromMs = from === undefined ? undefined : timeOf('--from', from, clock.now())
+  const toMs = to === undefined ? undefined : timeOf('--to', to, clock.now())
+  await using stack = new AsyncDisposableStack()
+  const { admin, client } = await openLog(context, dataDir, stack)
+  const clickhouse = await openWarehouse(context, dataDir, stack)
+  const reader = createWindowReader(await openLiveState(context, dataDir, stack))
+  const { LATENESS_MS: latenessMs } = settings(context, dataDir, liveStateFields)
+  const projects =
+    project === undefined
+      ? (await listProjects(await openDatabase(context, dataDir, stack))).map(({ projectId }) => projectId)
+      : [project]
+  const found: Reconciliation[] = []
+  for (const projectId of projects) {
+    const onProgress = showProgress(terminal, json, projectId)
+    const deps = { admin, log: { client, clock }, clickhouse, windows: { reader, clock, latenessMs }, onProgress }
+    const one = await reconcile(deps, { projectId, fromMs, toMs })
+    found.push(one)
+    if (json !== true) terminal.out(render(one))
+  }
+  if (json === true) print(terminal, json, found, () => '')
+  const red = found.filter(({ isGreen }) => !isGreen)
+  if (red.length > 0)
+    throw new AppError('PIPE_CONFLICT', `${red.map(({ projectId }) => projectId).join(', ')}: not everything is there`)
+}
+
+function showProgress(
+  terminal: Terminal,
+  json: boolean | undefined,
+  projectId: string
+): (done: bigint, of: bigint) => void {
+  if (json === true || !terminal.isTty) return () => undefined
+  let shown = -1n
+  return (done, of) => {
+    const share = of === 0n ? 100n : (done * 100n) / of
+    if (share === shown) return
+    shown = share
+    terminal.write(`\r\u001B[K${projectId}: ${share} % of ${formatCount(of)} records read${share >= 100n ? '\n' : ''}`)
+  }
+}
+
+function render(found: Reconciliation): string {
+  const { projectId, records, events, copies, landed, dead, pending, windows, isGreen } = found
+  const wrong = windows?.wrong ?? []
+  return [
+    `${projectId}: ${isGreen ? 'green' : 'RED'}`,
+    `  records     ${formatCount(records)} read: ${formatCount(events)} events, ${formatCount(copies)} further copies`,
+    `  shown       ${formatCount(landed)}`,
+    `  dead        ${formatCount(dead)}`,
+    `  pending     ${formatCount(pending)}`,
+    ...(windows === undefined ? [] : [`  live hours  ${windows.compared} compared, ${wrong.length} wrong`]),
+    ...toLines('missing', found.missing),
+    ...toLines('extra', found.extra),
+    ...toLines('repeated', found.repeated),
+    ...toLines('no letter', found.unlettered),
+    ...wrong.map(
+      ({ hourMs, expected, found: count }) =>
+        `  wrong hour  ${new Date(hourMs).toISOString()}: ${formatCount(count)} counted, ${formatCount(expected)} in the log`
+    )
+  ].join('\n')
+}
+
+function toLines(name: string, { count, examples }: Found): readonly string[] {
+  if (count === 0) return []
+  const lines = examples.map(
+    ({ partition, offset, eventId }) =>
+      `    partition ${partition}, offset ${offset}${eventId === undefined ? '' : `: ${eventId}`}`
+  )
+  return [`  ${name.padEnd(11)} ${formatCount(count)}${count > examples.length ? ', the first of them' : ''}`, ...lines]
+}
