@@ -1,11 +1,15 @@
-// E-visible: from the acknowledgement of an event to its effect in the live reader, and on a socket, while 1,000 events a
-// second come in. Open loop; probes are events of a type of their own, so the count of that type tells which are in it.
+// E-visible: from the acknowledgement of an event to its effect in the live reader, on a socket and in SQL, while 1,000
+// events a second come in. Open loop; probes are events of a type of their own, so the count of that type tells which are in it.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { once } from 'node:events'
 import { WebSocket } from 'ws'
 import { createWindowReader } from '@millrace/aggregation/window-reader'
 import { startServices } from '@millrace/local-stack/supervisor'
 import { createSilentLogger } from '@millrace/observability'
+import { schemasFolder } from '@millrace/operations/migrate'
+import { openClickhouse } from '@millrace/stores/clickhouse'
+import type { Clickhouse } from '@millrace/stores/clickhouse'
+import { migrateClickhouse } from '@millrace/stores/migrations'
 import { openRedis } from '@millrace/stores/redis'
 import type { Redis } from '@millrace/stores/redis'
 import { openBenchStack } from '../bench-stack.ts'
@@ -25,7 +29,7 @@ const longestMs = 10_000
 
 export const eVisible: Suite = {
   name: 'e-visible',
-  about: `from the acknowledgement of an event to its effect, at ${perSecond} events/s: live reader and socket`,
+  about: `from the acknowledgement of an event to its effect, at ${perSecond} events/s: live reader, socket and SQL`,
   comparisons: [],
   open
 }
@@ -34,14 +38,17 @@ async function open(settings: BenchSettings, log: (line: string) => void): Promi
   await using opening = new AsyncDisposableStack()
   const stack = opening.use(await openBenchStack(log))
   const { endpoints, pepper, folder, writeKey } = stack
-  const only = ['gateway', 'aggregator', 'realtime'] as const
+  const only = ['gateway', 'aggregator', 'realtime', 'loader'] as const
+  const silent = createSilentLogger()
+  const { CLICKHOUSE_URL: sqlUrl, REDIS_STATE_URL: url } = endpoints
+  await migrateClickhouse({ url: sqlUrl, folder: new URL('clickhouse/', schemasFolder), log: silent })
+  const clickhouse = opening.use(await openClickhouse({ url: sqlUrl, log: silent, applicationName: 'bench' }))
   const env = { DEMO_PROJECT: 'bench', PROJECTS: 'bench' }
   const running = opening.use(
     await startServices({ endpoints, pepper, folder, only, ports: 'ephemeral', restart: false, env })
   )
-  const url = endpoints.REDIS_STATE_URL
   const redis = opening.use(
-    await openRedis({ url, role: 'state', log: createSilentLogger(), requirePolicy: 'now', commandTimeoutMs: 5_000 })
+    await openRedis({ url, role: 'state', log: silent, requirePolicy: 'now', commandTimeoutMs: 5_000 })
   )
   const gatewayUrl = running.service('gateway').url
   const realtimeUrl = running.service('realtime').url
@@ -57,7 +64,11 @@ async function open(settings: BenchSettings, log: (line: string) => void): Promi
       const socket = await subscribe(realtimeUrl)
       const probes = createProbes()
       const ended = new AbortController()
-      const watching = [watchReader(redis, probes, ended.signal), watchSocket(socket, probes, ended.signal)]
+      const watching = [
+        watchReader(redis, probes, ended.signal),
+        watchSocket(socket, probes, ended.signal),
+        watchSql(clickhouse, probes, ended.signal)
+      ]
       const sending = sendProbes(gatewayUrl, authorization, probes, settings.openLoopMs)
       const load = await drive(gatewayUrl, authorization, settings, 'load', settings.openLoopMs)
       await sending
@@ -76,9 +87,10 @@ interface Probes {
   /** When the n-th probe was seen. */
   readonly inReader: number[]
   readonly onSocket: number[]
+  readonly inSql: number[]
 }
 
-const createProbes = (): Probes => ({ ackedMs: [], inReader: [], onSocket: [] })
+const createProbes = (): Probes => ({ ackedMs: [], inReader: [], onSocket: [], inSql: [] })
 
 /** Background load; answers how many requests failed. */
 async function drive(
@@ -130,6 +142,16 @@ async function watchReader(redis: Redis, { inReader }: Probes, signal: AbortSign
   }
 }
 
+async function watchSql(clickhouse: Clickhouse, { inSql }: Probes, signal: AbortSignal): Promise<void> {
+  const sql = `SELECT count() AS seen FROM events WHERE projectId = 'bench' AND eventType = '${probeType}'`
+  while (!signal.aborted) {
+    const [row] = await clickhouse.rows<{ seen: string }>(sql)
+    const now = performance.now()
+    while (inSql.length < Number(row?.seen ?? 0)) inSql.push(now)
+    await sleep(50)
+  }
+}
+
 async function subscribe(url: string): Promise<WebSocket> {
   const asked = await fetch(`${url}/demo/ticket`, { method: 'POST', headers: { 'x-millrace-page': 'live' } })
   if (!asked.ok) throw new Error(`no ticket: ${asked.status}`)
@@ -156,7 +178,7 @@ async function watchSocket(socket: WebSocket, { onSocket }: Probes, signal: Abor
   await once(signal, 'abort')
 }
 
-function toFindings({ ackedMs, inReader, onSocket }: Probes): readonly Finding[] {
+function toFindings({ ackedMs, inReader, onSocket, inSql }: Probes): readonly Finding[] {
   const of = (name: string, seen: readonly number[], goal: number, ceiling: number): readonly Finding[] => {
     const latencies = ackedMs.map((acked, index) => Math.max(0, (seen[index] ?? Infinity) - acked))
     const at = (share: number): number => Math.min(longestMs, quantile(latencies, share))
@@ -168,6 +190,7 @@ function toFindings({ ackedMs, inReader, onSocket }: Probes): readonly Finding[]
   return [
     { name: 'probes', value: ackedMs.length, unit: 'events' },
     ...of('acknowledged to live reader', inReader, 500, 1_000),
-    ...of('acknowledged to socket', onSocket, 800, 1_500)
+    ...of('acknowledged to socket', onSocket, 800, 1_500),
+    ...of('acknowledged to SQL', inSql, 2_000, 5_000)
   ]
 }

@@ -102,7 +102,7 @@ export function createArchiveFileWriter(sink: (bytes: Uint8Array) => void, level
     writer: Object.assign(bytes, { flush, finish: flush }),
     schema,
     codec: 'ZSTD',
-    compressors: { ZSTD: (input) => zstdCompressSync(input, { params: { [zstdLevel]: level } }) },
+    compressors: { ZSTD: (input) => compress(input, level) },
     createdBy: 'millrace',
     kvMetadata: [{ key: versionKey, value: version }]
   })
@@ -118,6 +118,12 @@ export function createArchiveFileWriter(sink: (bytes: Uint8Array) => void, level
     },
     finish: () => void writer.finish()
   }
+}
+
+/** Output in one piece: left alone the library makes pieces of 16 KiB and joins them. */
+function compress(input: Uint8Array, level: number): Buffer {
+  const chunkSize = Math.min(1024 ** 2, Math.max(1024, input.byteLength))
+  return zstdCompressSync(input, { chunkSize, params: { [zstdLevel]: level } })
 }
 
 /** In the footer of every file. Columns may be added under a version; anything else is a new one. */

@@ -3,7 +3,7 @@
 import type { Enrich, RawRecord } from '@millrace/contracts'
 import { createEventLines } from './event-line.ts'
 import { createIdentityLinks } from './identity-link.ts'
-import type { Line } from './lines.ts'
+import type { Line } from '@millrace/stores/tab-lines'
 
 /** One event for the warehouse: its lines, and what is folded over a batch. */
 export interface WarehouseEntry {

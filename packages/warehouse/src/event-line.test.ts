@@ -3,7 +3,7 @@ import { enrich, eventColumns, toRowLine } from '@millrace/contracts'
 import type { EventRow } from '@millrace/contracts'
 import { readLine } from '../test/read-line.ts'
 import { createEventLines } from './event-line.ts'
-import { joinLines } from './lines.ts'
+import { joinLines } from '@millrace/stores/tab-lines'
 
 const sample = enrich({
   topic: 'events.demo',

@@ -1,7 +1,15 @@
 // The line of an event in `events_raw`: the columns of contracts in their order.
 import type { EventRow } from '@millrace/contracts'
-import { createLines, createPutTime, mostBytesOf, putNull, putPlain, putText, timeBytes } from './lines.ts'
-import type { Line } from './lines.ts'
+import {
+  createLines,
+  createPutTime,
+  mostBytesOf,
+  putNull,
+  putPlain,
+  putText,
+  timeBytes
+} from '@millrace/stores/tab-lines'
+import type { Line } from '@millrace/stores/tab-lines'
 
 /** Four times, eight numbers of at most 20 digits and a truth, with their tabs. */
 const fixedBytes = 4 * timeBytes + 8 * 21 + 6

@@ -3,8 +3,8 @@
 import { namesDevice, namesUser } from '@millrace/contracts'
 import type { EventRow } from '@millrace/contracts'
 import type { WarehouseColumn } from './columns.ts'
-import { createLines, createPutTime, mostBytesOf, putText, timeBytes } from './lines.ts'
-import type { Line } from './lines.ts'
+import { createLines, createPutTime, mostBytesOf, putText, timeBytes } from '@millrace/stores/tab-lines'
+import type { Line } from '@millrace/stores/tab-lines'
 
 /** The columns of `identity_links` in the order of its lines. */
 export const identityLinkColumns: readonly WarehouseColumn[] = [

@@ -2,8 +2,8 @@
 // Nothing here trusts the server to recognise a repeat: block deduplication is off, since its memory outlives its data.
 import { randomUUID } from 'node:crypto'
 import type { Clickhouse, ClickhouseSettings } from '@millrace/stores/clickhouse'
-import { joinLines } from './lines.ts'
-import type { Line } from './lines.ts'
+import { joinLines } from '@millrace/stores/tab-lines'
+import type { Line } from '@millrace/stores/tab-lines'
 import type { WarehouseTable } from './tables.ts'
 
 /**

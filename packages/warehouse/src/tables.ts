@@ -6,7 +6,7 @@ import type { WarehouseColumn } from './columns.ts'
 import type { WarehouseEntry } from './entry.ts'
 import { firstSeenColumns, toFirstSeen } from './first-seen.ts'
 import { identityLinkColumns } from './identity-link.ts'
-import type { Line } from './lines.ts'
+import type { Line } from '@millrace/stores/tab-lines'
 
 export interface WarehouseTable {
   readonly name: 'events_raw' | 'identity_links' | 'first_seen'

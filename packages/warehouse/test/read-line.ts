@@ -1,5 +1,5 @@
 // A line of the warehouse read back as the server reads it.
-import type { Line } from '../src/lines.ts'
+import type { Line } from '@millrace/stores/tab-lines'
 
 const meanings: Readonly<Record<string, string>> = { 0: '\0', b: '\b', t: '\t', n: '\n', f: '\f', r: '\r', '\\': '\\' }
 

@@ -57,6 +57,8 @@ await runService(
             ...letterSettings(config),
             // Making the days and the transaction are each bounded by the statement timeout.
             maxHandleMs: config.INSERT_TIMEOUT_MS * 3,
+            decodeOnArrival: true,
+            totalBytes: 3 * config.BATCH_BYTES,
             sessionTimeoutMs: config.SESSION_TIMEOUT_MS,
             heartbeatIntervalMs: config.HEARTBEAT_INTERVAL_MS,
             topicRefreshMs: config.TOPIC_REFRESH_MS

@@ -5,6 +5,7 @@ import { AppError, done, skip } from '@millrace/kernel'
 import type { Clock, Outcome } from '@millrace/kernel'
 import type { BoundMetrics } from '@millrace/observability'
 import type { Postgres } from '@millrace/stores/postgres'
+import { joinLines } from '@millrace/stores/tab-lines'
 import type { Days } from './days.ts'
 import type { recorderMetrics } from './metrics.ts'
 import { columns, dayMs } from './to-row.ts'
@@ -57,7 +58,7 @@ export function createRecord({ postgres, days, retentionDays, metrics, clock, fa
 
   /** Resolves with how many rows were not there before. */
   async function write(rows: readonly RecordedRow[], attempt: number): Promise<number> {
-    const body = Buffer.from(`${rows.map(({ line }) => line).join('\n')}\n`)
+    const body = Buffer.concat(joinLines(rows.map(({ line }) => line)))
     // What was tried before may be there.
     const isNew = attempt === 1 && toMerge === 0
     try {

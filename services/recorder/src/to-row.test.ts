@@ -18,7 +18,8 @@ const event = {
 function row(change: object, policy: MetadataPolicy = 'properties') {
   const made = createToRow(policy, enrich)({ ...at, value: Buffer.from(JSON.stringify({ ...event, ...change })) })
   if (made.kind !== 'item') throw new Error(made.reason)
-  const values = made.item.line.split('\t')
+  const { bytes, start, end } = made.item.line
+  const values = bytes.toString('utf8', start, end - 1).split('\t')
   const names = columns.replaceAll('"', '').split(', ')
   expect(values).toHaveLength(names.length)
   return { day: made.item.day, ...Object.fromEntries(names.map((name, index) => [name, values[index]])) } as Record<
@@ -38,9 +39,9 @@ describe('the row of a record', () => {
       session_id: '\\N',
       user_id: 'u\\t"1"',
       anonymous_id: '\\N',
-      timestamp: '2026-05-31T23:59:59.999Z',
-      received_at: '2026-06-01T12:00:00.000Z',
-      appended_at: '2026-06-01T12:00:01.000Z',
+      timestamp: '2026-05-31 23:59:59.999Z',
+      received_at: '2026-06-01 12:00:00.000Z',
+      appended_at: '2026-06-01 12:00:01.000Z',
       topic: 'events.shop',
       partition: '3',
       offset: '9007199254740993',
@@ -72,6 +73,7 @@ describe('the row of a record', () => {
 
   it('holds nothing that jsonb refuses', () => {
     expect(row({ properties: { a: 'x\0', b: '\ud800' } })['metadata']).toBe('{"a":"x\uFFFD","b":"\uFFFD"}')
+    expect(row({ userId: 'u\0' })['user_id']).toBe('u\uFFFD')
   })
 
   it.each(['', 'x', '[]', '{}'])('is left to the processor when the record is %j', (value) => {

@@ -1,11 +1,9 @@
 // Rows that are to blame and stores that are: one bad row of ten thousand dies alone with a reason, a full disk and a
 // database that the loader does not need are waited out, and nothing innocent becomes a dead letter.
-import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readFileSync, rmSync, statfsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { dlqTopic } from '@millrace/contracts'
 import { systemClock } from '@millrace/kernel'
 import { eventually } from '../../eventually.ts'
@@ -13,6 +11,7 @@ import { openTestKafka } from '../../test-kafka.ts'
 import type { CaseContext, FaultCase } from '../fault-case.ts'
 import type { Verdict } from '../oracle.ts'
 import { scanTopic } from '../scan-topic.ts'
+import { startEngine } from './engine.ts'
 import { ofOneProcess, openWarehouseRig } from './rig.ts'
 import type { WarehouseRig } from './rig.ts'
 
@@ -79,7 +78,7 @@ export const warehouseDiskFull: FaultCase = {
     run('mount', ['-t', 'tmpfs', '-o', `size=${diskMiB}m`, 'tmpfs', disk])
     await using cleaning = new AsyncDisposableStack()
     cleaning.defer(() => run('umount', ['--lazy', disk]))
-    const engine = await startEngine(context, disk)
+    const engine = await startEngine({ settings: join(context.folder, 'engine.json'), data: join(disk, 'clickhouse') })
     cleaning.use(engine)
     await using rig = await openWarehouseRig(context, { clickhouseUrl: engine.url })
     const end = rig.keepWriting()
@@ -128,29 +127,6 @@ function withProblem(verdict: Verdict, problem: string, examples: readonly strin
   if (examples.length === 0) return verdict
   const violation = { invariant: 'INV-10', problem, count: examples.length, examples: examples.slice(0, 10) } as const
   return { ...verdict, violations: [...verdict.violations, violation] }
-}
-
-const engineMain = fileURLToPath(new URL('../../../../../infra/local/src/clickhouse-engine/main.ts', import.meta.url))
-
-/** A ClickHouse engine of its own with its data in `folder`. */
-async function startEngine(context: CaseContext, folder: string): Promise<AsyncDisposable & { readonly url: string }> {
-  const settings = join(context.folder, 'engine.json')
-  const account = { user: 'millrace', password: 'test' }
-  writeFileSync(settings, JSON.stringify({ ...account, port: 0, dataFolder: join(folder, 'clickhouse') }))
-  const environment = ['-u', 'NODE_OPTIONS', 'UV_THREADPOOL_SIZE=20']
-  const child = spawn('env', [...environment, process.execPath, engineMain, settings], {
-    stdio: ['ignore', 'pipe', 'ignore']
-  })
-  const exited = once(child, 'exit')
-  const [line] = (await once(child.stdout, 'data')) as [Buffer]
-  const port = Number(/^ready (\d+)/.exec(String(line))?.[1])
-  return {
-    url: `http://${account.user}:${account.password}@127.0.0.1:${port}/app`,
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL')
-      await exited
-    }
-  }
 }
 
 function run(command: string, args: readonly string[]): void {

@@ -2,6 +2,7 @@
 import type { FaultSuite } from '../fault-case.ts'
 import { identityDecided } from './identity.ts'
 import { clickhouseKilled, killedAtSteps } from './killed.ts'
+import { clickhouseKilledOften, manyRepliesEaten } from './many-doubts.ts'
 import { badRow, postgresKilled, warehouseDiskFull } from './refused.ts'
 import { repliesEaten, topicReplayed, trustsTokens, twoLoaders } from './repeated.ts'
 
@@ -10,7 +11,9 @@ export const warehouseSuite: FaultSuite = {
   cases: [
     killedAtSteps,
     clickhouseKilled,
+    clickhouseKilledOften,
     repliesEaten,
+    manyRepliesEaten,
     twoLoaders,
     topicReplayed,
     badRow,
@@ -21,6 +24,7 @@ export const warehouseSuite: FaultSuite = {
   bugs: [
     { bug: trustsTokens, case: topicReplayed.name },
     { bug: 'loader-side-tables-after-commit', case: killedAtSteps.name },
-    { bug: 'loader-commit-before-insert', case: clickhouseKilled.name }
+    { bug: 'loader-commit-before-insert', case: clickhouseKilled.name },
+    { bug: 'loader-commit-before-insert', case: clickhouseKilledOften.name }
   ]
 }

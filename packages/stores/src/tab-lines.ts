@@ -1,7 +1,8 @@
-// Lines of a table as the server reads them, written byte by byte into large buffers: a batch is then some pieces of them,
-// and no text of a row lives longer than it takes to write it. Texts beside each other, without the names of their
-// columns, are half of the bytes of JSON, and a third of the server's work.
-// Format TabSeparated: https://clickhouse.com/docs/interfaces/formats/TabSeparated
+// Lines of a table as ClickHouse and PostgreSQL read them, written byte by byte into large buffers: a batch is then some
+// pieces of them, and no text of a row lives longer than it takes to write it. Texts beside each other, without the names of
+// their columns, are half of the bytes of JSON.
+// TabSeparated: https://clickhouse.com/docs/interfaces/formats/TabSeparated
+// COPY, text format: https://www.postgresql.org/docs/current/sql-copy.html
 
 /** One line with its line end: the bytes `[start, end)` of a buffer that it shares with others. */
 export interface Line {
@@ -59,13 +60,32 @@ export function mostBytesOf(length: number): number {
 }
 
 /** Letters behind the backslash, by character; 0: the character stands for itself. */
-const letters = new Uint8Array(128)
-for (const [code, letter] of ['\u00000', '\bb', '\tt', '\nn', '\ff', '\rr', '\\\\'].map((pair) => Buffer.from(pair))) {
-  letters[code ?? 0] = letter ?? 0
+type Letters = Uint8Array
+
+/** In place of a letter: the character cannot be stored. */
+const refused = 1
+
+function lettersOf(pairs: readonly string[]): Letters {
+  const letters = new Uint8Array(128)
+  for (const pair of pairs) letters[pair.charCodeAt(0)] = pair.charCodeAt(1)
+  return letters
 }
 
-/** Writes `text` and a tab; half surrogate pairs become U+FFFD. */
+const pairs = ['\bb', '\tt', '\nn', '\ff', '\rr', '\\\\']
+const forClickhouse = lettersOf([...pairs, '\u00000'])
+const forPostgres = lettersOf([...pairs, `\0${String.fromCharCode(refused)}`])
+
+/** Writes `text` and a tab for ClickHouse; half surrogate pairs become U+FFFD. */
 export function putText(bytes: Buffer, start: number, text: string): number {
+  return put(bytes, start, text, forClickhouse)
+}
+
+/** The same for PostgreSQL, which cannot store U+0000; it becomes U+FFFD, too. */
+export function putCopyText(bytes: Buffer, start: number, text: string): number {
+  return put(bytes, start, text, forPostgres)
+}
+
+function put(bytes: Buffer, start: number, text: string, letters: Letters): number {
   let at = start
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index)
@@ -77,6 +97,7 @@ export function putText(bytes: Buffer, start: number, text: string): number {
     }
     const letter = letters[code] ?? 0
     if (letter === 0) bytes[at++] = code
+    else if (letter === refused) at = putPoint(bytes, at, 0xfffd)
     else {
       bytes[at++] = backslash
       bytes[at++] = letter
@@ -118,14 +139,17 @@ export function putNull(bytes: Buffer, at: number): number {
   return at + 3
 }
 
-/** Bytes of a time with its tab. */
-export const timeBytes = 24
+/** Bytes of a time with its tab, at most. */
+export const timeBytes = 25
 
 const dayMs = 86_400_000
 const zero = 0x30
 
-/** Writes epoch milliseconds (1970 to 9999) as `2026-06-01 12:00:00.000` and a tab; remembers the days of the last ones. */
-export function createPutTime(): (bytes: Buffer, at: number, ms: number) => number {
+/**
+ * Writes epoch milliseconds (1970 to 9999) as `2026-06-01 12:00:00.000` and a tab, with `Z` in between when the zone has to
+ * be said; remembers the days of the last ones.
+ */
+export function createPutTime({ zone = false } = {}): (bytes: Buffer, at: number, ms: number) => number {
   const days = new Map<number, Buffer>()
   const dayOf = (day: number): Buffer => {
     const known = days.get(day)
@@ -148,7 +172,10 @@ export function createPutTime(): (bytes: Buffer, at: number, ms: number) => numb
     const rest = inDay - seconds * 1_000
     bytes[at + 20] = zero + Math.floor(rest / 100)
     putTwo(bytes, at + 21, rest % 100, tab)
-    return at + timeBytes
+    if (!zone) return at + 24
+    bytes[at + 23] = 0x5a
+    bytes[at + 24] = tab
+    return at + 25
   }
 }
 
