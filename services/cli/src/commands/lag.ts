@@ -84,7 +84,8 @@ export async function openSinks(
   }
 }
 
-async function lookOnce(
+/** One sample of every group, with the ages that can be read at once. Throws PIPE_KAFKA_UNAVAILABLE. */
+export async function lookOnce(
   context: CliContext,
   dataDir: string,
   stack: AsyncDisposableStack
