@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { addArchiveCommands } from './commands/archive.ts'
 import { addAuditCommands } from './commands/audit.ts'
 import { addDlqCommands } from './commands/dlq.ts'
+import { addDoctorCommand } from './commands/doctor.ts'
 import { addEpochCommands } from './commands/epoch.ts'
 import { addIdentityCommands } from './commands/identity.ts'
 import { addDropsCommands } from './commands/drops.ts'
@@ -40,6 +41,7 @@ export function createProgram(context: CliContext): Command {
   addStartCommand(program, context)
   addStackCommands(program, context)
   addMigrateCommand(program, context)
+  addDoctorCommand(program, context)
   addTopicsCommands(program, context)
   addSchemasCommands(program, context)
   addProjectsCommands(program, context)
