@@ -21,6 +21,7 @@ describe('parseRedisUrl', () => {
           { host: 'b', port: 2 },
           { host: 'c', port: 6379 }
         ],
+        replicas: false,
         tls: true,
         username: 'u',
         password: 'p'

@@ -20,7 +20,13 @@ export type RedisTarget = Credentials &
         readonly db: number
         readonly tls: boolean
       }
-    | { readonly kind: 'cluster'; readonly hosts: readonly RedisHost[]; readonly tls: boolean }
+    | {
+        readonly kind: 'cluster'
+        readonly hosts: readonly RedisHost[]
+        /** Commands that only read go to replicas, for whoever bears values that are late. */
+        readonly replicas: boolean
+        readonly tls: boolean
+      }
     | {
         readonly kind: 'sentinel'
         readonly hosts: readonly RedisHost[]
@@ -36,7 +42,7 @@ const shape =
   /^(redis|rediss|redis\+cluster|redis\+sentinel):\/\/(?:([^@/?]*)@)?([^/?#]+)(?:\/([^?#]*))?(?:\?([^#]*))?$/
 
 /**
- * The target of `url`: `redis://user:pass@host:6379/0`, `rediss://...`, `redis+cluster://h1:p,h2:p?tls=true`,
+ * The target of `url`: `redis://user:pass@host:6379/0`, `rediss://...`, `redis+cluster://h1:p,h2:p?tls=true&replicas=true`,
  * `redis+sentinel://h1:p,h2:p/master?db=0&tls=true&replicas=true`. Throws PIPE_CONFIG_INVALID, which never quotes the URL.
  */
 export function parseRedisUrl(url: string): RedisTarget {
@@ -50,7 +56,7 @@ export function parseRedisUrl(url: string): RedisTarget {
   switch (scheme) {
     case 'redis+cluster':
       if (path !== '') throw invalid('names a database; a cluster has only one')
-      return { kind: 'cluster', hosts, tls, ...credentials }
+      return { kind: 'cluster', hosts, replicas: query.get('replicas') === 'true', tls, ...credentials }
     case 'redis+sentinel':
       if (path === '') throw invalid('names no master: redis+sentinel://host:26379/master')
       return {

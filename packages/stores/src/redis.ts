@@ -57,7 +57,14 @@ const graceMs = 1_000
 export async function openRedis(options: RedisOptions): Promise<Redis> {
   const { role, log } = options
   const timeoutMs = options.commandTimeoutMs ?? (role === 'dedup' ? 100 : 500)
-  const client = createClient(parseRedisUrl(options.url), timeoutMs + graceMs)
+  const target = parseRedisUrl(options.url)
+  if (target.kind === 'cluster' && target.replicas && role !== 'cache') {
+    throw new AppError(
+      'PIPE_CONFIG_INVALID',
+      `The Redis of the role '${role}' cannot be read from replicas of a cluster.`
+    )
+  }
+  const client = createClient(target, timeoutMs + graceMs)
   let checked = false
   let down = false
   // Each reconnect attempt reports the same trouble: one line per change of state, not one per attempt.
@@ -209,6 +216,7 @@ function createClient(target: RedisTarget, commandTimeoutMs: number): Client | C
         slotsRefreshTimeout: 2_000,
         // While a slot moves its keys are asked for again and again; whoever waits does so better in a place that knows why.
         maxRedirections: 4,
+        scaleReads: target.replicas ? 'slave' : 'master',
         retryDelayOnTryAgain: 50,
         redisOptions
       })

@@ -14,7 +14,7 @@ export interface ServerSet {
 }
 
 export interface ServerSetOptions {
-  readonly store: 'postgres' | 'clickhouse'
+  readonly store: 'postgres' | 'clickhouse' | 'redis'
   /** They are known by their numbers, from 0. */
   readonly count: number
   /** Of all at first. */

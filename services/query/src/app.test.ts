@@ -32,10 +32,10 @@ function memoryCache(): AnswerCache & { purges: string[] } {
   const purges: string[] = []
   return {
     purges,
-    read: async (_projectId, key) => ({ kind: 'read', generation: '', entry: stored.get(key) }),
+    read: async (_projectId, key) => ({ kind: 'read', generation: '', entry: stored.get(key), isLate: false }),
     write: async (entry) => void stored.set(entry.key, entry),
     lock: async () => ({ kind: 'held', release: async () => {} }),
-    purge: async (projectId) => void purges.push(projectId)
+    purge: async (projectId) => `g${purges.push(projectId)}`
   }
 }
 

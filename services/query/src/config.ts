@@ -11,6 +11,7 @@ import {
   postgresFields,
   postgresReplicaFields,
   redisCacheFields,
+  redisCacheReplicaFields,
   redisStateFields,
   secret
 } from '@millrace/config'
@@ -26,6 +27,7 @@ export const querySpec = {
   ...clickhouseFields,
   ...clickhouseReplicaFields,
   ...redisCacheFields,
+  ...redisCacheReplicaFields,
   ...redisStateFields,
   CONVERSION_TYPES: liveStateFields.CONVERSION_TYPES,
   LATENESS_MS: liveStateFields.LATENESS_MS,
@@ -38,13 +40,13 @@ export const querySpec = {
   }),
   QUERY_MAX_RESULT_ROWS: int({ doc: 'Most rows of an answer; a longer one is an error.', default: 10_000, min: 1 }),
   QUERY_MAX_RESULT_BYTES: bytes({ doc: 'Most bytes of an answer.', default: 16 * 1024 ** 2, min: 1_024 }),
-  QUERY_STREAM_MAX_ROWS: int({ doc: 'Most rows of an answer sent as NDJSON.', default: 1_000_000, min: 1 }),
-  QUERY_MAX_READ_ROWS: int({ doc: 'Most rows a query may read.', default: 1_000_000_000, min: 1 }),
   QUERY_BYTES_AT_ONCE: bytes({
     doc: 'Bytes of answers over 1 MiB that are in memory at once, from the engine to the last byte sent.',
     default: 64 * 1024 ** 2,
     min: 1024 ** 2
   }),
+  QUERY_STREAM_MAX_ROWS: int({ doc: 'Most rows of an answer sent as NDJSON.', default: 1_000_000, min: 1 }),
+  QUERY_MAX_READ_ROWS: int({ doc: 'Most rows a query may read.', default: 1_000_000_000, min: 1 }),
   QUERY_MAX_MEMORY_BYTES: bytes({
     doc: 'Most memory a query may take in the engine.',
     default: 1024 ** 3,

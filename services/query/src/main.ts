@@ -13,6 +13,7 @@ import { openRedis } from '@millrace/stores/redis'
 import { createPersonReader } from './analysis/persons.ts'
 import { createQueryApp } from './app.ts'
 import { cacheKeyOf } from './cache/cache-key.ts'
+import { openCacheReplica } from './cache/cache-replica.ts'
 import { querySpec } from './config.ts'
 import { guardWindows } from './metric-reader.ts'
 import { queryMetrics } from './metrics.ts'
@@ -52,6 +53,13 @@ await runService({ name: 'query', spec: querySpec }, async (context) => {
       onPolicyViolation: failed.reject
     })
   )
+  const cacheReplica = await openCacheReplica({
+    ...context,
+    url: config.REDIS_CACHE_REPLICA_URL,
+    timeoutMs: config.CACHE_TIMEOUT_MS,
+    onPolicyViolation: failed.reject
+  })
+  if (cacheReplica !== undefined) stack.use(cacheReplica)
   const state = stack.use(
     await openRedis({
       url: config.REDIS_STATE_URL,
@@ -61,7 +69,7 @@ await runService({ name: 'query', spec: querySpec }, async (context) => {
       onPolicyViolation: failed.reject
     })
   )
-  const service = stack.use(createQueryService({ config, clickhouse, redis, metrics, log, clock }))
+  const service = stack.use(createQueryService({ config, clickhouse, redis, cacheReplica, metrics, log, clock }))
   const schema = startTableSchema({ clickhouse, clock, log, signal })
   await schema.tried
   const { CONVERSION_TYPES: conversionTypes, LATENESS_MS: latenessMs } = config

@@ -13,6 +13,7 @@ import { createByteBudget } from './byte-budget.ts'
 import { createAnswerCache } from './cache/answer-cache.ts'
 import type { AnswerCache } from './cache/answer-cache.ts'
 import { createAnswers } from './cache/answers.ts'
+import type { CacheReplica } from './cache/cache-replica.ts'
 import type { Answers } from './cache/answers.ts'
 import { createLocalAnswers } from './cache/local-answers.ts'
 import { cacheTimes, queryLimits } from './config.ts'
@@ -27,6 +28,8 @@ export interface ServiceDeps {
   readonly clickhouse: ClickhouseReader
   /** Of the cache role. */
   readonly redis: Redis
+  /** Where cached answers are looked up first. */
+  readonly cacheReplica?: CacheReplica | undefined
   readonly metrics: BoundMetrics<typeof queryMetrics>
   readonly log: Logger
   readonly clock: Clock
@@ -90,7 +93,7 @@ export function createQueryService(deps: ServiceDeps): QueryService {
   const cache = createAnswerCache({
     redis,
     breaker: breakers.cache,
-    ttlMs: config.CACHE_TTL_MS,
+    replica: deps.cacheReplica,
     lockMs,
     clock,
     maxBytes: config.CACHE_MAX_BYTES,
@@ -99,6 +102,7 @@ export function createQueryService(deps: ServiceDeps): QueryService {
       if (kind === 'mismatch') log.error({ key }, 'an answer of something else lies in the cache; it is not used')
     }
   })
+  const local = createLocalAnswers(config.CACHE_LOCAL_BYTES)
   return {
     engine: laneOf('query', {
       running: config.QUERY_CONCURRENCY,
@@ -108,10 +112,17 @@ export function createQueryService(deps: ServiceDeps): QueryService {
       running: config.METRICS_CONCURRENCY,
       runningOfProject: Math.max(1, config.METRICS_CONCURRENCY >> 1)
     }),
-    cache,
+    cache: {
+      ...cache,
+      purge: async (projectId) => {
+        const generation = await cache.purge(projectId)
+        local.keepOnly(projectId, generation)
+        return generation
+      }
+    },
     answers: createAnswers({
       cache,
-      local: createLocalAnswers(config.CACHE_LOCAL_BYTES),
+      local,
       clock,
       times: cacheTimes(config),
       random: Math.random,

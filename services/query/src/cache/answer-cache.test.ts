@@ -3,6 +3,7 @@ import { AppError, createManualClock } from '@millrace/kernel'
 import type { Breaker } from '@millrace/stores/breaker'
 import type { RedisArg } from '@millrace/stores/redis'
 import { createAnswerCache } from './answer-cache.ts'
+import type { AnswerCacheDeps } from './answer-cache.ts'
 import type { Entry } from './envelope.ts'
 import { sealEntry } from './envelope.ts'
 
@@ -21,7 +22,7 @@ const entry: Entry = {
   body: Buffer.from('{}')
 }
 
-function setup(replies: Readonly<Record<string, unknown>>) {
+function setup(replies: Readonly<Record<string, unknown>>, replica?: AnswerCacheDeps['replica']) {
   const sent: (readonly RedisArg[])[] = []
   const bad: string[] = []
   const clock = createManualClock()
@@ -40,7 +41,7 @@ function setup(replies: Readonly<Record<string, unknown>>) {
   const cache = createAnswerCache({
     redis: { command, bytes: command },
     breaker,
-    ttlMs: 3_600_000,
+    replica,
     lockMs: 3_000,
     clock,
     maxBytes: 100,
@@ -53,12 +54,12 @@ const away = new AppError('PIPE_REDIS_UNAVAILABLE', 'away')
 
 describe('the cache in Redis', () => {
   it('finds what was stored under the generation that counts', async () => {
-    const found = { kind: 'read', generation: 'g1', entry }
+    const found = { kind: 'read', generation: 'g1', entry, isLate: false }
     const { cache, bad } = setup({ MGET: [sealEntry(entry), Buffer.from('g1')] })
     expect([await cache.read('shop', key), bad]).toEqual([found, []])
     const purged = setup({ MGET: [sealEntry(entry), Buffer.from('g2')] })
     expect([await purged.cache.read('shop', key), purged.bad]).toEqual([
-      { kind: 'read', generation: 'g2', entry: undefined },
+      { kind: 'read', generation: 'g2', entry: undefined, isLate: false },
       []
     ])
   })
@@ -66,6 +67,35 @@ describe('the cache in Redis', () => {
   it('tells of what is of another project, and does not use it', async () => {
     const { cache, bad } = setup({ MGET: [sealEntry({ ...entry, projectId: 'blog' }), Buffer.from('g1')] })
     expect([await cache.read('shop', key), bad]).toMatchObject([{ entry: undefined as never }, ['mismatch']])
+  })
+
+  it('marks a project that has no marker, so that answers of before the marker was forgotten are void', async () => {
+    const { cache, sent } = setup({ MGET: [sealEntry({ ...entry, generation: '' }), null], SET: 'OK' })
+    const read = await cache.read('shop', key)
+    expect(read).toMatchObject({ kind: 'read', entry: undefined })
+    expect(sent[1]).toEqual(['SET', 'query-generation:{shop}', read.kind === 'read' && read.generation, 'NX'])
+    const other = setup({ MGET: [sealEntry(entry), null], SET: null, GET: 'g1' })
+    expect(await other.cache.read('shop', key)).toMatchObject({ generation: 'g1', entry })
+  })
+
+  it('takes an answer of a replica only where a late one will do, and only a fresh one', async () => {
+    const found: string[] = []
+    const values = { now: [sealEntry(entry), Buffer.from('g1')] as (Buffer | null)[] | undefined }
+    const replica = { get: async () => values.now, found: (from: string) => void found.push(from) }
+    const { cache, sent, clock } = setup({ MGET: [null, Buffer.from('g1')], SET: 'OK' }, replica)
+    // What the entry calls fresh ended long before the clock of the test began.
+    expect(await cache.read('shop', key, 'any')).toMatchObject({ isLate: false, entry: undefined })
+    values.now = [sealEntry({ ...entry, freshUntilMs: clock.now() + 1 }), Buffer.from('g1')]
+    expect(await cache.read('shop', key, 'any')).toMatchObject({ isLate: true, generation: 'g1', entry: { key } })
+    expect(await cache.read('shop', key)).toMatchObject({ isLate: false, entry: undefined })
+    expect([found, sent.length]).toEqual([['primary', 'replica'], 2])
+    // A replica that has not heard of the purge, has no marker, or is left out.
+    await cache.purge('shop')
+    expect(await cache.read('shop', key, 'any')).toMatchObject({ isLate: false })
+    for (const late of [[values.now[0] ?? null, null], undefined]) {
+      values.now = late
+      expect(await cache.read('shop', key, 'any')).toMatchObject({ isLate: false })
+    }
   })
 
   it('never throws when Redis is away, but for a purge', async () => {

@@ -2,17 +2,27 @@
 // never throw.
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '@millrace/kernel'
+import { createBoundedMap } from '@millrace/stores/bounded-map'
 import type { Breaker } from '@millrace/stores/breaker'
 import { defineScript } from '@millrace/stores/redis-script'
 import type { Redis } from '@millrace/stores/redis'
 import { generationKeyOf, lockKeyOf } from './cache-key.ts'
+import type { CacheReplica } from './cache-replica.ts'
 import { openEntry, sealEntry } from './envelope.ts'
 import type { Entry } from './envelope.ts'
 
-/** `away`: Redis does not answer. Otherwise the generation of the project's answers, and the one that was found. */
+/**
+ * `away`: Redis does not answer. Otherwise the generation of the project's answers, and the one that was found. `isLate`: a
+ * replica said so, the entry is there and fresh, and the generation may be an older one.
+ */
 export type CacheRead =
   | { readonly kind: 'away' }
-  | { readonly kind: 'read'; readonly generation: string; readonly entry: Entry | undefined }
+  | {
+      readonly kind: 'read'
+      readonly generation: string
+      readonly entry: Entry | undefined
+      readonly isLate: boolean
+    }
 
 /** A lock that is held is kept until its release; that of a process which died ends by itself. */
 export type CacheLock =
@@ -20,20 +30,24 @@ export type CacheLock =
   | { readonly kind: 'taken' | 'away' }
 
 export interface AnswerCache {
-  read(projectId: string, key: string): Promise<CacheRead>
+  /** `any`: a fresh answer of a replica will do. */
+  read(projectId: string, key: string, from?: 'any' | 'master'): Promise<CacheRead>
   /** Resolves when it is stored, or cannot be. */
   write(entry: Entry): Promise<void>
   /** Takes the lock of `key`. */
   lock(key: string): Promise<CacheLock>
-  /** Makes every answer of a project void, for all processes. Throws PIPE_REDIS_UNAVAILABLE, PIPE_BREAKER_OPEN. */
-  purge(projectId: string): Promise<void>
+  /**
+   * Makes every answer of a project void, for all processes; resolves with the generation that counts from now on. Throws
+   * PIPE_REDIS_UNAVAILABLE, PIPE_BREAKER_OPEN.
+   */
+  purge(projectId: string): Promise<string>
 }
 
 export interface AnswerCacheDeps {
   readonly redis: Pick<Redis, 'command' | 'bytes'>
   readonly breaker: Breaker
-  /** No entry lives longer. */
-  readonly ttlMs: number
+  /** Where answers are looked up first. */
+  readonly replica?: Pick<CacheReplica, 'get' | 'found'> | undefined
   /** The lock of a process that died ends after this time; it is renewed three times as often. */
   readonly lockMs: number
   readonly clock: Clock
@@ -50,24 +64,52 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])`
 
 /** Answers in `redis`. */
 export function createAnswerCache(deps: AnswerCacheDeps): AnswerCache {
-  const { redis, breaker, ttlMs, lockMs, maxBytes, onBad, clock } = deps
+  const { redis, breaker, replica, lockMs, maxBytes, onBad, clock } = deps
   // The script is bound to a Redis; of that it needs the commands alone.
   const hold = defineScript(redis as Redis, holdScript, Number, { declaresAllKeys: true })
+  /** As the master said last: what a replica says of an older one does not count. */
+  const generations = createBoundedMap<string, string>(rememberedGenerations)
   const orAway = async <T>(work: () => Promise<T>): Promise<T | undefined> =>
     await breaker.run(work).catch(() => undefined)
 
+  const open = (projectId: string, key: string, bytes: Buffer | null, generation: string): Entry | undefined => {
+    if (bytes === null) return undefined
+    const opened = openEntry(bytes, { projectId, key })
+    if (opened.kind !== 'entry') onBad(opened.kind, key)
+    return opened.kind === 'entry' && opened.entry.generation === generation ? opened.entry : undefined
+  }
+  /** Makes the marker that the project does not have, or that Redis forgot: entries of before are void then. */
+  const mark = async (projectId: string): Promise<string> => {
+    const made = newGeneration()
+    if ((await redis.command('SET', generationKeyOf(projectId), made, 'NX')) !== null) return made
+    return String((await redis.command('GET', generationKeyOf(projectId))) ?? made)
+  }
+  const readReplica = async (projectId: string, key: string): Promise<CacheRead | undefined> => {
+    const [bytes = null, marker = null] = (await replica?.get([key, generationKeyOf(projectId)])) ?? []
+    const generation = marker?.toString()
+    if (generation === undefined || generation !== (generations.get(projectId) ?? generation)) return undefined
+    const entry = open(projectId, key, bytes, generation)
+    const isFresh = entry !== undefined && clock.now() < entry.freshUntilMs
+    return isFresh ? { kind: 'read', generation, entry, isLate: true } : undefined
+  }
+
   return {
-    async read(projectId, key) {
-      // One slot: the key and the generation have the same tag.
-      const found = await orAway(() => redis.bytes('MGET', key, generationKeyOf(projectId)))
+    async read(projectId, key, from = 'master') {
+      const late = from === 'any' && replica !== undefined ? await readReplica(projectId, key) : undefined
+      if (late !== undefined) {
+        replica?.found('replica')
+        return late
+      }
+      const found = await orAway(async () => {
+        // One slot: the key and the generation have the same tag.
+        const [bytes, marker] = (await redis.bytes('MGET', key, generationKeyOf(projectId))) as (Buffer | null)[]
+        return { bytes: bytes ?? null, generation: marker?.toString() ?? (await mark(projectId)) }
+      })
       if (found === undefined) return { kind: 'away' }
-      const [bytes, marker] = found as readonly [Buffer | null, Buffer | null]
-      const generation = marker?.toString() ?? ''
-      if (bytes === null) return { kind: 'read', generation, entry: undefined }
-      const opened = openEntry(bytes, { projectId, key })
-      if (opened.kind !== 'entry') onBad(opened.kind, key)
-      const isGood = opened.kind === 'entry' && opened.entry.generation === generation
-      return { kind: 'read', generation, entry: isGood ? opened.entry : undefined }
+      generations.set(projectId, found.generation)
+      if (from === 'any') replica?.found('primary')
+      const entry = open(projectId, key, found.bytes, found.generation)
+      return { kind: 'read', generation: found.generation, entry, isLate: false }
     },
     async write(entry) {
       if (entry.body.byteLength > maxBytes) return
@@ -98,9 +140,16 @@ export function createAnswerCache(deps: AnswerCacheDeps): AnswerCache {
       return { kind: 'held', release }
     },
     async purge(projectId) {
-      // Outlives every entry of the generations before.
-      const generation = randomBytes(9).toString('base64url')
-      await breaker.run(() => redis.command('SET', generationKeyOf(projectId), generation, 'PX', 2 * ttlMs))
+      const generation = newGeneration()
+      await breaker.run(() => redis.command('SET', generationKeyOf(projectId), generation))
+      generations.set(projectId, generation)
+      return generation
     }
   }
+}
+
+const rememberedGenerations = 10_000
+
+function newGeneration(): string {
+  return randomBytes(9).toString('base64url')
 }

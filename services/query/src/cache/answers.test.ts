@@ -22,7 +22,7 @@ function setup() {
       if (state.isAway) return { kind: 'away' }
       const entry = stored.get(key)
       const isOfNow = entry?.generation === state.generation
-      return { kind: 'read', generation: state.generation, entry: isOfNow ? entry : undefined }
+      return { kind: 'read', generation: state.generation, entry: isOfNow ? entry : undefined, isLate: false }
     },
     write: async (entry) => {
       if (!state.isAway) stored.set(entry.key, entry)
@@ -33,7 +33,7 @@ function setup() {
       locks.add(key)
       return { kind: 'held', release: async () => void locks.delete(key) }
     },
-    purge: async () => void (state.generation += '+')
+    purge: async () => (state.generation += '+')
   }
   const made: string[] = []
   const process = () => {
@@ -176,6 +176,19 @@ describe('answers', () => {
     // What is made without Redis is of the generation that is known.
     expect(await ask()).toEqual(['BYPASS', 'q4'])
     expect(await ask({ fails: away })).toEqual(['STALE', 'q4'])
+  })
+
+  it('that are asked for after a purge do not join one that was begun before it', async () => {
+    const { clock, cache, process } = setup()
+    const ask = process()
+    await ask({ key: 'query:{shop}:other' })
+    const before = ask({ took: 1_000 })
+    await clock.advance(0)
+    await cache.purge('shop')
+    await ask({ key: 'query:{shop}:other' })
+    const after = ask({ took: 100 })
+    await clock.advance(3_000)
+    expect([await before, await after].map((reply) => Array.isArray(reply) && reply[1])).toEqual(['q3', 'q4'])
   })
 
   it('of mistakes are kept for half a minute, others that must not be kept never', async () => {

@@ -74,12 +74,13 @@ type Found =
 
 /** Answers over `deps.cache`. */
 export function createAnswers(deps: AnswersDeps): Answers {
-  const { cache, local, clock, times } = deps
+  const { cache, local, clock } = deps
   const flights = createFlights<Found>({
     onShare: ({ reply }) => reply.lease?.share(),
     onEnd: ({ reply }) => reply.lease?.release()
   })
   const refreshes = createFlights<void>()
+  const make = createMaking(deps)
 
   const toReply = (entry: Entry & Pick<Reply, 'lease'>, use: CacheUse): Reply => {
     const { status, contentType, queryId, body, madeAtMs, lease } = entry
@@ -89,26 +90,6 @@ export function createAnswers(deps: AnswersDeps): Answers {
   const readFresh = async ({ projectId, key }: Question): Promise<Entry | undefined> => {
     const read = await cache.read(projectId, key)
     return read.kind === 'read' && read.entry !== undefined && isFresh(read.entry) ? read.entry : undefined
-  }
-
-  /** Makes the answer and stores it where it may be stored. */
-  const make = async (
-    question: Question,
-    read: CacheRead,
-    signal: AbortSignal,
-    priority: Priority
-  ): Promise<Entry & Pick<Reply, 'lease'>> => {
-    const { projectId, key } = question
-    const generation = read.kind === 'read' ? read.generation : (local.generationOf(projectId) ?? '')
-    const madeAtMs = clock.now()
-    const { kept, lease, ...made } = await question.make(signal, priority)
-    const until = kept === undefined ? { freshUntilMs: 0, staleUntilMs: 0 } : untilOf(kept, madeAtMs, times)
-    const entry = { projectId, key, generation, madeAtMs, costMs: clock.now() - madeAtMs, ...made, ...until }
-    if (kept === undefined) return { ...entry, lease }
-    // A large one stands in for nothing: it would push out all others.
-    if (lease === undefined) local.set(entry)
-    if (read.kind === 'read') await cache.write(entry)
-    return { ...entry, lease }
   }
 
   /** Another process makes it: its answer, or the lock when it has given up without one. */
@@ -157,8 +138,8 @@ export function createAnswers(deps: AnswersDeps): Answers {
 
   const find = async (question: Question, signal: AbortSignal): Promise<Found> => {
     const { projectId, key, use, priority } = question
-    const read = await cache.read(projectId, key)
-    if (read.kind === 'read') local.keepOnly(projectId, read.generation)
+    const read = await cache.read(projectId, key, use === 'cache' ? 'any' : 'master')
+    if (read.kind === 'read' && !read.isLate) local.keepOnly(projectId, read.generation)
     const found = read.kind === 'read' ? read.entry : undefined
     if (found !== undefined && use === 'cache' && isFresh(found)) {
       if (found.status === 200 && isRefreshDue(found, clock.now(), deps.random())) refreshBehind(question, read)
@@ -177,7 +158,7 @@ export function createAnswers(deps: AnswersDeps): Answers {
 
   return {
     async ask(question, signal) {
-      const { use, priority, key } = question
+      const { use, priority, key, projectId } = question
       if (use === 'apart') {
         const madeAtMs = clock.now()
         const made = await question.make(signal, priority)
@@ -186,10 +167,34 @@ export function createAnswers(deps: AnswersDeps): Answers {
       // What is critical does not wait behind background work that asks the same.
       const hasTime = (): boolean => clock.monotonic() < question.deadlineMs
       const work = (given: AbortSignal): Promise<Found> => find(question, given)
-      const found = await joinInTime(flights, `${use} ${priority} ${key}`, signal, work, hasTime)
+      // Nor does what is asked after a purge join what was begun before.
+      const flight = `${use} ${priority} ${local.generationOf(projectId) ?? ''} ${key}`
+      const found = await joinInTime(flights, flight, signal, work, hasTime)
       if (found.kind === 'stale' && !question.allowStale) throw found.error
       return found.reply
     }
+  }
+}
+
+/** Makes an answer and stores it where it may be stored. */
+function createMaking({ cache, local, clock, times }: AnswersDeps) {
+  return async (
+    question: Question,
+    read: CacheRead,
+    signal: AbortSignal,
+    priority: Priority
+  ): Promise<Entry & Pick<Reply, 'lease'>> => {
+    const { projectId, key } = question
+    const generation = read.kind === 'read' ? read.generation : (local.generationOf(projectId) ?? '')
+    const madeAtMs = clock.now()
+    const { kept, lease, ...made } = await question.make(signal, priority)
+    const until = kept === undefined ? { freshUntilMs: 0, staleUntilMs: 0 } : untilOf(kept, madeAtMs, times)
+    const entry = { projectId, key, generation, madeAtMs, costMs: clock.now() - madeAtMs, ...made, ...until }
+    if (kept === undefined) return { ...entry, lease }
+    // A large one stands in for nothing: it would push out all others.
+    if (lease === undefined) local.set(entry)
+    if (read.kind === 'read') await cache.write(entry)
+    return { ...entry, lease }
   }
 }
 
