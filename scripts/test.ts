@@ -38,7 +38,7 @@ const longestMinutes: Readonly<Record<Part, number>> = { unit: 5, integration: 1
 const programsOf: Readonly<Partial<Record<Part, readonly TestProgram[]>>> = {
   browser: ['chromium'],
   integration: ['pgbouncer'],
-  e2e: ['nginx']
+  e2e: ['nginx', 'prometheus']
 }
 
 /** Adds the totals of each part to `totals` as it ends, so that a later failure keeps them. */

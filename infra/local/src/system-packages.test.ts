@@ -26,7 +26,7 @@ describe('missingPrograms', () => {
     expect(await missingPrograms(run)).toEqual(['java', 'mvn', 'redis-server', 'postgres'])
   })
 
-  test.each(['chromium', 'pgbouncer', 'nginx'] as const)('asks for %s only when it is wanted', async (program) => {
+  test.each(['chromium', 'pgbouncer', 'nginx', 'prometheus'] as const)('asks for %s only when it is wanted', async (program) => {
     const run: RunCommand = async (file) =>
       file === 'java' ? { code: 0, output: 'openjdk version "21.0.2"' } : file === program ? absent : ok
     expect(await missingPrograms(run)).toEqual([])

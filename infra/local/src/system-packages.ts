@@ -5,8 +5,8 @@ import { chmod, lstat, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/p
 import { dirname, join } from 'node:path'
 import { AppError } from '@millrace/kernel'
 
-/** A program that only tests need: the browser of the browser tests, the pooler of PostgreSQL, the edge. */
-export type TestProgram = 'chromium' | 'pgbouncer' | 'nginx'
+/** A program that only tests need: the browser of the browser tests, the pooler of PostgreSQL, the edge, the monitoring. */
+export type TestProgram = 'chromium' | 'pgbouncer' | 'nginx' | 'prometheus'
 
 /** A program that comes from the machine: the stack's, and those of the tests. */
 export type Program = 'java' | 'mvn' | 'redis-server' | 'postgres' | TestProgram
@@ -40,7 +40,9 @@ const debianPackages: Readonly<Record<Program, readonly string[]>> = {
   postgres: ['postgresql'],
   chromium: ['chromium'],
   pgbouncer: ['pgbouncer'],
-  nginx: ['nginx']
+  nginx: ['nginx'],
+  // promtool comes with it.
+  prometheus: ['prometheus']
 }
 const systemFiles: InstallFiles = {
   policy: '/usr/sbin/policy-rc.d',

@@ -73,3 +73,62 @@ export const monitorMetrics = {
     labels: ['outcome']
   })
 }
+
+export const canaryMetrics = {
+  latency: histogram({
+    name: 'analytics_canary_latency_seconds',
+    help: 'Time from sending a canary event to its answer (accepted), to the live metric (live), to a frame of the WebSocket (socket) and to SQL (sql).',
+    labels: ['stage'],
+    buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+  }),
+  age: gauge({
+    name: 'analytics_canary_age_seconds',
+    help: 'Time since a canary event arrived at the stage; since the start while none has.',
+    labels: ['stage'],
+    across: 'max'
+  }),
+  events: counter({
+    name: 'analytics_canary_events_total',
+    help: 'Canary events by what became of them: arrived everywhere, missed at a stage within a minute, or refused by the gateway.',
+    labels: ['outcome']
+  })
+}
+
+export const storeMetrics = {
+  evicted: counter({
+    name: 'analytics_redis_evicted_keys_total',
+    help: 'Keys that a Redis took out because it was full, by role; of dedup and state not one may be.',
+    labels: ['role']
+  }),
+  memory: gauge({
+    name: 'analytics_redis_memory_ratio',
+    help: 'Memory of a Redis by role, of what it may have; 0 when it has no bound.',
+    labels: ['role'],
+    across: 'max'
+  }),
+  diskFree: gauge({
+    name: 'analytics_warehouse_disk_free_ratio',
+    help: 'Free part of the fullest disk of the warehouse.',
+    across: 'max'
+  }),
+  unreachable: gauge({
+    name: 'analytics_store_unreachable',
+    help: '1 while a store does not answer this service.',
+    labels: ['store'],
+    across: 'max'
+  })
+}
+
+export const reconcileMetrics = {
+  differences: gauge({
+    name: 'analytics_reconcile_differences',
+    help: 'Events that a sink lacks or has twice, of the last finished reconciliation, over all projects.',
+    labels: ['sink'],
+    across: 'max'
+  }),
+  age: gauge({
+    name: 'analytics_reconcile_age_seconds',
+    help: 'Time since a reconciliation was finished.',
+    across: 'max'
+  })
+}
