@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 if [ -e .env ]; then
   echo ".env exists; left as it is"
 else
-  for name in POSTGRES_PASSWORD REPLICATION_PASSWORD CLICKHOUSE_PASSWORD REDIS_PASSWORD S3_SECRET_KEY API_KEY_PEPPER ADMIN_TOKEN GRAFANA_PASSWORD; do
+  for name in POSTGRES_PASSWORD REPLICATION_PASSWORD CLICKHOUSE_PASSWORD CLICKHOUSE_READER_PASSWORD REDIS_PASSWORD S3_SECRET_KEY API_KEY_PEPPER ADMIN_TOKEN GRAFANA_PASSWORD; do
     # Hex needs no escaping inside of a URL.
     echo "$name=$(openssl rand -hex 24)"
   done > .env

@@ -127,6 +127,12 @@ describe('docker-compose.yml', () => {
     }
   })
 
+  it('lets the query service see the warehouse as a user of its own, and no other service as that one', () => {
+    const users = serviceNames.map((name) => [name, settings(name)['CLICKHOUSE_URL']?.split('//')[1]?.split(':')[0]])
+    expect(users.filter(([, user]) => user === 'millrace_reader')).toEqual([['query', 'millrace_reader']])
+    expect(service('access').command).toEqual(['warehouse', 'access'])
+  })
+
   it('shows the outside the edge alone; what is for operators listens on this machine', () => {
     const open = Object.entries(file.services).filter(([, { ports = [] }]) =>
       ports.some((port) => !port.startsWith('127.0.0.1:'))

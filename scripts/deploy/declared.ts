@@ -34,7 +34,7 @@ export async function settingsProblems(
   given: Readonly<Record<string, string | undefined>>
 ): Promise<readonly string[]> {
   const spec = await specOf(service)
-  const { env = {} } = listed(service)
+  const { env = {}, youngMiB = 32 } = listed(service)
   const problems: string[] = []
   for (const [name, value] of Object.entries(given)) {
     const field = spec[name]
@@ -51,6 +51,8 @@ export async function settingsProblems(
   for (const [name, value] of Object.entries(env)) {
     if (given[name] !== value) problems.push(`${name} is ${given[name]}, ${value} in services.ts`)
   }
+  const young = `--max-semi-space-size=${youngMiB}`
+  if (given['NODE_OPTIONS']?.includes(young) !== true) problems.push(`NODE_OPTIONS lacks ${young}, as in services.ts`)
   return problems
 }
 
