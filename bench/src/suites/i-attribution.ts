@@ -99,7 +99,7 @@ async function fill(clickhouse: Clickhouse, say: (line: string) => void): Promis
   }
   const link = (which: string, user: string, day: number, count: number): string => `INSERT INTO identity_links
     SELECT 'bench', ${device(which)}, lower(hex(sipHash128(number + ${day}))), ${user},
-      toDateTime64('2026-06-${day} 00:00:00', 3, 'UTC') + toIntervalSecond(number % 1000000), 1 FROM numbers(${count})`
+      toDateTime64('2026-06-${day} 00:00:00', 3, 'UTC') + toIntervalSecond(number % 1000000), 1, '' FROM numbers(${count})`
   await clickhouse.command(link('number', "concat('user-', toString(intDiv(number, 2)))", 15, links))
   await clickhouse.command(link('number * 100', "concat('second-', toString(number))", 10, links / 100))
 }

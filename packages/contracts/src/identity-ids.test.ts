@@ -20,7 +20,7 @@ describe('ids that name somebody', () => {
   })
 
   it('are the same in the warehouse, for users and for devices', () => {
-    const file = new URL('../../../schemas/clickhouse/0004_identity.sql', import.meta.url)
+    const file = new URL('../../../schemas/clickhouse/0006_identity_facts.sql', import.meta.url)
     const lists = [...readFileSync(file, 'utf8').matchAll(/(\w+Id) IN \(\n([\s\S]*?)\n {2}\)/g)]
     expect(lists.map(([, column]) => column)).toEqual(['userId', 'anonymousId'])
     for (const [, , text = ''] of lists) {

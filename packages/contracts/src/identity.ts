@@ -11,7 +11,10 @@ export const maxUsersPerDevice = 5
 /** A person with more ids (user ids, and anonymous ids linked with them) is no single one: its links tell nothing. */
 export const maxIdsPerPerson = 1_000
 
-/** An event that carries both ids says that the user was at the device at that time. */
+/**
+ * A record that carries both ids says that the user was at the device at that time. What it says stands, also when its
+ * event is shown by another copy: nothing that arrives later makes a link untrue, so links are a set that only grows.
+ */
 export interface IdentityLink {
   readonly anonymousId: string
   readonly userId: string
@@ -30,7 +33,7 @@ export interface IdentitySubject {
 
 /** What is known in one project. */
 export interface IdentityFacts {
-  /** Links of an anonymous id in the order of `compareLinks`, each event once. */
+  /** Links of an anonymous id in the order of `compareLinks`; repeats say nothing. */
   linksOf(anonymousId: string): readonly IdentityLink[]
   personOf(userId: string): Person
   /** How many different anonymous ids are linked with user ids of this person. */
@@ -82,12 +85,14 @@ export function isShared(links: readonly IdentityLink[]): boolean {
   return new Set(links.map(({ userId }) => userId)).size > maxUsersPerDevice
 }
 
-/** The order of links: event time, then event id by its bytes. */
+/** The order of links: event time, then event id, then user id, both by their bytes. */
 export function compareLinks(left: IdentityLink, right: IdentityLink): number {
-  return left.timestamp - right.timestamp || compareIds(left.eventId, right.eventId)
+  return (
+    left.timestamp - right.timestamp || compareIds(left.eventId, right.eventId) || compareIds(left.userId, right.userId)
+  )
 }
 
-/** Facts from all links of a project, each event once and without refused ids, and the merges in force. */
+/** Facts from all links of a project, without refused ids and repeated or not, and the merges in force. */
 export function createIdentityFacts(links: readonly IdentityLink[], edges: readonly PersonEdge[]): IdentityFacts {
   const persons = createPersons(edges)
   const byDevice = Map.groupBy(links, ({ anonymousId }) => anonymousId)

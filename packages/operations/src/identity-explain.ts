@@ -112,7 +112,7 @@ export async function explainDevice(
   const { persons } = await readPersons(deps, projectId)
   const params = { projectId, anonymousId }
   const [found] = await deps.clickhouse.rows<{ users: string }>(
-    `SELECT uniqExact(userId) AS users FROM identity_links FINAL
+    `SELECT uniqExact(userId) AS users FROM identity_links
      WHERE projectId = {projectId:String} AND anonymousId = {anonymousId:String}`,
     params
   )
@@ -139,7 +139,7 @@ export async function explainUser(deps: ExplainDeps, projectId: string, userId: 
   const anonymousIds = await countDevices(deps, projectId, person)
   const rows = await deps.clickhouse.rows<{ anonymousId: string; first: string; last: string }>(
     `SELECT anonymousId, toUnixTimestamp64Milli(min(timestamp)) AS first, toUnixTimestamp64Milli(max(timestamp)) AS last
-     FROM identity_links FINAL WHERE projectId = {projectId:String} AND userId IN {userIds:Array(String)}
+     FROM identity_links WHERE projectId = {projectId:String} AND userId IN {userIds:Array(String)}
      GROUP BY anonymousId ORDER BY last DESC, anonymousId LIMIT ${maxShown}`,
     { projectId, userIds: person.userIds }
   )
@@ -171,14 +171,14 @@ async function linksAround(
   projectId: string,
   { anonymousId, timestamp }: IdentitySubject
 ): Promise<readonly IdentityLink[]> {
-  const select = `SELECT anonymousId, userId, toUnixTimestamp64Milli(timestamp) AS ms, eventId FROM identity_links FINAL
+  const select = `SELECT anonymousId, userId, toUnixTimestamp64Milli(timestamp) AS ms, eventId FROM identity_links
     WHERE projectId = {projectId:String} AND anonymousId = {anonymousId:String}`
   const rows = await clickhouse.rows<{ anonymousId: string; userId: string; ms: string; eventId: string }>(
     `SELECT DISTINCT * FROM (
-       SELECT * FROM (${select} ORDER BY ms, eventId LIMIT 1)
-       UNION ALL SELECT * FROM (${select} AND ms <= {at:Int64} ORDER BY ms DESC, eventId DESC LIMIT 1)
-       UNION ALL SELECT * FROM (${select} ORDER BY ms, eventId LIMIT 1 BY userId LIMIT ${maxUsersPerDevice + 1})
-     ) ORDER BY ms, eventId`,
+       SELECT * FROM (${select} ORDER BY ms, eventId, userId LIMIT 1)
+       UNION ALL SELECT * FROM (${select} AND ms <= {at:Int64} ORDER BY ms DESC, eventId DESC, userId DESC LIMIT 1)
+       UNION ALL SELECT * FROM (${select} ORDER BY ms, eventId, userId LIMIT 1 BY userId LIMIT ${maxUsersPerDevice + 1})
+     ) ORDER BY ms, eventId, userId`,
     { projectId, anonymousId, at: timestamp }
   )
   return rows.map(({ ms, ...link }) => ({ ...link, timestamp: Number(ms) }))
@@ -186,7 +186,7 @@ async function linksAround(
 
 async function countDevices({ clickhouse }: ExplainDeps, projectId: string, { userIds }: Person): Promise<number> {
   const [row] = await clickhouse.rows<{ devices: string }>(
-    `SELECT uniqExact(anonymousId) AS devices FROM identity_links FINAL
+    `SELECT uniqExact(anonymousId) AS devices FROM identity_links
      WHERE projectId = {projectId:String} AND userId IN {userIds:Array(String)}`,
     { projectId, userIds }
   )

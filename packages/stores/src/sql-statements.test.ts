@@ -51,4 +51,12 @@ describe('statementsToRepeat', () => {
   it('makes what is missing in every step, since what stands between may need it', () => {
     expect(statementsToRepeat([first, ...others, last], new Set(['b', 't']))).toEqual([first, ...others, last])
   })
+
+  it('does not compute for old rows again what they have', () => {
+    const fill = 'ALTER TABLE t MATERIALIZE COLUMN x, MATERIALIZE COLUMN y'
+    expect(statementsToRepeat([...others, fill, 'ALTER TABLE t ADD COLUMN z Int8'], new Set(['t']))).toEqual([
+      ...others,
+      'ALTER TABLE t ADD COLUMN z Int8'
+    ])
+  })
 })

@@ -38,14 +38,19 @@ export function namesMadeBy(statements: readonly string[]): readonly string[] {
   return [...made]
 }
 
+/** Computes a column or projection for rows that are older than it; tables that were made anew have no such rows. */
+const fills = /^ALTER\s+TABLE\s+\S+\s+MATERIALIZE\s/i
+
 /**
  * `statements` to run over a database that has them already. Of a name in `present` only the last definition is left:
- * an earlier one would take its place until the last one is run, or for good when that never happens.
+ * an earlier one would take its place until the last one is run, or for good when that never happens. Old rows are not
+ * computed once more, which would write every part of a table again.
  */
 export function statementsToRepeat(statements: readonly string[], present: ReadonlySet<string>): readonly string[] {
   const names = statements.map((statement) => (replaces.test(statement) ? makes.exec(statement)?.[2] : undefined))
   return statements.filter((_, index) => {
     const name = names[index]
+    if (fills.test(statements[index] ?? '')) return false
     return name === undefined || !present.has(name) || names.lastIndexOf(name) === index
   })
 }

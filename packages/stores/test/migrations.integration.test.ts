@@ -137,8 +137,13 @@ describe('events_raw and events', () => {
   }
   const declared = eventColumns.map(({ name, type }) => [name, type])
 
-  it('has exactly the columns of the row, in its order, and the key of its device', async () => {
-    expect(await columnsOf('events_raw')).toEqual([...declared, ['deviceKey', 'UInt64']])
+  it('has exactly the columns of the row, in its order, and whom it names by itself', async () => {
+    expect(await columnsOf('events_raw')).toEqual([
+      ...declared,
+      ['subject', 'String'],
+      ['subjectKey', 'UInt64'],
+      ['subjectCheck', 'UInt64']
+    ])
   })
 
   it('shows all of them but the version, and the persons', async () => {

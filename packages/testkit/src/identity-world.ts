@@ -83,12 +83,12 @@ export function createIdentityWorld(random: Random, { projectId, count, prefix =
   return { records, changes }
 }
 
-/** Of rows with the same key the one that counts: the highest version. */
-function firstCopies(rows: readonly EventRow[], keyOf: (row: EventRow) => string): readonly EventRow[] {
+/** Of the copies of each event the one that is shown: the highest version. */
+function firstCopies(rows: readonly EventRow[]): readonly EventRow[] {
   const kept = new Map<string, EventRow>()
   for (const row of rows) {
-    const known = kept.get(keyOf(row))
-    if (known === undefined || BigInt(known.version) < BigInt(row.version)) kept.set(keyOf(row), row)
+    const known = kept.get(row.eventId)
+    if (known === undefined || BigInt(known.version) < BigInt(row.version)) kept.set(row.eventId, row)
   }
   return [...kept.values()]
 }
@@ -99,12 +99,11 @@ export function expectedPersons(
   edges: readonly PersonEdge[]
 ): ReadonlyMap<string, ExpectedPerson> {
   const rows = records.map((record) => enrich(record)).flatMap((enriched) => (enriched.ok ? [enriched.row] : []))
-  const linking = rows.filter(({ userId, anonymousId }) => namesUser(userId) && namesDevice(anonymousId))
-  const links = firstCopies(linking, ({ anonymousId, eventId }) => JSON.stringify([anonymousId, eventId])).map(
-    ({ anonymousId, userId, timestamp, eventId }): IdentityLink => ({ anonymousId, userId, timestamp, eventId })
+  const links: readonly IdentityLink[] = rows.filter(
+    ({ userId, anonymousId }) => namesUser(userId) && namesDevice(anonymousId)
   )
   const facts = createIdentityFacts(links, edges)
-  const events = firstCopies(rows, ({ eventId }) => eventId)
+  const events = firstCopies(rows)
   return new Map(
     events
       .toSorted((left, right) => compareIds(left.eventId, right.eventId))

@@ -27,7 +27,7 @@ describe('entry of a record', () => {
     })
   })
 
-  it('is a link when the event names a user and a device, ranked like its row', () => {
+  it('is a link when the event names a user and a device, keyed by what it says', () => {
     const { link } = itemOf('{"eventId":"e \\"1\\"\\t","eventType":"a","userId":"u","anonymousId":"d"}')
     expect(readLine(link as Line, identityLinkColumns)).toEqual({
       projectId: 'shop',
@@ -35,7 +35,8 @@ describe('entry of a record', () => {
       eventId: 'e "1"\t',
       userId: 'u',
       timestamp: '2026-06-01 00:00:00.000',
-      version: rowVersion(ENRICH_VERSION, appendedAtMs, 7n)
+      version: rowVersion(ENRICH_VERSION, appendedAtMs, 7n),
+      fact: `${appendedAtMs} u`
     })
   })
 

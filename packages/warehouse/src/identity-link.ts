@@ -1,5 +1,5 @@
-// Events that carry both ids say that a user was at a device: one line of `identity_links` each. Keyed by the event, so
-// a repeat collapses, and of copies of an event the same one counts as in `events_raw`.
+// Events that carry both ids say that a user was at a device: one line of `identity_links` each. Keyed by the event and
+// by what it says, so a repeat collapses, and what differing copies of an event say all stands.
 import { namesDevice, namesUser } from '@millrace/contracts'
 import type { EventRow } from '@millrace/contracts'
 import type { WarehouseColumn } from './columns.ts'
@@ -13,7 +13,8 @@ export const identityLinkColumns: readonly WarehouseColumn[] = [
   { name: 'eventId', type: 'String' },
   { name: 'userId', type: 'String' },
   { name: 'timestamp', type: "DateTime64(3, 'UTC')" },
-  { name: 'version', type: 'UInt64' }
+  { name: 'version', type: 'UInt64' },
+  { name: 'fact', type: 'String' }
 ]
 
 /** Makes the line of each row; undefined when it is no link: an id is missing, or is a placeholder. */
@@ -23,14 +24,16 @@ export function createIdentityLinks(): (row: EventRow) => Line | undefined {
   return (row) => {
     const { projectId, anonymousId, eventId, userId, timestamp, version } = row
     if (!namesUser(userId) || !namesDevice(anonymousId)) return undefined
-    const texts = projectId.length + anonymousId.length + eventId.length + userId.length + version.length
-    return toLine(mostBytesOf(texts) + 5 + timeBytes, (bytes, start) => {
+    const fact = `${timestamp} ${userId}`
+    const texts = projectId.length + anonymousId.length + eventId.length + userId.length + version.length + fact.length
+    return toLine(mostBytesOf(texts) + 6 + timeBytes, (bytes, start) => {
       let at = putText(bytes, start, projectId)
       at = putText(bytes, at, anonymousId)
       at = putText(bytes, at, eventId)
       at = putText(bytes, at, userId)
       at = putTime(bytes, at, timestamp)
-      return putText(bytes, at, version)
+      at = putText(bytes, at, version)
+      return putText(bytes, at, fact)
     })
   }
 }

@@ -29,7 +29,7 @@ export const warehouseTables: readonly WarehouseTable[] = [
   {
     name: 'identity_links',
     columns: identityLinkColumns,
-    sortingKey: 'projectId, anonymousId, eventId',
+    sortingKey: 'projectId, anonymousId, eventId, fact',
     linesOf: (entries) => entries.flatMap(({ link }) => link ?? [])
   },
   {

@@ -116,8 +116,6 @@ async function compare(
     })
     return [...surplus, ...differing]
   }
-  // Copies of an event that differ in their times are told apart by `events` once they are merged.
-  await clickhouse.command('OPTIMIZE TABLE identity_links FINAL')
   const followed = async (): Promise<boolean> => (await wrong('events')).length === 0
   await eventually('the dictionaries to follow', followed, { timeoutMs: 60_000, intervalMs: 500 }).catch(
     () => undefined
