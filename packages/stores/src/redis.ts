@@ -121,9 +121,11 @@ function createSend(
   timeoutMs: number,
   call: 'call' | 'callBuffer' = 'call'
 ): Redis['command'] {
+  // The client knows which commands only read, and may go to a replica of a cluster, by their small letters.
+  const written = client instanceof Cluster ? (name: string) => name.toLowerCase() : (name: string) => name
   return async (name, ...args) => {
     try {
-      return await answered<unknown>(client[call](name, ...args), timeoutMs)
+      return await answered<unknown>(client[call](written(name), ...args), timeoutMs)
     } catch (error) {
       throw toRedisError(error, name)
     }

@@ -16,7 +16,7 @@ import type { Entry } from '../src/cache/envelope.ts'
 const stack = new AsyncDisposableStack()
 const log = createSilentLogger()
 const registry = createRegistry()
-const lru = ['--maxmemory-policy', 'allkeys-lru']
+const lru = ['--maxmemory-policy', 'allkeys-lru', '--repl-diskless-sync-delay', '0']
 let master: OwnRedis
 let cache: AnswerCache
 let replica: Redis
