@@ -48,6 +48,8 @@ async function keepLoading(lane: number): Promise<void> {
     const ranges = [{ topic, partition: lane, from: BigInt(from), to: BigInt(to) }]
     while (!(await isDone({ items, ranges }))) await clock.sleep(5 + random.below(20))
     say(`to ${lane} ${to}`)
+    // One that does not wait for the server would pile up batches.
+    if (PLANTED !== '') await clock.sleep(100)
     from = to
   }
 }
