@@ -14,6 +14,7 @@ import type { CaseResult, FaultSuite } from '@millrace/testkit/faults/fault-case
 import { archiveSuite } from '@millrace/testkit/faults/archive/suite'
 import { gatewaySuite } from '@millrace/testkit/faults/gateway/suite'
 import { groundSuite } from '@millrace/testkit/faults/ground/suite'
+import { operationsSuite } from '@millrace/testkit/faults/operations/suite'
 import { isAsAsked, reportLines } from '@millrace/testkit/faults/report'
 import { planSuite, runSuite } from '@millrace/testkit/faults/run-suite'
 import { querySuite } from '@millrace/testkit/faults/query/suite'
@@ -21,7 +22,15 @@ import { streamSuite } from '@millrace/testkit/faults/stream/suite'
 import { warehouseSuite } from '@millrace/testkit/faults/warehouse/suite'
 import { stopSignal } from './stop-signal.ts'
 
-const suites: readonly FaultSuite[] = [groundSuite, gatewaySuite, streamSuite, archiveSuite, querySuite, warehouseSuite]
+const suites: readonly FaultSuite[] = [
+  groundSuite,
+  gatewaySuite,
+  streamSuite,
+  archiveSuite,
+  querySuite,
+  warehouseSuite,
+  operationsSuite
+]
 const folder = join(fileURLToPath(new URL('..', import.meta.url)), '.millrace', 'faults')
 const json = process.argv.includes('--json')
 /** Progress; beside the results when those are read by a program. */

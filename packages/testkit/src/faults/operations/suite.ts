@@ -1,0 +1,10 @@
+// What operations promise under faults: a letter is one letter, innocent records have none, and what is sent again lands once.
+import type { FaultSuite } from '../fault-case.ts'
+import { eachItsWay, poison, sinkAway, storm } from './letters.ts'
+import { redriveTwice } from './redriven.ts'
+
+export const operationsSuite: FaultSuite = {
+  name: 'operations',
+  cases: [eachItsWay, sinkAway, poison, storm, redriveTwice],
+  bugs: []
+}
