@@ -75,42 +75,52 @@ export async function openSampler(createClient: () => KafkaJS, clock: Clock): Pr
 }
 
 interface Session {
-  /** Runs `work` with a connected cluster; one that went wrong is replaced once. */
+  /** Runs `work` with a connected cluster, and once more when nobody could answer: with another one, as a rule. */
   run<T>(doing: string, work: (cluster: Cluster) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
+
+/** A group whose coordinator is not there yet says nothing about the connections, which other calls are using. */
+const coordinatorCodes: ReadonlySet<string> = new Set([
+  'GROUP_LOAD_IN_PROGRESS',
+  'GROUP_COORDINATOR_NOT_AVAILABLE',
+  'NOT_COORDINATOR_FOR_GROUP',
+  'KafkaJSGroupCoordinatorNotFound'
+])
 
 function createSession(createClient: () => KafkaJS, clock: Clock): Session {
   let current: Promise<Cluster> | undefined
   const connect = (): Promise<Cluster> => {
     if (current === undefined) {
-      current = openCluster(createClient())
-      current.catch(() => {
-        current = undefined
+      const connecting = openCluster(createClient())
+      current = connecting
+      connecting.catch(() => {
+        if (current === connecting) current = undefined
       })
     }
     return current
   }
-  const close = async (): Promise<void> => {
-    const closing = current?.then((cluster) => cluster.disconnect()).catch(() => undefined)
-    current = undefined
-    if (closing !== undefined) await within(closing, 5_000, clock)
+  const drop = async (used: Promise<Cluster> | undefined): Promise<void> => {
+    if (used === undefined) return
+    if (current === used) current = undefined
+    const closing = used.then((cluster) => cluster.disconnect()).catch(() => undefined)
+    await within(closing, 5_000, clock)
   }
-  const attempt = async <T>(work: (cluster: Cluster) => Promise<T>): Promise<T> => guardNull(work(await connect()))
   return {
     async run(doing, work) {
-      try {
-        return await attempt(work)
-      } catch (error) {
-        const { kind } = classifyKafka(error)
-        if (kind !== 'missing' && kind !== 'unavailable') throw toAppError(error, doing)
-        await close()
-        return await attempt(work).catch((second: unknown) => {
-          throw toAppError(second, doing)
-        })
+      for (let attempt = 1; ; attempt++) {
+        const used = connect()
+        try {
+          return await guardNull(used.then(work))
+        } catch (error) {
+          const { kind, code } = classifyKafka(error)
+          if (kind !== 'missing' && kind !== 'unavailable') throw toAppError(error, doing)
+          if (!coordinatorCodes.has(code)) await drop(used)
+          if (attempt === 2) throw toAppError(error, doing)
+        }
       }
     },
-    close
+    close: () => drop(current)
   }
 }
 
