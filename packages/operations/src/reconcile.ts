@@ -64,7 +64,7 @@ export interface Reconciliation {
   readonly landed: number
   /** Records with a dead letter: no events, or refused by the warehouse. */
   readonly dead: number
-  /** Records of the range that the loaders have not come to yet: not compared. */
+  /** Records of the range that the loaders, or what is no event the processors, have not come to yet: not compared. */
   readonly pending: bigint
   /** Events without a row and without a letter. */
   readonly missing: Found
@@ -95,16 +95,21 @@ export async function reconcile(deps: ReconcileDeps, request: ReconcileRequest):
   const total = parts.reduce((sum, { from, to }) => sum + to - from, 0n)
   await using spool = await openSpool(Math.max(1, Math.ceil(Number(total) / perClass)))
   const latenessMs = deps.windows?.latenessMs ?? 0
+  // Before the log: what the processors have passed by then has its letter.
+  const processed = await deps.admin.groupOffsets(request.processGroup ?? 'process', topic)
   const read = await spoolLog(deps, { topic, parts, total, latenessMs }, spool)
   const letters = await readLetterPlaces(deps, projectId, read.firstMs)
   await readShown(clickhouse, { projectId, topic, parts, table }, ({ key, partition, offset }) =>
     spool.add('there', key, `${key}\t${partition}\t${offset}`)
   )
   const tally = createTally()
+  let unprocessed = 0n
   const groups = { load: request.loadGroup ?? 'load', process: request.processGroup ?? 'process' }
   for (const { partition, offset } of read.invalid.places)
     if (letters.has(`${groups.process}:${partition}:${offset}`)) tally.dead++
-    else note(tally.unlettered, { partition, offset, eventId: undefined })
+    else if (offset < (processed.get(partition) ?? 0n))
+      note(tally.unlettered, { partition, offset, eventId: undefined })
+    else unprocessed += 1n
   for (let index = 0; index < spool.classes; index++)
     await compareClass({ spool, index, tally, letters, clickhouse, projectId, load: groups.load })
   const windows =
@@ -122,7 +127,7 @@ export async function reconcile(deps: ReconcileDeps, request: ReconcileRequest):
     copies,
     landed,
     dead,
-    pending,
+    pending: pending + unprocessed,
     missing,
     extra,
     repeated,

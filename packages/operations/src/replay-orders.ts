@@ -4,7 +4,7 @@ import type { Admin } from '@millrace/kafka'
 import { toError } from '@millrace/kernel'
 import type { Postgres } from '@millrace/stores/postgres'
 import { writeAudit } from './audit.ts'
-import { moveReplay, openReplay, positionsGroup } from './replay-rows.ts'
+import { findReplay, isOver, moveReplay, openReplay, positionsGroup } from './replay-rows.ts'
 import type { Replay, ReplayPart } from './replay-rows.ts'
 
 export interface DeskDeps {
@@ -18,7 +18,7 @@ export interface DeskDeps {
   readonly actor: string
 }
 
-export type ProgressAdmin = Pick<Admin, 'groupOffsets' | 'ranges'>
+type ProgressAdmin = Pick<Admin, 'groupOffsets' | 'ranges'>
 
 const none: GroupOrders = { heldForMs: 0, replay: undefined }
 
@@ -55,7 +55,7 @@ function toOrder(replay: Replay): NonNullable<GroupOrders['replay']> {
   return { id, group: positionsGroup(replay), topic, ends, perSecond }
 }
 
-export interface PartProgress extends ReplayPart {
+interface PartProgress extends ReplayPart {
   /** Where it stands. */
   readonly at: bigint
 }
@@ -67,7 +67,7 @@ export interface ReplayProgress {
 }
 
 /** How far the positions of a replay have come. What the log forgot meanwhile counts as passed. */
-export async function progressOf(admin: ProgressAdmin, replay: Replay): Promise<ReplayProgress> {
+async function progressOf(admin: ProgressAdmin, replay: Replay): Promise<ReplayProgress> {
   const { topic } = replay
   const [committed, ranges] = await Promise.all([
     admin.groupOffsets(positionsGroup(replay), topic),
@@ -87,8 +87,32 @@ export async function progressOf(admin: ProgressAdmin, replay: Replay): Promise<
   }
 }
 
+/** A replay as it is told. */
+export interface ReplayStatus extends Omit<Replay, 'saved'> {
+  /** Positions of the live group before it was moved, by partition. */
+  readonly saved: Readonly<Record<string, bigint>>
+  /** Undefined when it is over. */
+  readonly progress: ReplayProgress | undefined
+}
+
+/** How far a replay is. One that came to its end is ended here, too: its workers may be away. */
+export async function replayStatus(
+  { admin, postgres, actor }: Pick<DeskDeps, 'admin' | 'postgres' | 'actor'>,
+  replay: Replay
+): Promise<ReplayStatus> {
+  if (isOver(replay)) return toStatus(replay, undefined)
+  const progress = await progressOf(admin, replay)
+  if (replay.state !== 'running' || progress.remaining > 0n) return toStatus(replay, progress)
+  await endReplay(postgres, replay, actor)
+  return toStatus(await findReplay(postgres, replay.id), progress)
+}
+
+function toStatus(replay: Replay, progress: ReplayProgress | undefined): ReplayStatus {
+  return { ...replay, saved: Object.fromEntries(replay.saved), progress }
+}
+
 /** Writes down that a replay came to its end; harmless when somebody else did. */
-export async function endReplay(
+async function endReplay(
   postgres: Pick<Postgres, 'transaction'>,
   { id }: Pick<Replay, 'id'>,
   actor: string

@@ -81,17 +81,17 @@ async function load(): Promise<void> {
 const compared = (change: { fromMs?: number } = {}): Promise<Reconciliation> =>
   reconcile(
     { admin, log: { client: kafka.consumers, clock: systemClock }, clickhouse, windows: undefined },
-    { projectId: project, loadGroup: group, ...change }
+    { projectId: project, loadGroup: group, processGroup: group, ...change }
   )
 
 async function writeLetter(partition: number, offset: bigint): Promise<void> {
   const text = {
-    id: `process:${topic}:${partition}:${offset}`,
+    id: `${group}:${topic}:${partition}:${offset}`,
     topic,
     partition,
     offset,
     'append-time': Date.now(),
-    group: 'process',
+    group,
     stage: 'decode',
     'error-class': 'parse',
     'error-code': 'PIPE_NOT_AN_EVENT',

@@ -13,6 +13,13 @@ import { addRoutes, route } from './route.ts'
 const adminToken = 'mr_a_secret'
 const authorization = `Bearer ${adminToken}`
 
+/** What the routes of these tests never touch. */
+const unused = {
+  replays: {} as OpsRouteDeps['replays'],
+  trail: {} as OpsRouteDeps['trail'],
+  reconciliation: { last: () => undefined }
+}
+
 /** The server over a database that answers every query with `rows`, or throws. */
 function open(rows: readonly object[] | Error = []) {
   const query = async () => {
@@ -30,6 +37,7 @@ function open(rows: readonly object[] | Error = []) {
     letters: () => Promise.reject(new Error('not here')),
     monitor: { view: () => ({ atMs: 0, rows: [], partitions: [], leaderChanges: 0 }), alerts: () => [] },
     clock: createManualClock(),
+    ...unused,
     ensureTopics: async () => undefined
   })
 }

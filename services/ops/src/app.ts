@@ -24,8 +24,12 @@ import { createMetricRoutes } from './routes/metrics.ts'
 import type { MetricRouteDeps } from './routes/metrics.ts'
 import { createProjectRoutes } from './routes/projects.ts'
 import type { ProjectRouteDeps } from './routes/projects.ts'
+import { createReplayRoutes } from './routes/replays.ts'
+import type { ReplayRouteDeps } from './routes/replays.ts'
 import { createSchemaRoutes } from './routes/schemas.ts'
 import type { SchemaRouteDeps } from './routes/schemas.ts'
+import { createTrailRoutes } from './routes/trail.ts'
+import type { TrailRouteDeps } from './routes/trail.ts'
 
 /** What the routes work with. Each file of routes/ names what it needs of it. */
 export type OpsRouteDeps = ProjectRouteDeps &
@@ -35,6 +39,8 @@ export type OpsRouteDeps = ProjectRouteDeps &
   AuditRouteDeps &
   LagRouteDeps &
   DropRouteDeps &
+  ReplayRouteDeps &
+  TrailRouteDeps &
   LetterRouteDeps
 
 export interface OpsAppDeps extends OpsRouteDeps {
@@ -56,7 +62,9 @@ export function opsRoutes(deps: OpsRouteDeps): readonly OpsRoute[] {
     ...createAuditRoutes(deps),
     ...createLagRoutes(deps),
     ...createDropRoutes(deps),
-    ...createLetterRoutes(deps)
+    ...createLetterRoutes(deps),
+    ...createReplayRoutes(deps),
+    ...createTrailRoutes(deps)
   ]
 }
 

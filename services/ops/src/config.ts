@@ -1,5 +1,6 @@
 // Settings of the operations service.
 import {
+  clickhouseFields,
   enrichFields,
   httpFields,
   kafkaFields,
@@ -13,6 +14,7 @@ import {
 } from '@millrace/config'
 import { topicProfiles } from '@millrace/contracts'
 import { monitorFields } from './monitor/fields.ts'
+import { reconcileFields } from './reconcile/fields.ts'
 
 export const opsSpec = {
   ...logFields,
@@ -21,6 +23,7 @@ export const opsSpec = {
   ...enrichFields,
   ...postgresFields,
   ...redisStateFields,
+  ...clickhouseFields,
   ADMIN_TOKEN: secret({ doc: 'Token of the administration endpoints, as `Authorization: Bearer`.' }),
   API_KEY_PEPPER: secret({ doc: 'Secret that API keys are hashed with; the same for every service and the CLI.' }),
   COUNTING_GROUPS: list({
@@ -36,5 +39,6 @@ export const opsSpec = {
     default: 'local',
     values: topicProfiles
   }),
-  ...monitorFields
+  ...monitorFields,
+  ...reconcileFields
 }

@@ -1,8 +1,12 @@
 // ops: the administration of a deployment over HTTP. Wiring only.
-import { adminLater, openKafka } from '@millrace/kafka'
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { adminLater, openKafka, samplerLater } from '@millrace/kafka'
 import { bindMetrics } from '@millrace/observability'
 import { declarationFor, ensureTopics, loadTopicDeclaration } from '@millrace/operations/topics'
 import { runService } from '@millrace/service'
+import { createArchiveManifest } from '@millrace/stores/archive-manifest'
+import { openClickhouse } from '@millrace/stores/clickhouse'
 import { openEnrich } from '@millrace/stores/country-database'
 import { openPostgres } from '@millrace/stores/postgres'
 import { openRedis } from '@millrace/stores/redis'
@@ -10,7 +14,8 @@ import { apiActor, createOpsApp } from './app.ts'
 import { opsSpec } from './config.ts'
 import { createLetterDeps } from './letter-deps.ts'
 import { opsMetrics } from './metrics.ts'
-import { openMonitor } from './monitor/open-monitor.ts'
+import { openMonitor, sinksOf } from './monitor/open-monitor.ts'
+import { openReconcile } from './reconcile/open-reconcile.ts'
 
 await runService({ name: 'ops', spec: opsSpec }, async (context) => {
   const { config, log, registry, clock, stack } = context
@@ -23,10 +28,30 @@ await runService({ name: 'ops', spec: opsSpec }, async (context) => {
   const redis = stack.use(
     await openRedis({ url: config.REDIS_STATE_URL, role: 'state', log, requirePolicy: 'when-reachable' })
   )
+  const clickhouse = stack.use(
+    await openClickhouse({ url: config.CLICKHOUSE_URL, log, applicationName: 'millrace-ops' })
+  )
   const monitor = openMonitor({ ...context, kafka, postgres, redis })
   stack.defer(() => monitor.done)
+  const reconciliation = openReconcile({ ...context, kafka, admin, postgres, clickhouse, redis })
+  stack.defer(() => reconciliation.done)
+  const reading = { admin, log: { client: kafka.consumers, clock }, postgres }
   const app = createOpsApp({
     monitor,
+    reconciliation,
+    trail: {
+      ...reading,
+      clickhouse,
+      sinks: sinksOf({ config, sampler: samplerLater(kafka), postgres, redis }),
+      loadGroup: config.LOADER_GROUP
+    },
+    replays: {
+      ...reading,
+      manifest: createArchiveManifest(postgres),
+      clock,
+      actor: apiActor,
+      holder: `ops:${hostname()}:${randomUUID().slice(0, 8)}`
+    },
     clock,
     adminToken: config.ADMIN_TOKEN,
     metrics: bindMetrics(opsMetrics, registry),

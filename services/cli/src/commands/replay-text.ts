@@ -1,17 +1,9 @@
 // Plans and replays as text.
 import type { Clock } from '@millrace/kernel'
-import type { ReplayProgress } from '@millrace/operations/replay-orders'
+import type { ReplayStatus } from '@millrace/operations/replay-orders'
 import type { GroupPlan } from '@millrace/operations/replay-plan'
-import type { Replay } from '@millrace/operations/replay-rows'
 import { formatCount, toTable } from '../output.ts'
 import type { Terminal } from '../output.ts'
-
-export interface ShownReplay extends Omit<Replay, 'saved'> {
-  /** Positions of the live group before it was moved, by partition. */
-  readonly saved: Readonly<Record<string, bigint>>
-  /** Undefined when it is over. */
-  readonly progress: ReplayProgress | undefined
-}
 
 /** A table of parts for each group, with what follows and what stands against it. */
 export function renderPlans(plans: readonly GroupPlan[], colour: boolean): string {
@@ -40,7 +32,7 @@ function renderPlan(plan: GroupPlan, colour: boolean): string {
 }
 
 /** A table of replays. */
-export function renderReplays(replays: readonly ShownReplay[], colour: boolean): string {
+export function renderReplays(replays: readonly ReplayStatus[], colour: boolean): string {
   if (replays.length === 0) return 'there was no replay yet'
   const rows = replays.map((replay) => {
     const { id, projectId, group, mode, records, progress, changedAt, actor, reason } = replay
@@ -54,7 +46,7 @@ export function renderReplays(replays: readonly ShownReplay[], colour: boolean):
   ].join('\n')
 }
 
-function stateText({ state, heldForMs, id }: ShownReplay): string {
+function stateText({ state, heldForMs, id }: ReplayStatus): string {
   if (state !== 'preparing' && state !== 'aborting') return state
   if (heldForMs > 0) return `${state}, held for ${Math.ceil(heldForMs / 1_000)} s`
   const next = state === 'preparing' ? `\`replay start --resume ${id}\` or ` : ''
@@ -64,7 +56,11 @@ function stateText({ state, heldForMs, id }: ShownReplay): string {
 const barWidth = 30
 
 /** On a terminal one line that is rewritten; elsewhere nothing but the result. */
-export function showReplay(terminal: Terminal, json: boolean | undefined, clock: Clock): (replay: ShownReplay) => void {
+export function showReplay(
+  terminal: Terminal,
+  json: boolean | undefined,
+  clock: Clock
+): (replay: ReplayStatus) => void {
   if (json === true || !terminal.isTty) return () => undefined
   const startedAtMs = clock.monotonic()
   let first: bigint | undefined

@@ -6,7 +6,8 @@ import type { Flipped } from '@millrace/operations/flip-epoch'
 import { beginBuild, planRebuild } from '@millrace/operations/rebuild'
 import { abortReplay, resumeReplay, startReplay } from '@millrace/operations/replay'
 import type { ReplayDeps } from '@millrace/operations/replay'
-import { endReplay, progressOf } from '@millrace/operations/replay-orders'
+import { replayStatus } from '@millrace/operations/replay-orders'
+import type { ReplayStatus } from '@millrace/operations/replay-orders'
 import { planReplay } from '@millrace/operations/replay-plan'
 import type { GroupPlan, ReplayRequest } from '@millrace/operations/replay-plan'
 import { findReplay, isOver, listReplays } from '@millrace/operations/replay-rows'
@@ -25,7 +26,6 @@ import { showBuild } from './epoch.ts'
 import { rateOf, toRequests } from './replay-options.ts'
 import type { RangeOptions } from './replay-options.ts'
 import { renderPlans, renderReplays, showReplay } from './replay-text.ts'
-import type { ShownReplay } from './replay-text.ts'
 
 /** Adds `replay plan|start|status|abort`. */
 export function addReplayCommands(program: Command, context: CliContext): void {
@@ -115,9 +115,9 @@ async function start(context: CliContext, options: StartOptions): Promise<void> 
       else begun.push(await startReplay(opened, plan, { mode: plan.mode, perSecond, reason: options.reason }))
     }
   }
-  const ended: ShownReplay[] = []
+  const ended: ReplayStatus[] = []
   for (const replay of begun)
-    ended.push(options.wait === true ? await follow(context, opened, replay, json) : await show(opened, replay))
+    ended.push(options.wait === true ? await follow(context, opened, replay, json) : await replayStatus(opened, replay))
   print(terminal, json, { replays: ended, epochs: flipped }, () =>
     [
       ...(ended.length > 0 ? [renderReplays(ended, terminal.colour)] : []),
@@ -152,8 +152,8 @@ function addStatus(group: Command, context: CliContext): void {
     await using stack = new AsyncDisposableStack()
     const opened = await open(context, dataDir, stack)
     const replays = id === undefined ? await listReplays(opened.postgres, 20) : [await findReplay(opened.postgres, id)]
-    const shown: ShownReplay[] = []
-    for (const replay of replays) shown.push(await show(opened, replay))
+    const shown: ReplayStatus[] = []
+    for (const replay of replays) shown.push(await replayStatus(opened, replay))
     print(context.terminal, json, shown, () => renderReplays(shown, context.terminal.colour))
   })
 }
@@ -166,7 +166,7 @@ function addAbort(group: Command, context: CliContext): void {
   }).action(async (id: string, { json, dataDir }: CommonOptions) => {
     await using stack = new AsyncDisposableStack()
     const opened = await open(context, dataDir, stack)
-    const shown = await show(opened, await abortReplay(opened, id))
+    const shown = await replayStatus(opened, await abortReplay(opened, id))
     print(context.terminal, json, shown, () => renderReplays([shown], context.terminal.colour))
   })
 }
@@ -209,28 +209,15 @@ function refuse(plans: readonly GroupPlan[]): void {
   throw new AppError('PIPE_CONFLICT', reasons.join(' | '))
 }
 
-/** How far it is. One that came to its end is told so here, too, when its workers are away. */
-async function show({ admin, postgres, actor }: Opened, replay: Replay): Promise<ShownReplay> {
-  if (isOver(replay)) return toShown(replay, undefined)
-  const progress = await progressOf(admin, replay)
-  if (replay.state !== 'running' || progress.remaining > 0n) return toShown(replay, progress)
-  await endReplay(postgres, replay, actor)
-  return toShown(await findReplay(postgres, replay.id), progress)
-}
-
-function toShown(replay: Replay, progress: ShownReplay['progress']): ShownReplay {
-  return { ...replay, saved: Object.fromEntries(replay.saved), progress }
-}
-
 async function follow(
   context: CliContext,
   opened: Opened,
   replay: Replay,
   json: boolean | undefined
-): Promise<ShownReplay> {
+): Promise<ReplayStatus> {
   const draw = showReplay(context.terminal, json, context.clock)
   for (;;) {
-    const shown = await show(opened, await findReplay(opened.postgres, replay.id))
+    const shown = await replayStatus(opened, await findReplay(opened.postgres, replay.id))
     draw(shown)
     if (isOver(shown)) return shown
     await context.clock.sleep(500)

@@ -9,6 +9,7 @@ import type { Logger, Registry } from '@millrace/observability'
 import { createGuardedPost } from '@millrace/operations/guarded-post'
 import { createAddressGuard } from '@millrace/operations/outside-address'
 import { archiveSink, committedSink, liveStateSink } from '@millrace/operations/sinks'
+import type { Sink } from '@millrace/operations/sinks'
 import { createArchiveManifest } from '@millrace/stores/archive-manifest'
 import type { Postgres } from '@millrace/stores/postgres'
 import type { Redis } from '@millrace/stores/redis'
@@ -45,15 +46,11 @@ export function openMonitor({
 }: OpenMonitorDeps): Monitor {
   const metrics = bindMetrics(monitorMetrics, registry)
   const sampler = samplerLater(kafka)
-  const { AGGREGATOR_GROUP: aggregators, ARCHIVER_GROUP: archivers, ARCHIVE_HELD_MS: archiveHeldMs } = config
+  const { ARCHIVER_GROUP: archivers, ARCHIVE_HELD_MS: archiveHeldMs } = config
   const post = webhookOf(config)
   return startMonitor({
     sampler,
-    sinks: [
-      ...config.MONITOR_GROUPS.map((group) => committedSink(sampler, group)),
-      ...(aggregators === '' ? [] : [liveStateSink(createRedisEpochs(redis), aggregators)]),
-      ...(archivers === '' ? [] : [archiveSink(createArchiveManifest(postgres), archivers)])
-    ],
+    sinks: sinksOf({ config, sampler, postgres, redis }),
     metrics,
     deliver: createAlertDelivery({
       post,
@@ -68,6 +65,23 @@ export function openMonitor({
     everyMs: config.MONITOR_EVERY_MS,
     heldSeconds: (group) => (group === archivers ? archiveHeldMs / 1_000 : 0)
   })
+}
+
+/** Every group whose position is looked at. */
+export function sinksOf({
+  config,
+  sampler,
+  postgres,
+  redis
+}: Pick<OpenMonitorDeps, 'config' | 'postgres' | 'redis'> & {
+  readonly sampler: ReturnType<typeof samplerLater>
+}): readonly Sink[] {
+  const { AGGREGATOR_GROUP: aggregators, ARCHIVER_GROUP: archivers } = config
+  return [
+    ...config.MONITOR_GROUPS.map((group) => committedSink(sampler, group)),
+    ...(aggregators === '' ? [] : [liveStateSink(createRedisEpochs(redis), aggregators)]),
+    ...(archivers === '' ? [] : [archiveSink(createArchiveManifest(postgres), archivers)])
+  ]
 }
 
 function webhookOf(config: ConfigOf<typeof monitorFields>): ((body: string) => Promise<void>) | undefined {

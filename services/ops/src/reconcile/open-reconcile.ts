@@ -1,0 +1,47 @@
+// The comparison of log and sinks over the stores of a deployment. Wiring only.
+import { createWindowReader } from '@millrace/aggregation/window-reader'
+import type { ConfigOf } from '@millrace/config'
+import type { Admin, Kafka } from '@millrace/kafka'
+import type { Clock } from '@millrace/kernel'
+import { bindMetrics } from '@millrace/observability'
+import type { Logger, Registry } from '@millrace/observability'
+import { listProjects } from '@millrace/operations/projects'
+import { reconcile } from '@millrace/operations/reconcile'
+import type { Clickhouse } from '@millrace/stores/clickhouse'
+import type { Postgres } from '@millrace/stores/postgres'
+import type { Redis } from '@millrace/stores/redis'
+import { reconcileMetrics } from '../metrics.ts'
+import type { reconcileFields } from './fields.ts'
+import { startReconcileJob } from './reconcile-job.ts'
+import type { ReconcileJob } from './reconcile-job.ts'
+
+export interface OpenReconcileDeps {
+  readonly config: ConfigOf<typeof reconcileFields> & { readonly LOADER_GROUP: string }
+  readonly kafka: Pick<Kafka, 'consumers'>
+  readonly admin: Pick<Admin, 'listTopics' | 'ranges' | 'offsetsAt' | 'groupOffsets'>
+  readonly postgres: Postgres
+  readonly clickhouse: Clickhouse
+  /** The Redis of the live state. */
+  readonly redis: Redis
+  readonly log: Logger
+  readonly registry: Registry
+  readonly clock: Clock
+  readonly signal: AbortSignal
+}
+
+/** Starts the comparison. */
+export function openReconcile(deps: OpenReconcileDeps): ReconcileJob {
+  const { config, kafka, admin, postgres, clickhouse, redis, log, registry, clock, signal } = deps
+  const windows = { reader: createWindowReader(redis), clock, latenessMs: config.LATENESS_MS }
+  const compare = { admin, log: { client: kafka.consumers, clock }, clickhouse, windows }
+  return startReconcileJob({
+    listProjects: async () => (await listProjects(postgres)).map(({ projectId }) => projectId),
+    reconcile: (request) => reconcile(compare, { ...request, loadGroup: config.LOADER_GROUP }),
+    metrics: bindMetrics(reconcileMetrics, registry),
+    log,
+    clock,
+    signal,
+    everyMs: config.RECONCILE_EVERY_MS,
+    rangeMs: config.RECONCILE_RANGE_MS
+  })
+}
