@@ -105,6 +105,29 @@ describe('breaker', () => {
     expect(breaker.state).toBe('closed')
   })
 
+  it('opens over calls that fail, however many callers give up beside them', async () => {
+    const { breaker, fire, fail, outcomes } = setup()
+    const gone = new AppError('PIPE_DEADLINE', 'gone')
+    for (let call = 0; call < 500; call++) await fire(gone)
+    await fail(19)
+    expect(breaker.state).toBe('closed')
+    await fail(1)
+    expect(breaker.state).toBe('open')
+    expect(outcomes.filter((outcome) => outcome === 'gone')).toHaveLength(500)
+  })
+
+  it('does not count a call of before it closed anew', async () => {
+    const { breaker, fire, fail } = setup({ timeoutMs: false, volumeThreshold: 1 })
+    const old = Promise.withResolvers<never>()
+    const asked = breaker.run(() => old.promise).catch((error: unknown) => error)
+    await fail(1)
+    await vi.advanceTimersByTimeAsync(30_000)
+    await fire()
+    expect(breaker.state).toBe('closed')
+    old.reject(away)
+    expect([await asked, breaker.state]).toEqual([away, 'closed'])
+  })
+
   it('is neither opened nor closed by callers that gave up', async () => {
     const { breaker, fire, fail } = setup()
     const gone = new AppError('PIPE_DEADLINE', 'gone')

@@ -8,15 +8,16 @@
 // What opossum does otherwise than one would think, and this file makes good: refused calls count in its window and
 // closing does not clear it, so a breaker that has just closed would need a thousand failures, or one, to open again: it
 // is replaced by a new one. Its timeout abandons the work: each call has a signal of its own that aborts then. An error
-// that its filter swallows counts as a success and closes it: errors that are no failures are values on their way through,
-// and only those that are answers may close it.
+// that its filter swallows counts as a success and closes it. And every call counts as made when it begins: those whose
+// callers gave up would stand among the good ones, and enough of them keep it closed over a dependency that is silent. So
+// while it is closed calls run beside it, and it is told how they ended; only the probe runs inside of it.
 import CircuitBreaker from 'opossum'
-import { AppError } from '@millrace/kernel'
+import { AppError, systemClock } from '@millrace/kernel'
 
 export type BreakerState = 'closed' | 'open' | 'half-open'
 
-/** How one call ended; `refused`: it was not made. */
-export type BreakerOutcome = 'success' | 'failure' | 'timeout' | 'refused'
+/** How one call ended; `refused`: it was not made; `gone`: its caller gave up, and it counts for nothing. */
+export type BreakerOutcome = 'success' | 'failure' | 'timeout' | 'refused' | 'gone'
 
 /**
  * What an error says of the dependency: that it is in trouble; that it answered; or nothing, because its caller gave up,
@@ -48,8 +49,7 @@ export interface Breaker extends Disposable {
   run<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T>
 }
 
-type Ended = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown }
-type Call = (signal: AbortSignal) => Promise<Ended>
+type Call = () => Promise<void>
 
 /** opossum opens above the threshold, not at it. */
 const justBelowHalf = 49.99
@@ -65,10 +65,10 @@ export function createBreaker(options: BreakerOptions): Breaker {
     state = next
     options.onChange?.(next)
   }
-  const make = (): CircuitBreaker<[Call, AbortSignal], Ended> => {
-    const made = new CircuitBreaker((call: Call, signal: AbortSignal) => call(signal), {
+  const make = (): CircuitBreaker<[Call], void> => {
+    const made = new CircuitBreaker((call: Call) => call(), {
       name,
-      timeout: timeoutMs,
+      timeout: false,
       errorThresholdPercentage: justBelowHalf,
       rollingCountTimeout: 60_000,
       rollingCountBuckets: 60,
@@ -88,34 +88,54 @@ export function createBreaker(options: BreakerOptions): Breaker {
   }
   let current = make()
 
+  /** Tells how a call ended that began while `asked` was closed: unless that has opened since, or was closed anew. */
+  const tell = async (asked: typeof current, failure: unknown): Promise<void> => {
+    if (state !== 'closed' || asked !== current) return
+    const ended: Call = failure === undefined ? () => Promise.resolve() : () => Promise.reject(toReason(failure))
+    await asked.fire(ended).catch(() => undefined)
+  }
+  const beside = async <T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+    const asked = current
+    try {
+      const value = await timed(work, name, timeoutMs)
+      // Nothing opens by it, so nobody waits for it.
+      void tell(asked, undefined)
+      options.onCall?.('success')
+      return value
+    } catch (error) {
+      const outcome = outcomeOf(error, judge)
+      if (outcome !== 'gone') await tell(asked, outcome === 'success' ? undefined : error)
+      options.onCall?.(outcome)
+      throw error
+    }
+  }
+  /** One call decides; those beside it are refused, and one whose caller gives up decides against. */
+  const probe = async <T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+    let ended: { readonly value: T } | { readonly error: unknown } | undefined
+    const call: Call = async () => {
+      try {
+        ended = { value: await timed(work, name, timeoutMs) }
+      } catch (error) {
+        ended = { error }
+        if (outcomeOf(error, judge) !== 'success') throw error
+      }
+    }
+    const refusal: unknown = await current.fire(call).catch((error: unknown) => error)
+    if (ended === undefined) {
+      options.onCall?.('refused')
+      throw toRefusal(refusal, name)
+    }
+    options.onCall?.('error' in ended ? outcomeOf(ended.error, judge) : 'success')
+    if ('error' in ended) throw ended.error
+    return ended.value
+  }
+
   return {
     name,
     get state() {
       return state
     },
-    async run<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-      const controller = new AbortController()
-      const call: Call = async (signal) => {
-        try {
-          return { ok: true, value: await work(signal) }
-        } catch (error) {
-          const verdict = judge(error)
-          // Asked now: it may have opened, and be probed, since the call began.
-          if (verdict === 'failure' || (verdict === 'nothing' && state === 'half-open')) throw error
-          return { ok: false, error }
-        }
-      }
-      const ended = await current.fire(call, controller.signal).catch((error: unknown) => {
-        const ours = toError(error, name, timeoutMs)
-        controller.abort(ours)
-        options.onCall?.(outcomeOf(error))
-        throw ours
-      })
-      options.onCall?.('success')
-      if (!ended.ok) throw ended.error
-      // What `work` resolved with, by way of opossum.
-      return ended.value as T
-    },
+    run: (work) => (state === 'closed' && !isDisposed ? beside(work) : probe(work)),
     [Symbol.dispose]: () => {
       isDisposed = true
       current.shutdown()
@@ -123,30 +143,42 @@ export function createBreaker(options: BreakerOptions): Breaker {
   }
 }
 
-/** The errors of opossum by their codes, https://github.com/nodeshift/opossum; all others pass. */
-function toError(error: unknown, name: string, timeoutMs: number | false): unknown {
-  switch (codeOf(error)) {
-    case 'EOPENBREAKER':
-    case 'ESHUTDOWN':
-      return new AppError('PIPE_BREAKER_OPEN', `${name} failed too often; it is left alone for a while`, {
-        details: { breaker: name }
-      })
-    case 'ETIMEDOUT':
-      return new AppError('PIPE_DEADLINE', `${name} did not answer within ${timeoutMs} ms`, {
-        details: { breaker: name }
-      })
-    default:
-      return error
-  }
+class TimedOut extends AppError {}
+
+/** `work`, whose signal aborts with the PIPE_DEADLINE that is thrown when it takes too long. */
+async function timed<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+  name: string,
+  timeoutMs: number | false
+): Promise<T> {
+  const controller = new AbortController()
+  if (timeoutMs === false) return await work(controller.signal)
+  const { promise, reject } = Promise.withResolvers<never>()
+  using _timer = systemClock.timer(timeoutMs, () => {
+    const details = { breaker: name }
+    const late = new TimedOut('PIPE_DEADLINE', `${name} did not answer within ${timeoutMs} ms`, { details })
+    controller.abort(late)
+    reject(late)
+  })
+  return await Promise.race([work(controller.signal), promise])
 }
 
-function outcomeOf(error: unknown): BreakerOutcome {
-  const code = codeOf(error)
-  if (code === 'ETIMEDOUT') return 'timeout'
-  return code === 'EOPENBREAKER' || code === 'ESHUTDOWN' ? 'refused' : 'failure'
+function outcomeOf(error: unknown, judge: BreakerOptions['judge']): Exclude<BreakerOutcome, 'refused'> {
+  if (error instanceof TimedOut) return 'timeout'
+  const verdict = judge(error)
+  return verdict === 'failure' ? 'failure' : verdict === 'answer' ? 'success' : 'gone'
 }
 
-/** The code of an error of opossum; sockets have codes of the same names, but they arrive here as AppErrors. */
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && !(error instanceof AppError) ? Reflect.get(error, 'code') : undefined
+/** What it throws for a call that it did not make, by its codes, https://github.com/nodeshift/opossum */
+function toRefusal(error: unknown, name: string): unknown {
+  const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined
+  if (code !== 'EOPENBREAKER' && code !== 'ESHUTDOWN') return error
+  return new AppError('PIPE_BREAKER_OPEN', `${name} failed too often; it is left alone for a while`, {
+    details: { breaker: name }
+  })
+}
+
+/** opossum wants an error to tell of. */
+function toReason(failure: unknown): Error {
+  return failure instanceof Error ? failure : new Error(String(failure))
 }

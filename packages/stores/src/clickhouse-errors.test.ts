@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { toClickhouseError } from './clickhouse-errors.ts'
+import { toClickhouseError, toReplyError } from './clickhouse-errors.ts'
 
 const server = (code: string, type = 'X'): Error => Object.assign(new Error('server says no'), { code, type })
 
@@ -37,5 +37,29 @@ describe('toClickhouseError', () => {
       code: 60,
       type: 'UNKNOWN_TABLE'
     })
+  })
+})
+
+describe('toReplyError', () => {
+  it('reads number, type and message of the server', () => {
+    const body = "Code: 62. DB::Exception: Syntax error: failed at 'x'. (SYNTAX_ERROR) (version 26.7.2.1)\n"
+    expect(toReplyError(400, body)).toMatchObject({
+      code: '62',
+      type: 'SYNTAX_ERROR',
+      message: "Syntax error: failed at 'x'. "
+    })
+  })
+
+  it.each([
+    [414, 'PIPE_CLICKHOUSE_QUERY'],
+    [431, 'PIPE_CLICKHOUSE_QUERY'],
+    [413, 'PIPE_CLICKHOUSE_QUERY'],
+    [400, 'PIPE_CLICKHOUSE_QUERY'],
+    [404, 'PIPE_CLICKHOUSE_UNAVAILABLE'],
+    [429, 'PIPE_CLICKHOUSE_UNAVAILABLE'],
+    [502, 'PIPE_CLICKHOUSE_UNAVAILABLE'],
+    [503, 'PIPE_CLICKHOUSE_UNAVAILABLE']
+  ])('takes a reply of %i without a number for %s', (status, code) => {
+    expect(toClickhouseError(toReplyError(status, '<html>no</html>'), 'query', 'test').code).toBe(code)
   })
 })

@@ -75,6 +75,30 @@ export function toClickhouseError(thrown: unknown, work: ClickhouseWork, what: s
   return new AppError(codeOf(number, work), `ClickHouse: ${what}: ${error.message}`, { cause: error, details })
 }
 
+/** Statuses with which a server or a proxy refuses a request for what it is: too long, or not to be read. */
+const requestStatuses: ReadonlySet<number> = new Set([400, 413, 414, 431])
+
+/**
+ * The error in the body of a reply to a query, with `code` and `type` of the server, which writes `Code: 62. DB::Exception:
+ * Syntax error: ... (SYNTAX_ERROR) (version ...)`, and that around the same of another server in a cluster. A reply without
+ * them is not ClickHouse's: PIPE_CLICKHOUSE_QUERY where its status blames the request, since no repeating would help.
+ */
+export function toReplyError(status: number, body: string): Error {
+  const code = /\bCode: (\d{1,5})\b/.exec(body)?.[1]
+  const innermost = body.slice(body.lastIndexOf(marker) + marker.length)
+  const type = /\(([A-Z][A-Z0-9_]{2,})\)/.exec(innermost)
+  if (code !== undefined && type !== null && body.includes(marker)) {
+    return Object.assign(new Error(innermost.slice(0, type.index)), { code, type: type[1] })
+  }
+  const error = new Error(`status ${status}: ${body.slice(0, 500)}`)
+  if (!requestStatuses.has(status)) return error
+  return new AppError('PIPE_CLICKHOUSE_QUERY', `ClickHouse: the request was refused with ${error.message}`, {
+    details: { status }
+  })
+}
+
+const marker = 'Exception: '
+
 function codeOf(number: number | undefined, work: ClickhouseWork): ErrorCode {
   if (number === undefined) return 'PIPE_CLICKHOUSE_UNAVAILABLE'
   if (work === 'insert') return dataCodes.has(number) ? 'PIPE_CLICKHOUSE_REFUSED' : 'PIPE_CLICKHOUSE_UNAVAILABLE'

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import { ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import { AppError } from '@millrace/kernel'
 import type { Logger } from '@millrace/observability'
-import { toClickhouseError } from './clickhouse-errors.ts'
+import { toClickhouseError, toReplyError } from './clickhouse-errors.ts'
 import type { ClickhouseWork } from './clickhouse-errors.ts'
 import { clickhouseLogger } from './clickhouse-log.ts'
 
@@ -91,6 +91,8 @@ export interface ClickhouseOptions {
   readonly requestTimeoutMs?: number
 }
 
+/** The server repeats the query in its error, and where it was in it. */
+const maxErrorBytes = 4 * 1024 * 1024
 /** The reply to an insert is empty; anything long is not ClickHouse. */
 const maxInsertReplyBytes = 64 * 1024
 
@@ -108,23 +110,27 @@ export async function openClickhouse(options: ClickhouseOptions): Promise<Clickh
     clickhouse_settings: { output_format_json_quote_64bit_integers: 1 },
     log: { level: ClickHouseLogLevel.WARN, LoggerClass: clickhouseLogger(options.log) }
   })
+  const ask = async (query: StreamedQuery, defaults: ClickhouseSettings) => {
+    const result = await client.exec({
+      query: `${query.sql}\nFORMAT ${query.format}`,
+      ...parameters(query, defaults),
+      ...(query.params === undefined ? {} : { query_params: { ...query.params } }),
+      // The client would throw away the status.
+      ignore_error_response: true
+    })
+    const { http_status_code: status = 200, response_headers: headers } = result
+    if (status < 300 && headers?.['x-clickhouse-exception-code'] === undefined) return result
+    throw toReplyError(status, (await collect(result.stream, maxErrorBytes)).toString())
+  }
   const queryRaw = async (query: RawQuery): Promise<Buffer> =>
     await guarded('query', firstWords(query.sql), query.signal, async () => {
-      const result = await client.exec({
-        query: `${query.sql}\nFORMAT ${query.format}`,
-        // The status then tells success or failure; otherwise an error may follow rows already sent.
-        ...parameters(query, { wait_end_of_query: 1 }),
-        ...(query.params === undefined ? {} : { query_params: { ...query.params } })
-      })
-      return await collect(result.stream, query.maxBytes)
+      // The status then tells success or failure; otherwise an error may follow rows already sent.
+      const { stream } = await ask(query, { wait_end_of_query: 1 })
+      return await collect(stream, query.maxBytes)
     })
   const queryStream = async (query: StreamedQuery): Promise<Readable> =>
     await guarded('query', firstWords(query.sql), query.signal, async () => {
-      const { stream, summary } = await client.exec({
-        query: `${query.sql}\nFORMAT ${query.format}`,
-        ...parameters(query, {}),
-        ...(query.params === undefined ? {} : { query_params: { ...query.params } })
-      })
+      const { stream, summary } = await ask(query, {})
       const work = { readRows: Number(summary?.read_rows), readBytes: Number(summary?.read_bytes) }
       // A summary of before the end tells nothing.
       if (work.readRows > 0 && work.readBytes >= 0) query.onWork?.(work)

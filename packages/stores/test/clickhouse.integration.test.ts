@@ -125,6 +125,18 @@ describe('openClickhouse', () => {
     mute.close()
   })
 
+  it('blames the query for a URL that is too long for what stands between, and not the server', async () => {
+    const proxy = createServer((_request, response) => response.writeHead(414).end('<html>URI Too Long</html>'))
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+    await using behind = await open({ url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/app` })
+    const query = { sql: 'SELECT {s:String}', params: { s: 'x'.repeat(1_000) }, format: 'JSON' }
+    const refused = { code: 'PIPE_CLICKHOUSE_QUERY', details: { status: 414 } }
+    await expect(behind.queryRaw({ ...query, maxBytes: 100 })).rejects.toMatchObject(refused)
+    await expect(behind.queryStream(query)).rejects.toMatchObject(refused)
+    proxy.closeAllConnections()
+    proxy.close()
+  })
+
   it('refuses a URL without quoting its password', async () => {
     await expect(open({ url: 'http://u:geheim@h/a-b' })).rejects.toThrow(
       expect.objectContaining({ code: 'PIPE_CONFIG_INVALID', message: expect.not.stringContaining('geheim') })
