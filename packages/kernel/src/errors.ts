@@ -71,6 +71,10 @@ export const errorCatalog = {
     doc: 'A store failed too often and is left alone for a while; see analytics_breaker_state.'
   },
   PIPE_DELIVERY: { class: 'transient', doc: 'A message to another system, such as a webhook, was not taken.' },
+  PIPE_RATE_LIMITED: {
+    class: 'transient',
+    doc: 'A limit of the project turned the work away; `retryAfterMs` says for how long.'
+  },
   PIPE_DEADLINE: { class: 'transient', doc: 'The work did not end within its deadline.' }
 } as const satisfies Record<string, { class: ErrorClass; doc: string }>
 

@@ -5,14 +5,15 @@ import type { EventRate } from '@millrace/contracts'
 import { defineScript } from './redis-script.ts'
 import type { Redis } from './redis.ts'
 
-/** What a bucket is for: all of a project, one of its event types, or one of its users. */
+/** What a bucket is for: all events of a project, those of one of its event types, or of one of its users. */
 export type BucketScope = 'project' | 'type' | 'user'
 
 /** Tokens that this process has given away since it last told. */
 export interface Spending {
   readonly projectId: string
-  readonly scope: BucketScope
-  /** The event type or user id; empty for the project. */
+  /** `query`: the bytes that its queries read. */
+  readonly scope: BucketScope | 'query'
+  /** The event type or user id; empty for the project and its queries. */
   readonly subject: string
   readonly rate: EventRate
   readonly count: number
@@ -90,7 +91,7 @@ function groupByProject(spendings: readonly Spending[]): readonly (readonly Plac
 
 /** A user id may be a person's address: only a hash of it leaves the process. */
 function bucketKey({ projectId, scope, subject }: Spending): string {
-  if (scope === 'project') return `limit:{${projectId}}:project`
+  if (scope === 'project' || scope === 'query') return `limit:{${projectId}}:${scope}`
   const name = scope === 'type' ? subject : createHash('sha256').update(subject).digest('base64url').slice(0, 22)
   return `limit:{${projectId}}:${scope}:${name}`
 }

@@ -8,6 +8,7 @@ import {
   liveStateFields,
   logFields,
   ms,
+  oneOf,
   postgresFields,
   postgresReplicaFields,
   redisCacheFields,
@@ -16,6 +17,7 @@ import {
   secret
 } from '@millrace/config'
 import type { ConfigOf } from '@millrace/config'
+import type { AuditPolicy } from './audit/audit-log.ts'
 import type { CacheTimes } from './cache/freshness.ts'
 import type { QueryLimits } from './run-query.ts'
 
@@ -57,6 +59,27 @@ export const querySpec = {
   QUERY_PROJECT_CONCURRENCY: int({ doc: 'Queries of one project that run at once.', default: 2, min: 1, max: 256 }),
   QUERY_QUEUE: int({ doc: 'Queries that wait for a place; more are answered 503.', default: 32, min: 0, max: 10_000 }),
   QUERY_QUEUE_MS: ms({ doc: 'Longest wait for a place.', default: 2_000, min: 0, max: 60_000 }),
+  QUERY_SCAN_BYTES_PER_SECOND: bytes({
+    doc: 'Bytes that the queries of a project may read in a second, in the long run; 0: no limit.',
+    default: 512 * 1024 ** 2,
+    min: 0
+  }),
+  QUERY_SCAN_BURST_BYTES: bytes({
+    doc: 'Bytes that the queries of a project may read at once after a rest.',
+    default: 256 * 1024 ** 3,
+    min: 1024 ** 2
+  }),
+  QUERY_AUDIT: oneOf({
+    doc: 'Questions that get a row in query_audit: those that the cache did not answer, all, or none.',
+    default: 'engine',
+    values: ['engine', 'all', 'off']
+  }),
+  QUERY_AUDIT_TEXT: oneOf({
+    doc: 'What these rows tell of a question: its hash, or its text, too, which may hold personal data.',
+    default: 'hash',
+    values: ['hash', 'text']
+  }),
+  QUERY_AUDIT_KEEP_MS: ms({ doc: 'How long these rows are kept.', default: 90 * 86_400_000, min: 3_600_000 }),
   METRICS_CONCURRENCY: int({
     doc: 'Questions of metrics to the warehouse that run at once, beside the queries.',
     default: 4,
@@ -119,4 +142,9 @@ export function queryLimits(config: Config): QueryLimits {
     maxMemoryBytes: config.QUERY_MAX_MEMORY_BYTES,
     maxThreads: config.QUERY_MAX_THREADS
   }
+}
+
+/** Which questions get a row, what it tells of them, and for how long. */
+export function auditPolicy(config: Config): AuditPolicy {
+  return { questions: config.QUERY_AUDIT, text: config.QUERY_AUDIT_TEXT, keepMs: config.QUERY_AUDIT_KEEP_MS }
 }

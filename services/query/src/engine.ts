@@ -7,6 +7,7 @@ import type { Clock } from '@millrace/kernel'
 import type { Breaker } from '@millrace/stores/breaker'
 import type { Bulkhead, Priority } from './bulkhead.ts'
 import type { QueryRequest, QueryRunner, RawAnswer } from './run-query.ts'
+import type { Admission, ScanBudget } from './scan-budget.ts'
 
 /** A query before its time runs: what is left of it is known when it has a place. */
 export interface Asked extends Omit<QueryRequest, 'timeoutMs'> {
@@ -18,7 +19,8 @@ export interface Asked extends Omit<QueryRequest, 'timeoutMs'> {
 export interface Engine {
   /**
    * The whole answer; whoever asked releases its lease. Throws PIPE_CLICKHOUSE_QUERY; PIPE_BREAKER_OPEN, PIPE_CLICKHOUSE_UNAVAILABLE when it cannot be had
-   * now, with `details.reason` = bulkhead when there is no place; PIPE_DEADLINE when the time was over before.
+   * now, with `details.reason` = bulkhead when there is no place; PIPE_DEADLINE when the time was over before;
+   * PIPE_RATE_LIMITED when the project has read too much.
    */
   ask(asked: Asked): Promise<RawAnswer>
   /** The answer as it comes. Its place is taken until the stream is closed. Throws as `ask`. */
@@ -30,6 +32,8 @@ export interface EngineDeps {
   readonly breaker: Breaker
   readonly runner: QueryRunner
   readonly clock: Clock
+  /** What queries may read; without it as much as they want. */
+  readonly scans?: ScanBudget
   /** Told of each query that is really sent. */
   readonly onAsk?: () => void
 }
@@ -38,12 +42,13 @@ export interface EngineDeps {
 const leastMs = 50
 
 /** The engine behind `bulkhead` and `breaker`. */
-export function createEngine({ bulkhead, breaker, runner, clock, onAsk }: EngineDeps): Engine {
+export function createEngine({ bulkhead, breaker, runner, clock, scans, onAsk }: EngineDeps): Engine {
   const refuseWhileOpen = (): void => {
     if (breaker.state === 'open') {
       throw new AppError('PIPE_BREAKER_OPEN', 'the warehouse does not answer; it is left alone for a while')
     }
   }
+  const admit = async ({ projectId, sql }: Asked): Promise<Scan> => toScan(await scans?.admit(projectId, sql), onAsk)
   const toRequest = ({ priority: _priority, deadlineMs, ...request }: Asked): QueryRequest => {
     const timeoutMs = deadlineMs - clock.monotonic()
     if (timeoutMs < leastMs) throw new AppError('PIPE_DEADLINE', 'the time of the query was over before it had a place')
@@ -52,28 +57,61 @@ export function createEngine({ bulkhead, breaker, runner, clock, onAsk }: Engine
   return {
     ask: async (asked) => {
       refuseWhileOpen()
-      return await bulkhead.run(() => {
-        const request = toRequest(asked)
-        return breaker.run(() => {
-          onAsk?.()
-          return runner.run(request)
-        })
-      }, asked)
+      const scan = await admit(asked)
+      try {
+        const answer = await bulkhead.run(() => {
+          const request = toRequest(asked)
+          return breaker.run(() => {
+            scan.begin()
+            return runner.run(request)
+          })
+        }, asked)
+        scan.end(answer.work?.readBytes)
+        return answer
+      } finally {
+        scan.end()
+      }
     },
     stream: async (asked, maxRows) => {
       refuseWhileOpen()
+      const scan = await admit(asked)
       const { promise, resolve, reject } = Promise.withResolvers<Readable>()
       const whole = async (): Promise<void> => {
         const request = toRequest(asked)
         const stream = await breaker.run(() => {
-          onAsk?.()
+          scan.begin()
           return runner.stream(request, maxRows)
         })
         resolve(stream)
         await finished(stream, { writable: false }).catch(() => undefined)
       }
-      bulkhead.run(whole, asked).catch(reject)
+      bulkhead
+        .run(whole, asked)
+        .catch(reject)
+        .finally(() => scan.end())
       return await promise
+    }
+  }
+}
+
+/** What one query reads: nothing until it is sent, and told once. */
+interface Scan {
+  begin(): void
+  /** `readBytes` undefined: not known. */
+  end(readBytes?: number): void
+}
+
+function toScan(admission: Admission | undefined, onAsk: (() => void) | undefined): Scan {
+  let isSent = false
+  let isOver = false
+  return {
+    begin: () => {
+      isSent = true
+      onAsk?.()
+    },
+    end: (readBytes) => {
+      if (!isOver) admission?.settle(isSent ? readBytes : 0)
+      isOver = true
     }
   }
 }

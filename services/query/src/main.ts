@@ -5,20 +5,21 @@ import { readDays } from '@millrace/operations/daily-metrics'
 import { startDefinitionCache } from '@millrace/operations/definition-cache'
 import { runService } from '@millrace/service'
 import { createKeyStore } from '@millrace/stores/api-keys'
-import type { Breaker } from '@millrace/stores/breaker'
 import { openClickhouseReplicas } from '@millrace/stores/clickhouse-replicas'
 import { openPostgres } from '@millrace/stores/postgres'
 import { openPostgresReads } from '@millrace/stores/postgres-reads'
 import { openRedis } from '@millrace/stores/redis'
 import { createPersonReader } from './analysis/persons.ts'
 import { createQueryApp } from './app.ts'
+import { startAuditLog } from './audit/audit-log.ts'
+import { createAuditRows } from './audit/audit-rows.ts'
 import { cacheKeyOf } from './cache/cache-key.ts'
 import { openCacheReplica } from './cache/cache-replica.ts'
-import { querySpec } from './config.ts'
+import { auditPolicy, querySpec } from './config.ts'
 import { guardWindows } from './metric-reader.ts'
 import { queryMetrics } from './metrics.ts'
 import { withPlantedKey } from './planted.ts'
-import { createQueryService } from './query-service.ts'
+import { breakerChecks, createQueryService } from './query-service.ts'
 import { createGate, loadGate } from './sql/gate.ts'
 import { startTableSchema } from './table-schema.ts'
 
@@ -76,7 +77,11 @@ await runService({ name: 'query', spec: querySpec }, async (context) => {
   const definitions = startDefinitionCache({ postgres, clock, log, signal, conversionTypes })
   const { answers, engine, metricsEngine, breakers, cache } = service
   const keyOf = withPlantedKey(cacheKeyOf, planted)
+  const audit = stack.use(
+    startAuditLog({ rows: createAuditRows(postgres), policy: auditPolicy(config), clock, log, metrics })
+  )
   const app = createQueryApp({
+    audit,
     keys: createKeyStore({ postgres, reads, pepper: config.API_KEY_PEPPER, clock, log }),
     metrics,
     log,
@@ -103,9 +108,6 @@ await runService({ name: 'query', spec: querySpec }, async (context) => {
       clock
     }
   })
-  const closed = ({ name, state: now }: Breaker): void => {
-    if (now !== 'closed') throw new Error(`the breaker ${name} is ${now}`)
-  }
   return {
     ready: () => true,
     done: failed.promise,
@@ -116,9 +118,7 @@ await runService({ name: 'query', spec: querySpec }, async (context) => {
       replicas: { critical: false, run: () => reads.check() },
       cache: { critical: false, run: () => redis.ping() },
       state: { critical: false, run: () => state.ping() },
-      'breaker-cache': { critical: false, run: async () => closed(breakers.cache) },
-      'breaker-warehouse': { critical: false, run: async () => closed(breakers.warehouse) },
-      'breaker-live': { critical: false, run: async () => closed(breakers.live) }
+      ...breakerChecks(breakers)
     }
   }
 })

@@ -8,7 +8,7 @@ import { createMetricReader } from './metric-reader.ts'
 const hour = 3_600_000
 const now = Date.UTC(2026, 0, 31, 10)
 const options = { form: 'json', priority: 'normal', use: 'cache', allowStale: true, timeoutMs: undefined } as const
-const caller = { projectId: 'shop', deadlineMs: 10_000, signal: new AbortController().signal }
+const caller = { note: {}, projectId: 'shop', deadlineMs: 10_000, signal: new AbortController().signal }
 const body = Buffer.from('{"meta":[],"data":[],"rows":0,"statistics":{"elapsed":0,"rows_read":0,"bytes_read":0}}')
 
 /** A reader whose answers are `ages` old, one after the other. */

@@ -27,6 +27,19 @@ export const queryMetrics = {
     labels: ['lane', 'priority']
   }),
   readRows: counter({ name: 'analytics_query_read_rows_total', help: 'Rows read by finished queries.' }),
+  readBytes: counter({
+    name: 'analytics_query_read_bytes_total',
+    help: 'Bytes read by queries, estimated where not told.'
+  }),
+  limited: counter({
+    name: 'analytics_query_limited_total',
+    help: 'Queries answered 429: their project had read more than it may.'
+  }),
+  audited: counter({ name: 'analytics_query_audit_rows_total', help: 'Rows of the query audit that were written.' }),
+  auditDropped: counter({
+    name: 'analytics_query_audit_dropped_total',
+    help: 'Rows of the query audit that found no place, because PostgreSQL was away or late.'
+  }),
   cache: counter({
     name: 'analytics_query_cache_total',
     help: 'Replies by where they came from: hit, miss, stale, bypass.',
@@ -49,7 +62,7 @@ export const queryMetrics = {
   }),
   breakerCalls: counter({
     name: 'analytics_breaker_calls_total',
-    help: 'Calls behind a breaker: success, failure, timeout; refused: not made, it was open.',
+    help: 'Calls behind a breaker: success, failure, timeout; refused: not made, it was open; gone: their caller gave up.',
     labels: ['breaker', 'outcome']
   })
 }

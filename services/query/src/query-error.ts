@@ -10,6 +10,10 @@ export interface QueryProblem {
   readonly detail: string
   /** The same query will have it again, whatever the load. */
   readonly isLasting: boolean
+  /** When the same query may go through. */
+  readonly retryAfterMs?: number
+  /** More of it, for the reply. */
+  readonly more?: Readonly<Record<string, unknown>>
 }
 
 /** ClickHouse codes of limits, each with what to do about it. */
@@ -42,6 +46,8 @@ export function toQueryProblem(error: unknown): QueryProblem | undefined {
     case 'PIPE_CLICKHOUSE_UNAVAILABLE':
     case 'PIPE_BREAKER_OPEN':
       return passing('unavailable', isCrowded(error) ? error.message : 'the warehouse does not answer')
+    case 'PIPE_RATE_LIMITED':
+      return ofLimit(error)
     case 'PIPE_DEADLINE':
       return passing('query_timeout', tooSlow)
     case 'PIPE_CLICKHOUSE_QUERY':
@@ -49,6 +55,11 @@ export function toQueryProblem(error: unknown): QueryProblem | undefined {
     default:
       return undefined
   }
+}
+
+function ofLimit({ message, details }: AppError): QueryProblem {
+  const { retryAfterMs, ...budget } = details
+  return { ...passing('rate_limited', message), retryAfterMs: Number(retryAfterMs), more: { budget } }
 }
 
 const tooSlow = 'the query took too long; narrow the time range'

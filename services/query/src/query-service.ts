@@ -7,6 +7,7 @@ import { createBreaker } from '@millrace/stores/breaker'
 import type { Breaker, BreakerOptions, BreakerState } from '@millrace/stores/breaker'
 import type { ClickhouseReader } from '@millrace/stores/clickhouse-replicas'
 import type { Redis } from '@millrace/stores/redis'
+import { createSharedBuckets } from '@millrace/stores/shared-buckets'
 import { createBulkhead } from './bulkhead.ts'
 import type { Bulkhead, BulkheadOptions } from './bulkhead.ts'
 import { createByteBudget } from './byte-budget.ts'
@@ -22,6 +23,7 @@ import { createEngine } from './engine.ts'
 import type { Engine } from './engine.ts'
 import type { queryMetrics } from './metrics.ts'
 import { createQueryRunner } from './run-query.ts'
+import { createScanBudget } from './scan-budget.ts'
 
 export interface ServiceDeps {
   readonly config: ConfigOf<typeof querySpec>
@@ -79,6 +81,15 @@ export function createQueryService(deps: ServiceDeps): QueryService {
     onChange: (held) => metrics.bytesHeld.set(held)
   })
   const runner = createQueryRunner(clickhouse, queryLimits(config), clock, budget)
+  const { QUERY_SCAN_BYTES_PER_SECOND: bytesPerSecond, QUERY_SCAN_BURST_BYTES: burstBytes } = config
+  const scans = createScanBudget({
+    rate: bytesPerSecond === 0 ? undefined : { bytesPerSecond, burstBytes },
+    shared: createSharedBuckets(redis),
+    breaker: breakers.cache,
+    clock,
+    onRead: (bytes) => metrics.readBytes.add(bytes),
+    onLimited: () => metrics.limited.add(1)
+  })
   const laneOf = (lane: 'query' | 'metrics', over: Pick<BulkheadOptions, 'running' | 'runningOfProject'>): Engine => {
     const bulkhead = measured(lane, metrics, {
       queued: config.QUERY_QUEUE,
@@ -88,7 +99,9 @@ export function createQueryService(deps: ServiceDeps): QueryService {
       ...over
     })
     const onAsk = (): void => metrics.asked.add(1, { lane })
-    return createEngine({ bulkhead, breaker: breakers.warehouse, runner, clock, onAsk })
+    // Dashboards of metrics ask what is ours.
+    const limited = lane === 'query' ? { scans } : {}
+    return createEngine({ bulkhead, breaker: breakers.warehouse, runner, clock, onAsk, ...limited })
   }
   const cache = createAnswerCache({
     redis,
@@ -133,6 +146,18 @@ export function createQueryService(deps: ServiceDeps): QueryService {
       for (const breaker of Object.values(breakers)) breaker[Symbol.dispose]()
     }
   }
+}
+
+/** One check of health for each breaker: it fails unless it is closed. */
+export function breakerChecks(breakers: QueryService['breakers']) {
+  return Object.fromEntries(
+    Object.values(breakers).map((breaker) => {
+      const run = async (): Promise<void> => {
+        if (breaker.state !== 'closed') throw new Error(`the breaker ${breaker.name} is ${breaker.state}`)
+      }
+      return [`breaker-${breaker.name}`, { critical: false, run }]
+    })
+  )
 }
 
 const stateNumbers: Readonly<Record<BreakerState, number>> = { closed: 0, 'half-open': 1, open: 2 }

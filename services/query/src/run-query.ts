@@ -127,7 +127,7 @@ export function createQueryRunner(
         const stream = await clickhouse.queryStream({ ...raw, settings, onWork: (done) => (work = done) })
         const reserve = (bytes: number) => budget.reserve({ projectId, bytes, signal })
         const collected = await collectAnswer(stream, { maxBytes, reserve }).catch(asCut(signal))
-        return { ...collected, work }
+        return { ...collected, work: workOf(request.format, collected.body) ?? work }
       }),
     stream: async (request, maxRows) => {
       const over = { maxResultRows: maxRows, maxResultBytes: Number.MAX_SAFE_INTEGER }
@@ -160,6 +160,17 @@ function asCut(signal: AbortSignal): (error: unknown) => never {
 
 function silence(): AppError {
   return new AppError('PIPE_CLICKHOUSE_UNAVAILABLE', 'no answer of the engine beyond the deadline of a query')
+}
+
+const statistics = /"rows_read":\s*(\d+),\s*"bytes_read":\s*(\d+)\s*\}\s*\}\s*$/
+const longestStatistics = 400
+
+/** What an answer in JSONCompact says at its end: whatever its rows hold stands before that. */
+function workOf(format: string, body: Buffer): ClickhouseWorkDone | undefined {
+  if (format !== 'JSONCompact') return undefined
+  const end = body.subarray(-longestStatistics).toString('latin1')
+  const [, rows, bytes] = statistics.exec(end) ?? []
+  return rows === undefined ? undefined : { readRows: Number(rows), readBytes: Number(bytes) }
 }
 
 /** The shape of JSONCompact, https://clickhouse.com/docs/interfaces/formats/JSONCompact */

@@ -7,11 +7,14 @@ import type { PersonEdge } from '@millrace/contracts'
 import { systemClock } from '@millrace/kernel'
 import { bindMetrics, createRegistry, createSilentLogger } from '@millrace/observability'
 import { openClickhouse } from '@millrace/stores/clickhouse'
+import { openPostgres } from '@millrace/stores/postgres'
 import { openRedis } from '@millrace/stores/redis'
 import { testEndpoints } from '@millrace/testkit/endpoints'
 import { createQueryApp } from '../src/app.ts'
 import { cacheKeyOf } from '../src/cache/cache-key.ts'
-import { querySpec } from '../src/config.ts'
+import { startAuditLog } from '../src/audit/audit-log.ts'
+import { createAuditRows } from '../src/audit/audit-rows.ts'
+import { auditPolicy, querySpec } from '../src/config.ts'
 import { guardWindows } from '../src/metric-reader.ts'
 import { queryMetrics } from '../src/metrics.ts'
 import { createQueryService } from '../src/query-service.ts'
@@ -27,7 +30,13 @@ const log = createSilentLogger()
 export async function openQuery(env: Readonly<Record<string, string>> = {}, merges: readonly PersonEdge[] = []) {
   await loadGate()
   await using opening = new AsyncDisposableStack()
-  const config = load(querySpec, { ...testEndpoints(), API_KEY_PEPPER: 'test', CACHE_TIMEOUT_MS: '1000', ...env })
+  const config = load(querySpec, {
+    ...testEndpoints(),
+    API_KEY_PEPPER: 'test',
+    CACHE_TIMEOUT_MS: '1000',
+    QUERY_AUDIT: 'off',
+    ...env
+  })
   const registry = createRegistry()
   const metrics = bindMetrics(queryMetrics, registry)
   const url = config.CLICKHOUSE_URL
@@ -51,10 +60,15 @@ export async function openQuery(env: Readonly<Record<string, string>> = {}, merg
   // Answers of tests must not be void because the columns were read in between.
   const schema = { version: () => 'test', tables: tables.tables }
   const service = opening.use(createQueryService({ config, clickhouse, redis, metrics, log, clock }))
+  const postgres = opening.use(await openPostgres({ url: config.DATABASE_URL, poolSize: 1, log, name: 'test' }))
+  const audit = opening.use(
+    startAuditLog({ rows: createAuditRows(postgres), policy: auditPolicy(config), clock, log, metrics })
+  )
   const app = createQueryApp({
+    audit,
     keys: {
       authenticate: (raw) =>
-        raw.startsWith('key-') ? ({ kind: 'ok', projectId: raw.slice(4) } as never) : { kind: 'invalid' }
+        raw.startsWith('key-') ? ({ kind: 'ok', projectId: raw.slice(4), keyId: 'key' } as never) : { kind: 'invalid' }
     },
     gate: createGate(),
     engine: service.engine,
@@ -90,6 +104,7 @@ export async function openQuery(env: Readonly<Record<string, string>> = {}, merg
     app,
     service,
     clickhouse,
+    postgres,
     redis,
     /** Value of a series with its labels; 0 when there is none. */
     series,

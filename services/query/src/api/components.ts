@@ -98,7 +98,10 @@ export const components = {
         detail: text,
         pointer: described('RFC 6901 pointer into the body.', text),
         position: described('Line and column of the query, from 1.', { type: 'object' }),
-        parameter: described('The parameter of the address that breaks its rule.', text)
+        parameter: described('The parameter of the address that breaks its rule.', text),
+        budget: described('Of `rate_limited`: bytesPerSecond, burstBytes, availableBytes, estimatedBytes.', {
+          type: 'object'
+        })
       }
     }
   }

@@ -33,6 +33,7 @@ const queryProblems = [
   'query_refused',
   'query_failed',
   'query_limit',
+  'rate_limited',
   'body_too_large',
   'unsupported_media_type'
 ] as const

@@ -35,7 +35,7 @@ export function responses(own: object, codes: readonly ProblemCode[]): object {
     String(status),
     {
       description: group.map((code) => `\`${code}\`: ${problemCatalog[code].title}.`).join('\n\n'),
-      ...(status === 503 ? { headers: retryHeader } : {}),
+      ...(status === 503 || status === 429 ? { headers: retryHeader } : {}),
       content: { [problemContentType]: { schema: ref('Problem') } }
     }
   ])

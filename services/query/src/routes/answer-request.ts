@@ -6,12 +6,13 @@ import { AppError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { BoundMetrics, Logger } from '@millrace/observability'
 import { sendProblem } from '@millrace/service'
+import type { AuditLog, AuditedQuestion } from '../audit/audit-log.ts'
 import type { Lease } from '../byte-budget.ts'
 import type { Reply } from '../cache/answers.ts'
 import type { queryMetrics } from '../metrics.ts'
 import { toQueryProblem } from '../query-error.ts'
-import { projectOf } from './credential.ts'
-import type { ReadKeyStore } from './credential.ts'
+import { readerOf } from './credential.ts'
+import type { Reader, ReadKeyStore } from './credential.ts'
 
 export interface RequestDeps {
   readonly keys: ReadKeyStore
@@ -20,6 +21,7 @@ export interface RequestDeps {
   readonly clock: Clock
   /** Longest time of a question, ms. */
   readonly timeoutMs: number
+  readonly audit?: Pick<AuditLog, 'add'>
 }
 
 /** What a route is given: who asks, until when, and what tells it that nobody waits any more. */
@@ -28,6 +30,14 @@ export interface Caller {
   /** On the monotonic clock. */
   readonly deadlineMs: number
   readonly signal: AbortSignal
+  /** What the route found out for the audit. */
+  readonly note: Note
+}
+
+/** `text` undefined: nothing was asked. */
+export interface Note {
+  text?: string
+  readBytes?: number
 }
 
 /** Of what takes longer than it may nobody hears within this time more. */
@@ -51,21 +61,44 @@ export function handler(
     using _timer = clock.timer(timeoutMs + graceMs, () =>
       over.abort(new AppError('PIPE_DEADLINE', `no answer within ${timeoutMs} ms`))
     )
+    const note: Note = {}
+    let reader: Reader | undefined
     try {
-      const projectId = await projectOf(keys, request, reply)
-      if (projectId === undefined) return reply
-      return await answer(request, reply, { projectId, deadlineMs: startedAtMs + timeoutMs, signal: over.signal })
+      reader = await readerOf(keys, request, reply)
+      if (reader === undefined) return reply
+      const { projectId } = reader
+      const caller = { projectId, deadlineMs: startedAtMs + timeoutMs, signal: over.signal, note }
+      return await answer(request, reply, caller)
     } catch (error) {
       const problem = toQueryProblem(error)
       if (problem === undefined && !over.signal.aborted) log.error({ err: error, endpoint }, 'request failed')
-      return problem === undefined
-        ? sendProblem(reply, 'internal')
-        : sendProblem(reply, problem.code, { detail: problem.detail })
+      if (problem === undefined) return sendProblem(reply, 'internal')
+      const { code, detail, more, retryAfterMs } = problem
+      if (retryAfterMs !== undefined) reply.header('retry-after', String(Math.ceil(retryAfterMs / 1_000)))
+      return sendProblem(reply, code, { detail, ...more })
     } finally {
-      metrics.latency.observe((clock.monotonic() - startedAtMs) / 1_000, { endpoint })
+      const tookMs = clock.monotonic() - startedAtMs
+      const status = over.signal.aborted ? goneStatus : reply.statusCode
+      if (reader !== undefined && note.text !== undefined)
+        deps.audit?.add(toAudited(endpoint, reader, note, { reply, status, tookMs }))
+      metrics.latency.observe(tookMs / 1_000, { endpoint })
       metrics.requests.add(1, { endpoint, status: String(reply.statusCode) })
     }
   }
+}
+
+/** Of a client that did not wait, as others write it. */
+const goneStatus = 499
+
+function toAudited(
+  endpoint: string,
+  { projectId, keyId = '' }: Reader,
+  { text, readBytes }: Note,
+  { reply, status, tookMs }: { readonly reply: FastifyReply; readonly status: number; readonly tookMs: number }
+): AuditedQuestion {
+  const header = (name: string): string => String(reply.getHeader(name) ?? '')
+  const from = { cache: header('x-cache'), queryId: header('x-query-id') }
+  return { projectId, keyId, endpoint, text: text ?? '', status, readBytes, tookMs, ...from }
 }
 
 /** Sends what the cache or the engine gave. */

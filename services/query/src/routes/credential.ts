@@ -4,20 +4,27 @@ import { apiKeyOf, keyProblems } from '@millrace/contracts'
 import type { KeyDecision } from '@millrace/contracts'
 import { sendProblem } from '@millrace/service'
 
-/** The key store as this service needs it. */
-export interface ReadKeyStore {
-  authenticate(rawKey: string, need: 'read'): KeyDecision | Promise<KeyDecision>
+/** A key that may read. */
+export interface Reader {
+  readonly projectId: string
+  /** For the audit. */
+  readonly keyId?: string
 }
 
-/** The project that may be read; undefined when the request was answered with a problem. */
-export async function projectOf(
+/** The key store as this service needs it. */
+export interface ReadKeyStore {
+  authenticate(rawKey: string, need: 'read'): KeyDecision<Reader> | Promise<KeyDecision<Reader>>
+}
+
+/** Whose project may be read; undefined when the request was answered with a problem. */
+export async function readerOf(
   keys: ReadKeyStore,
   request: FastifyRequest,
   reply: FastifyReply
-): Promise<string | undefined> {
+): Promise<Reader | undefined> {
   const key = apiKeyOf(request.headers)
-  const decision: KeyDecision = key === undefined ? { kind: 'invalid' } : await keys.authenticate(key, 'read')
-  if (decision.kind === 'ok') return decision.projectId
+  const decision: KeyDecision<Reader> = key === undefined ? { kind: 'invalid' } : await keys.authenticate(key, 'read')
+  if (decision.kind === 'ok') return decision
   sendProblem(reply, keyProblems[decision.kind], keyHint(decision.kind))
   return undefined
 }

@@ -56,13 +56,15 @@ export async function answerFixed(
   const { projectId, deadlineMs } = caller
   const { priority, use, allowStale } = read.options
   const { kind, sql, params, shown, kept } = question
+  caller.note.text = `${kind} ${JSON.stringify(shown ?? params)}`
   const named = shown === undefined ? params : { ...params, '': JSON.stringify(shown) }
   const key = keyOf({ projectId, kind, schemaVersion: schema.version(), format: 'json', sql, params: named })
   const make = async (signal: AbortSignal, given: Priority): Promise<Made> => {
     const queryId = randomUUIDv7()
     const asked = { ...caller, sql, params, signal, queryId, format: 'JSONCompact', priority: given, maxResultBytes }
     try {
-      const { body: rows, lease } = await engine.ask(asked)
+      const { body: rows, lease, work } = await engine.ask(asked)
+      if (work !== undefined) caller.note.readBytes = work.readBytes
       const answer = toAnswer(rows)
       lease?.release()
       const shape = question.toReply(answer)

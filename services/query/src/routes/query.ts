@@ -18,7 +18,7 @@ import type { TableSchema } from '../table-schema.ts'
 import { isOverBefore } from '../sql/time-range.ts'
 import { createWholeLines } from '../whole-lines.ts'
 import { handler, sendAnswer } from './answer-request.ts'
-import type { Caller, RequestDeps } from './answer-request.ts'
+import type { Caller, Note, RequestDeps } from './answer-request.ts'
 import { madeMistake } from './fixed-question.ts'
 
 export interface QueryRouteDeps extends RequestDeps {
@@ -71,7 +71,7 @@ async function answer(
 ): Promise<FastifyReply> {
   const read = readOptions(request.headers)
   if (!read.ok) return sendProblem(reply, 'invalid_request', { detail: read.detail, header: read.header })
-  const asked = understand(request, deps)
+  const asked = understand(request, deps, caller.note)
   if ('code' in asked) return sendProblem(reply, asked.code, asked.extra)
   if (read.options.form === 'ndjson') return await sendRows(reply, caller, asked, { ...deps, options: read.options })
   const { form, priority, use, allowStale } = read.options
@@ -98,7 +98,9 @@ async function ask(
   const { sql, params } = asked
   const { contentType, format } = forms[form]
   try {
-    const { body: raw, lease } = await deps.engine.ask({ ...caller, queryId, sql, params, format, priority })
+    const { note } = caller
+    const { body: raw, lease, work } = await deps.engine.ask({ ...caller, queryId, sql, params, format, priority })
+    if (work !== undefined) note.readBytes = work.readBytes
     const kept: Kept = asked.isOver ? 'closed' : 'open'
     if (form !== 'json') return { status: 200, contentType, queryId, body: raw, lease, kept }
     const { body, stats } = toJsonAnswer(raw)
@@ -128,9 +130,10 @@ async function sendRows(
 }
 
 /** The question of a request, through the gate. */
-function understand(request: FastifyRequest, { gate, clock }: QueryRouteDeps): Asked | Problem {
+function understand(request: FastifyRequest, { gate, clock }: QueryRouteDeps, note: Note): Asked | Problem {
   const read = readQuestion(request)
   if ('code' in read) return read
+  note.text = read.sql
   const gated = gate(read.sql)
   if (!gated.ok) {
     const { code, detail, position } = gated
