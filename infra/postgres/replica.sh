@@ -7,7 +7,7 @@ primary=${PRIMARY_HOST:-postgres}
 port=${PRIMARY_PORT:-5432}
 if [ ! -s "$data/PG_VERSION" ]; then
   rm -rf "${data:?}"/*
-  PGPASSWORD="$REPLICATION_PASSWORD" pg_basebackup -h "$primary" -p "$port" -U replicator -D "$data" -X stream -R
+  PGPASSWORD="$REPLICATION_PASSWORD" pg_basebackup -h "$primary" -p "$port" -U replicator -D "$data" -X stream -R --checkpoint=fast
   chmod 700 "$data"
 fi
 exec postgres -D "$data" -c hot_standby=on -c max_connections=100 "$@"
