@@ -15,6 +15,7 @@ import { archiveSuite } from '@millrace/testkit/faults/archive/suite'
 import { gatewaySuite } from '@millrace/testkit/faults/gateway/suite'
 import { groundSuite } from '@millrace/testkit/faults/ground/suite'
 import { operationsSuite } from '@millrace/testkit/faults/operations/suite'
+import { prSuite } from '@millrace/testkit/faults/pr/suite'
 import { isAsAsked, reportLines } from '@millrace/testkit/faults/report'
 import { planSuite, runSuite } from '@millrace/testkit/faults/run-suite'
 import { querySuite } from '@millrace/testkit/faults/query/suite'
@@ -29,7 +30,8 @@ const suites: readonly FaultSuite[] = [
   archiveSuite,
   querySuite,
   warehouseSuite,
-  operationsSuite
+  operationsSuite,
+  prSuite
 ]
 const folder = join(fileURLToPath(new URL('..', import.meta.url)), '.millrace', 'faults')
 const json = process.argv.includes('--json')

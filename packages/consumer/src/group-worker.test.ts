@@ -263,4 +263,20 @@ describe('the worker of a group that can be replayed', () => {
     await expect(consumer.done).resolves.toBeUndefined()
     await expect(place(stage.cluster, 0n)).resolves.toBeUndefined()
   })
+
+  it('lets a stopped group go on when the desk says so, but not for what was said before it began', async () => {
+    const stage = await createStage()
+    const desk = createDesk()
+    desk.decide({ ...noOrders, resumedAtMs: 1_000 })
+    const { consumer } = await start(stage, desk)
+    stage.append(0, ...Array.from({ length: 120 }, () => 'bad'))
+    await stage.advance(20_000)
+    expect([consumer.stopped()?.limit, consumer.ready()]).toEqual(['share', false])
+    await expect(consumer.checks.letters.run()).rejects.toThrow('too many dead letters')
+    const before = stage.letters().length
+    desk.decide({ ...noOrders, resumedAtMs: 2_000 })
+    await stage.advance(20_000)
+    // It went on, and stopped again: there are more of them than one minute permits.
+    expect([stage.letters().length > before, consumer.stopped()?.limit]).toEqual([true, 'share'])
+  })
 })

@@ -71,6 +71,7 @@ class GroupWorker<Item> {
   #failures: { readonly id: string; readonly count: number } | undefined
   #turns: Promise<void> = Promise.resolve()
   #silent = false
+  #resumedAtMs: number | undefined
 
   constructor(def: ConsumerDef<Item>, deps: ConsumerDeps, options: GroupWorkerOptions<Item>) {
     this.#def = def
@@ -142,12 +143,23 @@ class GroupWorker<Item> {
     try {
       this.#orders = await withDeadline(this.#options.desk.orders(), limitMs, clock, `orders of ${group}`)
       this.#heldUntilMs = clock.monotonic() + this.#orders.heldForMs
+      this.#resumeWhenTold()
       this.#silent = false
     } catch (error) {
       if (!(error instanceof AppError)) throw error
       if (!this.#silent) log.warn({ group, error: String(error) }, 'what is decided about the group is not known')
       this.#silent = true
     }
+  }
+
+  /** What was said before this process asked for the first time was said to another one. */
+  #resumeWhenTold(): void {
+    const { resumedAtMs = 0 } = this.#orders
+    const before = this.#resumedAtMs
+    this.#resumedAtMs = resumedAtMs
+    if (before === undefined || resumedAtMs <= before) return
+    this.#deps.log.info({ group: this.#def.group }, 'told to go on')
+    this.resume()
   }
 
   async #obey(): Promise<void> {

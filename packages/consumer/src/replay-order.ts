@@ -17,6 +17,8 @@ export interface GroupOrders {
   /** Milliseconds from now for which members stay out of the group; 0: they may be in it. */
   readonly heldForMs: number
   readonly replay: ReplayOrder | undefined
+  /** When somebody last let a stopped group go on, by the clock of the desk; a later time than before is an order. */
+  readonly resumedAtMs?: number
 }
 
 /** Nothing is decided: the group works as ever. */

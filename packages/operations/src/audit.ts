@@ -21,6 +21,7 @@ export type AuditAction =
   | 'letters.redrive'
   | 'letters.redriven'
   | 'letters.drop'
+  | 'group.resume'
   | 'replay.start'
   | 'replay.resume'
   | 'replay.run'
@@ -33,7 +34,8 @@ export interface AuditEntry {
   /** Who: `cli:<user>` or `api:<key id>`. */
   readonly actor: string
   readonly action: AuditAction
-  readonly projectId: string
+  /** Null: it is about the deployment. */
+  readonly projectId: string | null
   /** What was changed: a project or key id. Never a secret. */
   readonly subject: string
   readonly details?: Readonly<Record<string, unknown>>

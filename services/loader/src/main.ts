@@ -4,6 +4,7 @@ import { letterSettings, startGroupWorker, topicFamily } from '@millrace/consume
 import { adminLater, openKafka } from '@millrace/kafka'
 import { isTransient } from '@millrace/kernel'
 import { bindMetrics, startCpuCost } from '@millrace/observability'
+import { withResumes } from '@millrace/operations/group-resumes'
 import { createReplayDesk } from '@millrace/operations/replay-orders'
 import { errorFields, runService } from '@millrace/service'
 import { openClickhouse } from '@millrace/stores/clickhouse'
@@ -81,7 +82,10 @@ await runService(
           faults
         },
         {
-          desk: createReplayDesk({ postgres, admin, group, belongs, actor: 'service:loader' }),
+          desk: withResumes(createReplayDesk({ postgres, admin, group, belongs, actor: 'service:loader' }), {
+            postgres,
+            group
+          }),
           askEveryMs: config.REPLAY_CHECK_MS
         }
       )

@@ -3,6 +3,7 @@ import { letterTopic, rawTopicsOf, redriveTopic, replayHeader } from '@millrace/
 import { letterSettings, startGroupWorker, topicFamily } from '@millrace/consumer'
 import { adminLater, openKafka } from '@millrace/kafka'
 import { bindMetrics, startCpuCost } from '@millrace/observability'
+import { withResumes } from '@millrace/operations/group-resumes'
 import { createReplayDesk } from '@millrace/operations/replay-orders'
 import { runService } from '@millrace/service'
 import { openEnrich } from '@millrace/stores/country-database'
@@ -59,7 +60,10 @@ await runService(
           faults
         },
         {
-          desk: createReplayDesk({ postgres, admin, group, belongs, actor: 'service:processor' }),
+          desk: withResumes(createReplayDesk({ postgres, admin, group, belongs, actor: 'service:processor' }), {
+            postgres,
+            group
+          }),
           askEveryMs: config.REPLAY_CHECK_MS,
           replaying: { decode: createToProcessed(enrich, { [replayHeader]: '1' }) }
         }

@@ -1,4 +1,5 @@
 // `millrace dlq`: dead letters, what became of them, and the way back.
+import { resumeGroup } from '@millrace/operations/group-resumes'
 import { parseLetterFilter } from '@millrace/operations/letter-filter'
 import { countStates, groupLetters } from '@millrace/operations/letter-groups'
 import { letterStates } from '@millrace/operations/letter-states'
@@ -17,7 +18,7 @@ import type { PickOptions } from './pick-letters.ts'
 
 type ListOptions = PickOptions & { readonly limit: string; readonly all?: boolean }
 
-/** Adds `dlq ls|show|groups|redrive|drop`. */
+/** Adds `dlq ls|show|groups|redrive|drop|resume`. */
 export function addDlqCommands(program: Command, context: CliContext): void {
   const { terminal } = context
   const group = addGroup(program, 'dlq', 'dead letters: look, send again, give up')
@@ -68,6 +69,16 @@ export function addDlqCommands(program: Command, context: CliContext): void {
   })
 
   addDlqChanges(group, context)
+
+  addCommand(group, {
+    usage: 'resume <groupId>',
+    description: 'let a group go on that stopped because of too many dead letters; what it held back becomes letters',
+    examples: ['npx millrace dlq resume load']
+  }).action(async (groupId: string, { json, dataDir }: CommonOptions) => {
+    await using stack = new AsyncDisposableStack()
+    await resumeGroup(await openLetterDeps(context, dataDir, stack), groupId)
+    print(terminal, json, { groupId, resumed: true }, () => `every process of ${groupId} hears of it within seconds`)
+  })
 }
 
 async function pick(

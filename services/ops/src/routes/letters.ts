@@ -1,6 +1,7 @@
 // Dead letters: look, send again, give up.
 import { dropLetters } from '@millrace/operations/drop-letters'
 import type { DropDeps } from '@millrace/operations/drop-letters'
+import { resumeGroup } from '@millrace/operations/group-resumes'
 import { letterConditions, letterFields, parseLetterFilter } from '@millrace/operations/letter-filter'
 import { countStates, groupLetters } from '@millrace/operations/letter-groups'
 import { readLetters } from '@millrace/operations/letters'
@@ -82,6 +83,19 @@ export function createLetterRoutes({ letters: open }: LetterRouteDeps): readonly
       handle: async ({ params }) => await showLetter(await open(), params.letterId)
     }),
     redriveRoute(open),
+    route<{ params: { groupId: string } }>({
+      method: 'POST',
+      path: '/v1/groups/:groupId/resume',
+      summary: 'Let a consumer group go on that stopped itself because of too many dead letters',
+      description: 'What it held back becomes letters. A process that works is left alone; so a repeat does no harm.',
+      params: { properties: { groupId: text('The consumer group, such as `load`.') } },
+      reply: { status: 200, description: 'Its processes hear of it within seconds.' },
+      problems: ['not_found'],
+      handle: async ({ params: { groupId } }) => {
+        await resumeGroup(await open(), groupId)
+        return { groupId, resumed: true }
+      }
+    }),
     route<{ params: Place; body: Picked & { limit: number; dryRun: boolean; reason: string } }>({
       method: 'POST',
       path: '/v1/projects/:projectId/letters/drop',

@@ -134,6 +134,9 @@ export const poison: FaultCase = {
     await rig.refuse(['culprit'])
     const before = await rig.write(100)
     await rig.caughtUp(['record'])
+    await rig.write(3, { partition: 0, change: culprit })
+    const poisoned = async (): Promise<boolean> => (await retries(rig, 'recorder', 'record')) > 0
+    await eventually('the poison to be found', poisoned, { timeoutMs: 60_000, intervalMs: 50 })
     const startedMs = systemClock.monotonic()
     const took = async (what: string, ids: readonly string[]): Promise<number> => {
       const are = async (): Promise<boolean> => {
@@ -143,7 +146,6 @@ export const poison: FaultCase = {
       await eventually(what, are, { timeoutMs: 60_000, intervalMs: 50 })
       return Math.round(systemClock.monotonic() - startedMs)
     }
-    await rig.write(3, { partition: 0, change: culprit })
     const behind = (await rig.write(50, { partition: 0 })).map(({ eventId }) => eventId)
     const others = (await rig.write(50, { partition: 1 })).map(({ eventId }) => eventId)
     const othersMs = await took('the other partitions', others)

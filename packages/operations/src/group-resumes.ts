@@ -1,0 +1,53 @@
+// Letting a consumer group go on that stopped itself because of too many dead letters: somebody looked at them. The workers
+// of the group hear of it where they hear of replays.
+import type { GroupDesk } from '@millrace/consumer'
+import { parseTopic, redriveTopic } from '@millrace/contracts'
+import { AppError } from '@millrace/kernel'
+import type { Admin } from '@millrace/kafka'
+import type { Postgres, Queryable } from '@millrace/stores/postgres'
+import { writeAudit } from './audit.ts'
+
+export interface ResumeDeps {
+  readonly postgres: Postgres
+  readonly admin: Pick<Admin, 'listTopics'>
+  /** Who acts, for the audit log. */
+  readonly actor: string
+}
+
+/**
+ * Lets every process of `group` go on; what it held back becomes dead letters. Nothing happens to one that works. Throws
+ * PIPE_NOT_FOUND for a group that does not hear of it: it has no redrive topic.
+ */
+export async function resumeGroup({ postgres, admin, actor }: ResumeDeps, group: string): Promise<void> {
+  const topics = await admin.listTopics()
+  if (!topics.includes(redriveTopic(group))) {
+    const known = topics.map(parseTopic).flatMap((topic) => (topic?.family === 'redrive' ? topic.parameter : []))
+    const rest = `one of ${known.join(', ')}; a process of any other group goes on when it is restarted`
+    throw new AppError('PIPE_NOT_FOUND', `'${group}' is no group that can be told: ${rest}`)
+  }
+  await postgres.transaction(async (tx) => {
+    await tx.query(
+      `INSERT INTO group_resumes (group_id) VALUES ($1) ON CONFLICT (group_id) DO UPDATE SET resumed_at = now()`,
+      [group]
+    )
+    await writeAudit(tx, { actor, action: 'group.resume', projectId: null, subject: group })
+  })
+}
+
+/** `desk`, which also tells when its group was last let go on. */
+export function withResumes(
+  desk: GroupDesk,
+  { postgres, group }: { readonly postgres: Queryable; readonly group: string }
+): GroupDesk {
+  return {
+    failed: (id, error) => desk.failed(id, error),
+    async orders() {
+      const [row] = await postgres.query<{ ms: number }>(
+        'SELECT (extract(epoch FROM resumed_at) * 1000)::float8 AS ms FROM group_resumes WHERE group_id = $1',
+        [group]
+      )
+      const orders = await desk.orders()
+      return row === undefined ? orders : { ...orders, resumedAtMs: row.ms }
+    }
+  }
+}
