@@ -17,7 +17,8 @@ const authorization = `Bearer ${adminToken}`
 const unused = {
   replays: {} as OpsRouteDeps['replays'],
   trail: {} as OpsRouteDeps['trail'],
-  reconciliation: { last: () => undefined }
+  reconciliation: { last: () => undefined },
+  doctor: async () => ({ healthy: true, findings: [] })
 }
 
 /** The server over a database that answers every query with `rows`, or throws. */
@@ -43,6 +44,14 @@ function open(rows: readonly object[] | Error = []) {
 }
 
 describe('the administration API', () => {
+  it('tells what the doctor found, of the examinations that are asked for', async () => {
+    const ask = async (url: string) => await open().inject({ url, headers: { authorization } })
+    const good = await ask('/v1/doctor?only=redis&only=disks&pools=80')
+    expect([good.statusCode, good.json()]).toEqual([200, { healthy: true, findings: [] }])
+    expect((await ask('/v1/doctor?only=everything')).statusCode).toBe(422)
+    expect((await ask('/v1/doctor?pools=many')).statusCode).toBe(422)
+  })
+
   it.each([
     ['/v1/projects', undefined],
     ['/v1/projects', 'Bearer mr_a_wrong'],

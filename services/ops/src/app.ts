@@ -12,6 +12,8 @@ import { addRoutes } from './route.ts'
 import type { OpsRoute } from './route.ts'
 import { createAuditRoutes } from './routes/audit.ts'
 import type { AuditRouteDeps } from './routes/audit.ts'
+import { createDoctorRoutes } from './routes/doctor.ts'
+import type { DoctorRouteDeps } from './routes/doctor.ts'
 import { createDropRoutes } from './routes/drops.ts'
 import type { DropRouteDeps } from './routes/drops.ts'
 import { createKeyRoutes } from './routes/keys.ts'
@@ -38,6 +40,7 @@ export type OpsRouteDeps = ProjectRouteDeps &
   MetricRouteDeps &
   AuditRouteDeps &
   LagRouteDeps &
+  DoctorRouteDeps &
   DropRouteDeps &
   ReplayRouteDeps &
   TrailRouteDeps &
@@ -61,6 +64,7 @@ export function opsRoutes(deps: OpsRouteDeps): readonly OpsRoute[] {
     ...createMetricRoutes(deps),
     ...createAuditRoutes(deps),
     ...createLagRoutes(deps),
+    ...createDoctorRoutes(deps),
     ...createDropRoutes(deps),
     ...createLetterRoutes(deps),
     ...createReplayRoutes(deps),

@@ -13,8 +13,10 @@ import {
   str
 } from '@millrace/config'
 import { topicProfiles } from '@millrace/contracts'
+import { canaryFields } from './canary/fields.ts'
 import { monitorFields } from './monitor/fields.ts'
 import { reconcileFields } from './reconcile/fields.ts'
+import { watchedStoreFields } from './stores/fields.ts'
 
 export const opsSpec = {
   ...logFields,
@@ -23,6 +25,7 @@ export const opsSpec = {
   ...enrichFields,
   ...postgresFields,
   ...redisStateFields,
+  ...watchedStoreFields,
   ...clickhouseFields,
   ADMIN_TOKEN: secret({ doc: 'Token of the administration endpoints, as `Authorization: Bearer`.' }),
   API_KEY_PEPPER: secret({ doc: 'Secret that API keys are hashed with; the same for every service and the CLI.' }),
@@ -40,5 +43,6 @@ export const opsSpec = {
     values: topicProfiles
   }),
   ...monitorFields,
-  ...reconcileFields
+  ...reconcileFields,
+  ...canaryFields
 }

@@ -11,11 +11,14 @@ import { openEnrich } from '@millrace/stores/country-database'
 import { openPostgres } from '@millrace/stores/postgres'
 import { openRedis } from '@millrace/stores/redis'
 import { apiActor, createOpsApp } from './app.ts'
+import { openCanary } from './canary/open-canary.ts'
 import { opsSpec } from './config.ts'
 import { createLetterDeps } from './letter-deps.ts'
 import { opsMetrics } from './metrics.ts'
 import { openMonitor, sinksOf } from './monitor/open-monitor.ts'
+import { openDoctor } from './open-doctor.ts'
 import { openReconcile } from './reconcile/open-reconcile.ts'
+import { openStoreWatch } from './stores/open-store-watch.ts'
 
 await runService({ name: 'ops', spec: opsSpec }, async (context) => {
   const { config, log, registry, clock, stack } = context
@@ -35,7 +38,16 @@ await runService({ name: 'ops', spec: opsSpec }, async (context) => {
   stack.defer(() => monitor.done)
   const reconciliation = openReconcile({ ...context, kafka, admin, postgres, clickhouse, redis })
   stack.defer(() => reconciliation.done)
+  const watching = openStoreWatch({ ...context, admin, postgres, clickhouse, redis })
+  stack.defer(() => watching)
   const reading = { admin, log: { client: kafka.consumers, clock }, postgres }
+  const ensureTopicsOf = (projectId: string) =>
+    ensureTopics({ admin, declaration, profile: config.TOPIC_PROFILE, projects: [projectId] })
+  const canary = openCanary({
+    ...context,
+    projects: { postgres, pepper: config.API_KEY_PEPPER, actor: 'ops:canary', ensureTopics: ensureTopicsOf }
+  })
+  stack.defer(() => canary)
   const app = createOpsApp({
     monitor,
     reconciliation,
@@ -69,8 +81,8 @@ await runService({ name: 'ops', spec: opsSpec }, async (context) => {
       countingGroups: config.COUNTING_GROUPS,
       loadingGroups: [config.LOADER_GROUP]
     }),
-    ensureTopics: (projectId) =>
-      ensureTopics({ admin, declaration, profile: config.TOPIC_PROFILE, projects: [projectId] })
+    doctor: openDoctor({ ...context, admin, declaration, postgres, clickhouse, redis, monitor }),
+    ensureTopics: ensureTopicsOf
   })
   return {
     ready: () => true,

@@ -77,7 +77,7 @@ export const monitorMetrics = {
 export const canaryMetrics = {
   latency: histogram({
     name: 'analytics_canary_latency_seconds',
-    help: 'Time from sending a canary event to its answer (accepted), to the live metric (live), to a frame of the WebSocket (socket) and to SQL (sql).',
+    help: 'Time from sending a canary event to its answer (accepted), to the live metric on a WebSocket (live), and to SQL (sql).',
     labels: ['stage'],
     buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
   }),

@@ -11,6 +11,7 @@ import type { BrokerCount } from '@millrace/local-stack/part'
 import { portsFromEnv } from '@millrace/local-stack/ports'
 import { endStaleServices } from '@millrace/local-stack/service-record'
 import { servicePortsFromEnv, services } from '@millrace/local-stack/services'
+import type { ServiceName } from '@millrace/local-stack/services'
 import { startStack } from '@millrace/local-stack/stack'
 import type { Stack } from '@millrace/local-stack/stack'
 import { lockHolder } from '@millrace/local-stack/stack-lock'
@@ -119,7 +120,12 @@ async function run(all: Run): Promise<void> {
       pepper,
       serviceEnv: {
         gateway: { ADMIN_TOKEN: credentials.adminToken },
-        ops: { ADMIN_TOKEN: credentials.adminToken },
+        ops: {
+          ADMIN_TOKEN: credentials.adminToken,
+          GATEWAY_URL: urlOf('gateway', ports.services),
+          QUERY_URL: urlOf('query', ports.services),
+          REALTIME_URL: urlOf('realtime', ports.services)
+        },
         // Whoever tries the pipeline wants to see files before a quarter of an hour is over.
         archiver: { FILE_AFTER_MS: '1m', TAIL_AFTER_MS: '1m', SMALL_BYTES: '0' },
         realtime: { DEMO_PROJECT: credentials.projectId },
@@ -153,6 +159,11 @@ async function endEarlierRun({ context, folder, say }: Run): Promise<void> {
   }
   const ended = await endStaleServices(folder.stack, context.clock)
   if (ended.length > 0) say(`ended services that an earlier run left: ${ended.join(', ')}`)
+}
+
+/** Where a service of this run will listen. */
+function urlOf(name: ServiceName, moved: Partial<Record<ServiceName, number>>): string {
+  return `http://127.0.0.1:${moved[name] ?? services.find((each) => each.name === name)?.port}`
 }
 
 function describeRun(all: Run, credentials: Credentials, running: RunningServices, tookMs: number): Running {

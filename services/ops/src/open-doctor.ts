@@ -1,0 +1,110 @@
+// The doctor over the stores of a deployment. Wiring only.
+import type { ConfigOf, postgresFields, redisStateFields, clickhouseFields, kafkaFields } from '@millrace/config'
+import { rawTopic } from '@millrace/contracts'
+import type { TopicDeclaration, TopicProfile } from '@millrace/contracts'
+import type { Admin } from '@millrace/kafka'
+import type { Clock } from '@millrace/kernel'
+import type { Logger } from '@millrace/observability'
+import { storeClocks } from '@millrace/operations/doctor/open-clocks'
+import { runDoctor } from '@millrace/operations/doctor/run-doctor'
+import type { LagFacts } from '@millrace/operations/doctor/check-topics'
+import { schemasFolder } from '@millrace/operations/migrate'
+import { listProjects } from '@millrace/operations/projects'
+import type { Clickhouse } from '@millrace/stores/clickhouse'
+import type { Postgres } from '@millrace/stores/postgres'
+import { openRedis } from '@millrace/stores/redis'
+import type { Redis } from '@millrace/stores/redis'
+import type { Monitor } from './monitor/monitor.ts'
+import type { DoctorRouteDeps } from './routes/doctor.ts'
+
+type KnownFields = typeof postgresFields & typeof redisStateFields & typeof clickhouseFields & typeof kafkaFields
+
+export interface OpenDoctorDeps {
+  readonly config: ConfigOf<KnownFields> & {
+    readonly API_KEY_PEPPER: string
+    readonly ADMIN_TOKEN: string
+    readonly TOPIC_PROFILE: TopicProfile
+    /** Empty: not looked at. */
+    readonly REDIS_DEDUP_URL?: string
+    readonly REDIS_CACHE_URL?: string
+  }
+  readonly admin: Omit<Admin, typeof Symbol.asyncDispose>
+  readonly declaration: TopicDeclaration
+  readonly postgres: Postgres
+  readonly clickhouse: Clickhouse
+  /** The Redis of the live state. */
+  readonly redis: Redis
+  readonly monitor: Pick<Monitor, 'view'>
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+/** Topics whose newest records are looked at for the clocks of brokers. */
+const topicsForClocks = 10
+
+/** The doctor of the routes. The other roles of Redis are asked by connections of each call. */
+export function openDoctor(deps: OpenDoctorDeps): DoctorRouteDeps['doctor'] {
+  const { config, admin, postgres, clickhouse, clock } = deps
+  const projects = async (): Promise<readonly string[]> =>
+    (await listProjects(postgres)).map(({ projectId }) => projectId)
+  return async function examine(pools, only) {
+    await using stack = new AsyncDisposableStack()
+    const redis = [deps.redis, ...(await openOthers(deps, stack))]
+    return await runDoctor(
+      {
+        admin,
+        declaration: deps.declaration,
+        profile: config.TOPIC_PROFILE,
+        projects,
+        topics: async () => {
+          const there = new Set(await admin.listTopics())
+          const topics = (await projects()).map(rawTopic).filter((topic) => there.has(topic))
+          return topics.slice(0, topicsForClocks)
+        },
+        lag: async () => lagOf(deps.monitor),
+        postgres,
+        clickhouse,
+        redis,
+        schemas: schemasFolder,
+        pools,
+        clock,
+        clocks: storeClocks({ postgres, clickhouse, redis }),
+        folders: [],
+        settings: knownSettings(config)
+      },
+      only
+    )
+  }
+}
+
+async function openOthers({ config, log }: OpenDoctorDeps, stack: AsyncDisposableStack): Promise<readonly Redis[]> {
+  const roles = [
+    ['dedup', config.REDIS_DEDUP_URL ?? ''],
+    ['cache', config.REDIS_CACHE_URL ?? '']
+  ] as const
+  const opened: Redis[] = []
+  for (const [role, url] of roles)
+    if (url !== '') opened.push(stack.use(await openRedis({ url, role, log, requirePolicy: 'when-reachable' })))
+  return opened
+}
+
+function lagOf(monitor: OpenDoctorDeps['monitor']): LagFacts {
+  const { rows, partitions } = monitor.view()
+  return { rows, leaderless: partitions.filter(({ leader }) => leader < 0), unknown: [] }
+}
+
+/** What the doctor knows of settings: those of this service, which the others have, too. */
+function knownSettings(config: OpenDoctorDeps['config']): Readonly<Record<string, string>> {
+  const { DATABASE_URL, REDIS_STATE_URL, CLICKHOUSE_URL, API_KEY_PEPPER, ADMIN_TOKEN } = config
+  return {
+    DATABASE_URL,
+    REDIS_STATE_URL,
+    CLICKHOUSE_URL,
+    API_KEY_PEPPER,
+    ADMIN_TOKEN,
+    REDIS_DEDUP_URL: config.REDIS_DEDUP_URL ?? '',
+    REDIS_CACHE_URL: config.REDIS_CACHE_URL ?? '',
+    KAFKA_BROKERS: config.KAFKA_BROKERS.join(','),
+    KAFKA_SSL: String(config.KAFKA_SSL)
+  }
+}
