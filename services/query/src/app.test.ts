@@ -72,7 +72,7 @@ function setup(
   const bulkhead = createBulkhead({ running: 1, runningOfProject: 1, queued, waitMs: 1_000, clock })
   const cache = memoryCache()
   const engine = createEngine({ bulkhead, breaker, runner, clock })
-  const answers = createAnswers({ cache, local: createLocalAnswers(1_000_000), clock, times, random: () => 0 })
+  const answers = createAnswers({ cache, local: createLocalAnswers(1_000_000, clock), clock, times, random: () => 0 })
   const app = createQueryApp({
     keys: { authenticate: (raw) => Object.entries(keys).find(([name]) => name === raw)?.[1] ?? { kind: 'invalid' } },
     gate: createGate(),

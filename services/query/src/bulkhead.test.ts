@@ -157,4 +157,29 @@ describe('bulkhead', () => {
     modest.end()
     expect(await modest.finished).toBe('done')
   })
+
+  it('lets no project go before others by calling its work critical', async () => {
+    const { clock, task } = setup({ running: 1, queued: 4 })
+    const first = task('loud')
+    const order: string[] = []
+    const asked = [
+      ['modest', 'normal'],
+      ['loud', 'normal'],
+      ['loud', 'critical'],
+      ['modest', 'normal']
+    ] as const
+    const tasks = asked.map(([project, priority]) => task(project, priority))
+    for (const [index, each] of tasks.entries())
+      void each.finished.then((how) => how === 'done' && order.push(asked[index]?.join(' ') ?? ''))
+    await clock.advance(0)
+    // The queue is full: a project makes room for what is critical among its own alone.
+    const [more, last] = [task('loud', 'critical'), task('loud', 'normal')]
+    await clock.advance(0)
+    expect([tasks[1]?.state.error, last.state.error]).toMatchObject([{ details: {} }, { details: {} }])
+    first.end()
+    for (const each of [...tasks, more]) each.end()
+    await clock.advance(0)
+    expect(order).toEqual(['modest normal', 'loud critical', 'modest normal'])
+    expect(more.state.started).toBe(true)
+  })
 })

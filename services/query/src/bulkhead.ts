@@ -1,6 +1,8 @@
 // Bounds what reaches the engine: so many at once, of one project fewer, so many waiting, each for so long. The rest is
-// told to come back, which keeps the wait of those inside short (the bulkhead pattern). What is critical goes first;
-// when the queue is full, background work leaves it first, then what the project with the longest line has asked last.
+// told to come back, which keeps the wait of those inside short (the bulkhead pattern). Projects take turns as they came;
+// of one project what is critical goes first, and no project goes before another one by calling its work critical. Whoever
+// says that work is in the background lets all others go first. When the queue is full, background work leaves it first,
+// then what is least important of the project with the longest line.
 import { AppError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 
@@ -46,7 +48,7 @@ interface Waiter {
 /** A bulkhead with nobody inside. */
 export function createBulkhead(options: BulkheadOptions): Bulkhead {
   const { clock } = options
-  /** Sorted: by rank, then as they came. */
+  /** As they came, background work last. */
   const waiters: Waiter[] = []
   const insideOf = new Map<string, number>()
   let inside = 0
@@ -63,13 +65,17 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
     const others = (insideOf.get(projectId) ?? 1) - 1
     if (others === 0) insideOf.delete(projectId)
     else insideOf.set(projectId, others)
-    const next = waiters.find((waiter) => mayEnter(waiter.projectId))
-    if (next === undefined) return options.onChange?.()
+    const turn = waiters.find((waiter) => mayEnter(waiter.projectId))
+    if (turn === undefined) return options.onChange?.()
+    // The turn is the project's; it gives it to what matters most.
+    const next = ofProject(turn.projectId).reduce((best, each) => (each.rank < best.rank ? each : best))
     // The place is taken here and not when the waiter wakes up, or somebody else could take it in between.
     remove(waiters, next)
     enter(next.projectId)
     next.enter()
   }
+
+  const ofProject = (projectId: string): Waiter[] => waiters.filter((each) => each.projectId === projectId)
 
   const makeRoom = (newcomer: Pick<Waiter, 'projectId' | 'rank'>): void => {
     if (waiters.length < options.queued) return
@@ -90,7 +96,7 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
       if (remove(waiters, waiter)) reject(error)
     }
     const onAbort = (): void => giveUp(signal.reason)
-    const before = waiters.findIndex((other) => other.rank > rank)
+    const before = rank === background ? -1 : waiters.findIndex((other) => other.rank === background)
     waiters.splice(before < 0 ? waiters.length : before, 0, waiter)
     options.onChange?.()
     signal.addEventListener('abort', onAbort, { once: true })
@@ -127,19 +133,28 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
   }
 }
 
+const background = priorities.indexOf('background')
+
 /** Who leaves a full queue for the newcomer; undefined: nobody. */
 function victimOf(waiters: readonly Waiter[], newcomer: Pick<Waiter, 'projectId' | 'rank'>): Waiter | undefined {
-  const last = waiters.at(-1)
-  if (last === undefined || last.rank < newcomer.rank) return undefined
-  const lineOf = (projectId: string): number => waiters.filter((each) => each.projectId === projectId).length
-  let victim = last
-  let longest = 0
-  for (const waiter of waiters.filter(({ rank }) => rank === last.rank)) {
-    const line = lineOf(waiter.projectId)
-    if (line >= longest) [victim, longest] = [waiter, line]
-  }
-  if (victim.rank > newcomer.rank) return victim
-  return longest > lineOf(newcomer.projectId) + 1 ? victim : undefined
+  const isLast = (rank: number): boolean => rank === background
+  const others = waiters.filter(({ rank }) => isLast(rank))
+  if (others.length > 0 && !isLast(newcomer.rank)) return leastOfLongest(others).victim
+  // In the background nobody pushes out what is not.
+  const equals = isLast(newcomer.rank) ? others : waiters
+  if (equals.length === 0) return undefined
+  const { victim, line } = leastOfLongest(equals)
+  const own = equals.filter(({ projectId }) => projectId === newcomer.projectId)
+  if (line > own.length + 1) return victim
+  const least = own.reduce<Waiter | undefined>((last, each) => (last && last.rank > each.rank ? last : each), undefined)
+  return least !== undefined && least.rank > newcomer.rank ? least : undefined
+}
+
+/** Of the project with the longest line what matters least, of equals what came last. */
+function leastOfLongest(waiters: readonly Waiter[]): { readonly victim: Waiter; readonly line: number } {
+  const lines = [...Map.groupBy(waiters, ({ projectId }) => projectId).values()]
+  const longest = lines.reduce((most, line) => (line.length >= most.length ? line : most))
+  return { victim: longest.reduce((last, each) => (each.rank >= last.rank ? each : last)), line: longest.length }
 }
 
 function remove(waiters: Waiter[], waiter: Waiter): boolean {

@@ -115,7 +115,7 @@ export function createQueryService(deps: ServiceDeps): QueryService {
       if (kind === 'mismatch') log.error({ key }, 'an answer of something else lies in the cache; it is not used')
     }
   })
-  const local = createLocalAnswers(config.CACHE_LOCAL_BYTES)
+  const local = createLocalAnswers(config.CACHE_LOCAL_BYTES, clock)
   return {
     engine: laneOf('query', {
       running: config.QUERY_CONCURRENCY,

@@ -39,7 +39,7 @@ function setup() {
   const process = () => {
     const answers = createAnswers({
       cache,
-      local: createLocalAnswers(1_000_000),
+      local: createLocalAnswers(1_000_000, clock),
       clock,
       times,
       random: () => state.random,

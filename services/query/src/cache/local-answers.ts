@@ -1,5 +1,6 @@
 // The last answers of this process, for when neither Redis nor the warehouse can be asked. Bounded in bytes; what was used
 // least recently goes first.
+import type { Clock } from '@millrace/kernel'
 import type { Entry } from './envelope.ts'
 
 export interface LocalAnswers {
@@ -16,11 +17,15 @@ export interface LocalAnswers {
   readonly bytes: number
 }
 
+/** How many of the oldest are looked at whenever one is added: those that are of no use any more go before their turn. */
+const lookedAt = 3
+
 /** An empty memory of at most `maxBytes`. */
-export function createLocalAnswers(maxBytes: number): LocalAnswers {
+export function createLocalAnswers(maxBytes: number, clock: Pick<Clock, 'now'>): LocalAnswers {
   const entries = new Map<string, Entry>()
   const generations = new Map<string, string>()
   let bytes = 0
+  const isOver = ({ staleUntilMs }: Entry): boolean => clock.now() >= staleUntilMs
   const remove = (entry: Entry): void => {
     entries.delete(entry.key)
     bytes -= sizeOf(entry)
@@ -29,6 +34,10 @@ export function createLocalAnswers(maxBytes: number): LocalAnswers {
     get(key) {
       const entry = entries.get(key)
       if (entry === undefined) return undefined
+      if (isOver(entry)) {
+        remove(entry)
+        return undefined
+      }
       entries.delete(key)
       entries.set(key, entry)
       return entry
@@ -40,9 +49,10 @@ export function createLocalAnswers(maxBytes: number): LocalAnswers {
       if (sizeOf(entry) * 8 > maxBytes) return
       entries.set(entry.key, entry)
       bytes += sizeOf(entry)
+      let seen = 0
       for (const oldest of entries.values()) {
-        if (bytes <= maxBytes) break
-        remove(oldest)
+        if (bytes <= maxBytes && seen++ >= lookedAt) break
+        if (bytes > maxBytes || isOver(oldest)) remove(oldest)
       }
     },
     keepOnly(projectId, generation) {
