@@ -98,7 +98,8 @@ export function createPostgresReads(replicas: readonly Queryable[], options: Pos
     while (!stop.signal.aborted) {
       await lag.measurePrimary()
       await Promise.all(replicas.keys().map(checkOne))
-      const answering = [...replicas.keys()].filter((replica) => servers.leftOut(replica) !== 'away')
+      const isMeasured = (replica: number): boolean => [undefined, 'behind'].includes(servers.leftOut(replica))
+      const answering = [...replicas.keys()].filter(isMeasured)
       metrics.behind.set(Math.max(0, ...answering.map(lag.behindMs)) / 1_000, { store })
       await clock.sleep(everyMs, stop.signal).catch(() => undefined)
     }

@@ -27,7 +27,7 @@ export interface ServerSetOptions {
 export function createServerSet({ store, count, atFirst, log, metrics }: ServerSetOptions): ServerSet {
   const states = Array.from({ length: count }, (): LeftOut | undefined => atFirst)
   const show = (): void => metrics.usable.set(states.filter((state) => state === undefined).length, { store })
-  show()
+  if (count > 0) show()
   return {
     leftOut: (server) => states[server],
     set(server, reason, error) {
