@@ -61,10 +61,11 @@ export function addArchiveRebuild(group: Command, context: CliContext): void {
       '--accept-gone',
       'let the curator count although offsets are gone; without it, it waits for a whole rebuild'
     )
-    .action((options: RebuildOptions) => rebuild(context, options))
+    .action((options: RebuildOptions) => rebuildWarehouseFrom(context, options))
 }
 
-async function rebuild(context: CliContext, options: RebuildOptions): Promise<void> {
+/** Loads the warehouse again, or says what that would read. */
+export async function rebuildWarehouseFrom(context: CliContext, options: RebuildOptions): Promise<void> {
   const { terminal, clock } = context
   const { json, dataDir, project, group } = options
   if (options.into !== 'warehouse') throw new UsageError(`--into must be warehouse, not '${options.into}'`)

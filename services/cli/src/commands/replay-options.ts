@@ -13,6 +13,7 @@ export interface RangeOptions extends CommonOptions {
   readonly toOffset?: string
   readonly toTime?: string
   readonly inPlace?: boolean
+  readonly fromArchive?: boolean
   readonly limit: string
 }
 
@@ -27,6 +28,22 @@ export function toRequests(options: RangeOptions, nowMs: number): readonly Repla
   return options.group
     .split(',')
     .map((text) => ({ projectId: options.project, ...groupOf(text.trim()), mode, from, to, limit }))
+}
+
+/**
+ * The consumer group of the loaders when the archive is to be read: it can be read into the warehouse alone, and as a
+ * whole. Throws a UsageError.
+ */
+export function archiveGroupOf(options: RangeOptions): string | undefined {
+  if (options.fromArchive !== true) return undefined
+  const groups = options.group.split(',').map((text) => groupOf(text.trim()))
+  const [only] = groups
+  const isRange = [options.fromOffset, options.fromTime, options.toOffset, options.toTime].some(
+    (edge) => edge !== undefined
+  )
+  if (groups.length !== 1 || only?.kind !== 'load' || isRange || options.inPlace === true)
+    throw new UsageError('--from-archive is for --group load alone, and takes all that the archive has of the project')
+  return only.group
 }
 
 /** `--rate` as records a second. */

@@ -1,6 +1,7 @@
 // `millrace replay`: reading parts of the log again.
 import { randomUUID } from 'node:crypto'
 import { AppError } from '@millrace/kernel'
+import { writeAudit } from '@millrace/operations/audit'
 import { fillAndFlip } from '@millrace/operations/flip-epoch'
 import type { Flipped } from '@millrace/operations/flip-epoch'
 import { beginBuild, planRebuild } from '@millrace/operations/rebuild'
@@ -21,9 +22,10 @@ import type { CliContext, CommonOptions } from '../context.ts'
 import { openBuildDeps, openEpochAdmin } from '../epoch-deps.ts'
 import { actorOf } from '../identity.ts'
 import { print, UsageError } from '../output.ts'
+import { rebuildWarehouseFrom } from './archive-rebuild.ts'
 import { addCommand, addGroup } from './command.ts'
 import { showBuild } from './epoch.ts'
-import { rateOf, toRequests } from './replay-options.ts'
+import { archiveGroupOf, rateOf, toRequests } from './replay-options.ts'
 import type { RangeOptions } from './replay-options.ts'
 import { renderPlans, renderReplays, showReplay } from './replay-text.ts'
 
@@ -44,6 +46,7 @@ function addRange(command: Command): Command {
     .option('--from-offset <offsets>', 'from this offset of every partition, of some (0:100,1:250), or `earliest`')
     .option('--to-time <time>', 'up to this time; default: where the group is')
     .option('--to-offset <offsets>', 'up to this offset, which is not read')
+    .option('--from-archive', 'load the warehouse from the archive, and from the log where it ends')
     .option('--in-place', 'move the group itself back; live events wait until it has come forward again')
     .option('--limit <records>', 'refuse more than that', '10000000')
 }
@@ -58,6 +61,7 @@ function addPlan(group: Command, context: CliContext): void {
     ]
   })
   addRange(command).action(async (options: RangeOptions) => {
+    if (await fromArchive(context, { ...options, dryRun: true })) return
     await using stack = new AsyncDisposableStack()
     const opened = await open(context, options.dataDir, stack)
     const plans = await plansOf(opened, toRequests(options, context.clock.now()))
@@ -81,6 +85,7 @@ function addStart(group: Command, context: CliContext): void {
     examples: [
       'npx millrace replay start --project shop --group load --from-time 2h --reason "parser fixed" --wait',
       'npx millrace replay start --project shop --group process,record --from-offset earliest --rate 5000',
+      'npx millrace replay start --project shop --group load --from-archive --rate 20000',
       'npx millrace replay start --resume 12'
     ]
   })
@@ -96,6 +101,7 @@ function addStart(group: Command, context: CliContext): void {
 async function start(context: CliContext, options: StartOptions): Promise<void> {
   const { terminal } = context
   const { json } = options
+  if (await fromArchive(context, options)) return
   await using stack = new AsyncDisposableStack()
   const opened = await open(context, options.dataDir, stack)
   const begun: Replay[] = []
@@ -126,6 +132,30 @@ async function start(context: CliContext, options: StartOptions): Promise<void> 
   )
   const bad = options.wait === true ? ended.find(({ state }) => state !== 'done') : undefined
   if (bad !== undefined) throw new AppError('PIPE_CONFLICT', `replay ${bad.id} is ${bad.state}`)
+}
+
+/** Whether the archive is what is read; then it was, or what that would read was said. */
+async function fromArchive(context: CliContext, options: RangeOptions & Partial<StartOptions>): Promise<boolean> {
+  const group = archiveGroupOf(options)
+  if (group === undefined) return false
+  const { project, rate, dryRun = false, reason = '' } = options
+  if (!dryRun) {
+    await using stack = new AsyncDisposableStack()
+    const details = { source: 'archive', effect: 'reads', reason }
+    const entry = { actor: actorOf(), projectId: project, subject: `the archive into ${group}`, details }
+    await writeAudit(await openDatabase(context, options.dataDir, stack), { ...entry, action: 'replay.start' })
+  }
+  const common = { dataDir: options.dataDir, ...(options.json === undefined ? {} : { json: options.json }) }
+  await rebuildWarehouseFrom(context, {
+    ...common,
+    into: 'warehouse',
+    project,
+    group,
+    log: true,
+    dryRun,
+    ...(rate === undefined ? {} : { rate })
+  })
+  return true
 }
 
 /** The live state is built anew beside the one in force, which goes on meanwhile. */
