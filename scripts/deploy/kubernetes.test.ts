@@ -221,7 +221,7 @@ describe('infra/k8s', () => {
   })
 
   it('takes every secret by reference', () => {
-    const isSecret = /_URL$|PASSWORD|PEPPER|TOKEN/
+    const isSecret = /^(DATABASE|REDIS|CLICKHOUSE|OBJECT_STORE).*_URL|PASSWORD|PEPPER|TOKEN/
     const literal = [...rendered.values()]
       .flat()
       .flatMap((object) =>
