@@ -197,6 +197,8 @@ export class Loop<Item> {
   #end(): void {
     this.#over = true
     this.#batches.fence('stopped')
+    // A process may outlive its consumer: no gauge goes on telling of partitions that are not held.
+    this.#batches.lanes.reportLoads()
     this.#drain?.[Symbol.dispose]()
     this.#tick?.[Symbol.dispose]()
     for (const timer of this.#limits) timer[Symbol.dispose]()
