@@ -58,7 +58,17 @@ export interface Allowance {
   readonly lostMarks: boolean
 }
 
-export type Invariant = 'INV-1' | 'INV-2' | 'INV-3' | 'INV-4' | 'INV-5' | 'INV-9' | 'INV-10' | 'edge' | 'progress'
+export type Invariant =
+  | 'INV-1'
+  | 'INV-2'
+  | 'INV-3'
+  | 'INV-4'
+  | 'INV-5'
+  | 'INV-7'
+  | 'INV-9'
+  | 'INV-10'
+  | 'edge'
+  | 'progress'
 
 /** One broken promise, with the ids or coordinates that show it. */
 export interface Violation {

@@ -2,9 +2,11 @@
 import type { FaultSuite } from '../fault-case.ts'
 import { eachItsWay, poison, sinkAway, storm } from './letters.ts'
 import { redriveTwice } from './redriven.ts'
+import { replayKilled } from './replay-killed.ts'
+import { replayedTwice } from './replayed.ts'
 
 export const operationsSuite: FaultSuite = {
   name: 'operations',
-  cases: [eachItsWay, sinkAway, poison, storm, redriveTwice],
+  cases: [eachItsWay, sinkAway, poison, storm, redriveTwice, replayedTwice, replayKilled],
   bugs: []
 }
