@@ -130,7 +130,8 @@ export function createClickhouseReplicas(
     queryStream: (query) =>
       ask(query.queryId, async (server, done) => {
         const stream = await server.queryStream(query)
-        stream.once('close', done)
+        if (stream.closed) done()
+        else stream.once('close', done)
         return stream
       }),
     rows: <R>(...args: Parameters<Clickhouse['rows']>) => whole(args[2]?.queryId, (server) => server.rows<R>(...args)),

@@ -139,6 +139,19 @@ describe('createPostgresReads', () => {
     expect([await who(), await who()]).toEqual(['replica 0', 'replica 0'])
   })
 
+  it('asks the next replica when one fails while the primary is away', async () => {
+    const { who, clock, servers, primary } = setup(2)
+    await clock.advance(2_500)
+    primary.mode = 'down'
+    await clock.advance(1_000)
+    const [first, second] = servers
+    if (first === undefined || second === undefined) throw new Error('no replicas')
+    first.mode = 'down'
+    expect([await who(), await who()]).toEqual(['replica 1', 'replica 1'])
+    second.mode = 'down'
+    await expect(who()).rejects.toMatchObject({ code: 'PIPE_POSTGRES_UNAVAILABLE' })
+  })
+
   it('does not read from a server that takes writes itself', async () => {
     const { who, clock, servers, reads } = setup()
     for (const server of servers) server.standby = false

@@ -122,8 +122,12 @@ export function createPostgresReads(replicas: readonly Queryable[], options: Pos
     }
   }
   const ask = async <R extends Row>(text: string, params: readonly unknown[] = []): Promise<ReadFrom<R>> => {
-    const replica = choose()
-    const rows = replica === undefined ? undefined : await askReplica(replica, text, params)
+    let rows: readonly Row[] | undefined
+    // One that fails is left out by then; another is asked only where the primary cannot be.
+    for (let tries = 0; rows === undefined && tries < (lag.isPrimaryAway() ? replicas.length : 1); tries++) {
+      const replica = choose()
+      if (replica !== undefined) rows = await askReplica(replica, text, params)
+    }
     const from = rows === undefined ? 'primary' : 'replica'
     if (replicas.length > 0) metrics.reads.add(1, { store, from })
     // Rows have the shape of the statement, whoever answers it.

@@ -24,6 +24,8 @@ export interface ReplicaLag {
    * has is the best there is: then one that had everything is always in time.
    */
   isWithin(replica: number, lagMs: number): boolean
+  /** Whether the primary did not answer when it was asked last. */
+  isPrimaryAway(): boolean
   /** How late it is at most; ten minutes and more are not told apart. */
   behindMs(replica: number): number
 }
@@ -68,6 +70,7 @@ export function createReplicaLag({ primary, replicas, clock, deadlineMs }: Repli
     },
     isWithin: (replica, lagMs) =>
       behindMs(replica) <= lagMs || (isPrimaryAway && replayed.get(replica)?.hasAll === true),
+    isPrimaryAway: () => isPrimaryAway,
     behindMs: (replica) => Math.min(rememberedMs, behindMs(replica))
   }
 }
