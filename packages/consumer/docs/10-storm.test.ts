@@ -109,3 +109,18 @@ it('does nothing when it is off', async () => {
   await stage.advance(1_000)
   expect([stage.letters().length, stage.committed()]).toEqual([500, 500n])
 })
+
+it('is not stopped by letters that are sent once more and fail again', async () => {
+  const stage = await createStage()
+  const { consumer } = await stage.start(undefined, { policy })
+  stage.append(0, ...bad(40))
+  await stage.advance(100)
+  const letters = stage.cluster.records('events.dlq.a').map(({ key, value, headers }) => ({ key, value, headers }))
+  for (let time = 0; time < 4; time++)
+    await stage.cluster.producer.produce(
+      'redrive.g',
+      letters.map((letter) => ({ partition: 0, ...letter }))
+    )
+  await stage.advance(1_000)
+  expect([stage.letters().length, stage.committed(0, 'redrive.g'), consumer.stopped()]).toEqual([200, 160n, undefined])
+})

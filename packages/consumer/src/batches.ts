@@ -12,6 +12,7 @@ import { cutFlush, handledDead, itemEntries, splitDecided, splitDelivered, trunc
 import type { Flush, Part, Undelivered } from './flush.ts'
 import { pickLanes, wakeAtMs } from './flush-policy.ts'
 import { LaneSet } from './lane-set.ts'
+import { LetterGate } from './letter-gate.ts'
 import type { Entry, Lane } from './lane.ts'
 import type { LoopEvent } from './loop-event.ts'
 import { decodeRecord } from './origin.ts'
@@ -20,8 +21,7 @@ import type { LetterFate } from './send-letters.ts'
 import { recordWaitMs } from './retry-policy.ts'
 import { runStep } from './steps.ts'
 import type { StepContext, StepResult } from './steps.ts'
-import { createStormGuard } from './storm-guard.ts'
-import type { Storm, StormGuard } from './storm-guard.ts'
+import type { Storm } from './storm-guard.ts'
 
 /** Rewinds of a lane without progress in between after which sink and log are taken to contradict each other. */
 const maxRewinds = 100
@@ -44,8 +44,7 @@ export class Batches<Item> {
   readonly #flushes = new Set<Flush<Item>>()
   /** Batches whose lanes are lost and whose step still runs. */
   readonly #stale = new Set<Flush<Item>>()
-  readonly #guard: StormGuard
-  #storm: Storm | undefined
+  readonly #gate: LetterGate<Item>
   #turn = 0
   #wake: Disposable | undefined
   #wakeAtMs = Infinity
@@ -54,7 +53,7 @@ export class Batches<Item> {
     const { def, deps, settings, report } = host
     this.#host = host
     this.lanes = new LaneSet(host)
-    this.#guard = createStormGuard(settings.storm)
+    this.#gate = new LetterGate(host)
     this.#steps = {
       def,
       deps,
@@ -75,7 +74,7 @@ export class Batches<Item> {
 
   /** Why nothing is begun any more; undefined while it is. */
   get storm(): Storm | undefined {
-    return this.#storm
+    return this.#gate.storm
   }
 
   /** Nothing is buffered and nothing on its way. */
@@ -144,11 +143,7 @@ export class Batches<Item> {
 
   /** Goes on after a storm; somebody looked at the letters that were held back. */
   resume(): void {
-    if (this.#storm === undefined) return
-    this.#storm = undefined
-    this.#guard.reset()
-    for (const flush of this.#flushes) flush.admitted = true
-    this.#host.report.resumed()
+    this.#gate.open(this.#flushes)
   }
 
   woke(): void {
@@ -160,13 +155,13 @@ export class Batches<Item> {
     if (this.lanes.member === undefined) return
     if (mode !== 'draining') {
       for (const flush of this.#flushes) {
-        const may = this.#storm === undefined || flush.step === 'commit'
+        const may = this.storm === undefined || flush.step === 'commit'
         if (may && flush.wait === 'over' && this.#hasSlot()) this.#run(flush)
       }
-      while (this.#storm === undefined && this.#hasSlot() && this.#cut(mode === 'stopping'));
+      while (this.storm === undefined && this.#hasSlot() && this.#cut(mode === 'stopping'));
     }
-    this.lanes.steer(mode === 'stopping' || this.#storm !== undefined)
-    const idle = mode === 'draining' || this.#storm !== undefined || !this.#hasSlot()
+    this.lanes.steer(mode === 'stopping' || this.storm !== undefined)
+    const idle = mode === 'draining' || this.storm !== undefined || !this.#hasSlot()
     const loads = idle ? [] : this.#idle().map((lane) => lane.load())
     this.#arm(wakeAtMs(loads, this.#host.def.policy))
   }
@@ -223,22 +218,12 @@ export class Batches<Item> {
   }
 
   #run(flush: Flush<Item>): void {
-    if (flush.step === 'letters' && !this.#admits(flush)) return this.#hold(flush)
+    if (flush.step === 'letters' && !this.#gate.admits(flush)) return this.#hold(flush)
     flush.wait = undefined
     flush.running = true
     if (flush.step === 'handle') flush.attempt++
     for (const { lane } of flush.parts) lane.become(flush.step === 'commit' ? 'committing' : 'flushing')
     void runStep(this.#steps, flush).then((result) => this.#host.post({ kind: 'stepped', flush, result }))
-  }
-
-  /** Whether the letters of `flush` may be written; too many at once are a storm, and it begins before they are. */
-  #admits(flush: Flush<Item>): boolean {
-    if (flush.admitted || this.#storm !== undefined) return this.#storm === undefined
-    const storm = this.#guard.admit(flush.undelivered.length, this.#host.deps.clock.monotonic())
-    flush.admitted = storm === undefined
-    this.#storm = storm
-    if (storm !== undefined) this.#host.report.stopped(storm)
-    return flush.admitted
   }
 
   /** Its records wait as they are: a version that can take them has them again. */
@@ -353,7 +338,7 @@ export class Batches<Item> {
     this.#flushes.delete(flush)
     for (const { lane, entries, to } of flush.parts) {
       this.#host.report.settled(entries, flush.outcomes)
-      this.#guard.passed(entries.length, this.#host.deps.clock.monotonic())
+      this.#gate.passed(entries.length)
       lane.settle(entries.length, to)
     }
     this.#release(flush.parts)

@@ -37,7 +37,7 @@ export function createStormGuard({ perMinute, share, leastLetters }: StormLimits
   return {
     passed: (count, nowMs) => records.add(count, nowMs),
     admit(count, nowMs) {
-      if (perMinute === 0) return undefined
+      if (perMinute === 0 || count === 0) return undefined
       const dead = letters.sum(nowMs) + count
       // A letter is a record whose fate is not counted yet.
       const all = Math.max(records.sum(nowMs), dead)

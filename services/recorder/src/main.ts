@@ -11,13 +11,14 @@ import { openPostgres } from '@millrace/stores/postgres'
 import { recorderRules, recorderSpec } from './config.ts'
 import { createDays } from './days.ts'
 import { recorderMetrics } from './metrics.ts'
+import { withPlantedOutage } from './planted.ts'
 import { createRecord } from './record.ts'
 import { createToRow } from './to-row.ts'
 import { keepDays } from './upkeep.ts'
 
 await runService(
   { name: 'recorder', spec: recorderSpec, rules: recorderRules },
-  async ({ config, log, registry, clock, stack, signal, faults, version }) => {
+  async ({ config, log, registry, clock, stack, signal, faults, planted, version }) => {
     const postgres = stack.use(
       await openPostgres({
         url: config.DATABASE_URL,
@@ -53,7 +54,9 @@ await runService(
             scope: 'process'
           },
           decode: createToRow(config.METADATA, await openEnrich(config)),
-          handle: cost.counting(createRecord({ postgres, days, retentionDays, metrics, clock, faults })),
+          handle: cost.counting(
+            withPlantedOutage(createRecord({ postgres, days, retentionDays, metrics, clock, faults }), planted)
+          ),
           settings: {
             ...letterSettings(config),
             // Making the days and the transaction are each bounded by the statement timeout.
