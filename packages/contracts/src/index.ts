@@ -73,7 +73,7 @@ export {
   topicPatterns
 } from './topic-names.ts'
 export type { ParsedTopic, TopicFamily } from './topic-names.ts'
-export { parseTopicDeclaration, topicProfiles, topicSettings } from './topics.ts'
+export { parseTopicDeclaration, topicProfiles, topicSettings, withGrown } from './topics.ts'
 export type {
   EnsureRule,
   FamilyDeclaration,

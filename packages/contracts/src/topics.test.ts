@@ -13,7 +13,7 @@ import {
   redriveTopic,
   sessionsTopic
 } from './topic-names.ts'
-import { parseTopicDeclaration, topicSettings } from './topics.ts'
+import { parseTopicDeclaration, topicSettings, withGrown } from './topics.ts'
 
 const yaml = readFileSync(new URL('../../../topics.yaml', import.meta.url), 'utf8')
 
@@ -112,4 +112,31 @@ test('all problems are reported at once', () => {
   expect(() => parseTopicDeclaration(broken)).toThrow('topics.yaml has 2 problem(s)')
   expect(() => parseTopicDeclaration('- a')).toThrow('topics.yaml: must be a mapping')
   expect(() => parseTopicDeclaration('a: [')).toThrow('topics.yaml is not YAML')
+})
+
+test('a project that was grown has more raw and processed partitions, and nothing else of it changes', () => {
+  const grown = parseTopicDeclaration(withGrown(yaml, 'shop', 8))
+  const counts = (families: readonly ('raw' | 'processed' | 'dlq')[], project: string) =>
+    families.map((family) => topicSettings(grown, 'local', family, project).partitions)
+  expect(counts(['raw', 'processed', 'dlq'], 'shop')).toEqual([8, 8, 2])
+  expect(counts(['raw', 'processed'], 'other')).toEqual([4, 4])
+  // Of production the family declares more than that.
+  expect(topicSettings(grown, 'production', 'raw', 'shop').partitions).toBe(100)
+  expect({ ...grown, grown: {} }).toEqual({ ...parseTopicDeclaration(yaml), grown: {} })
+})
+
+test('growing keeps every other line of the text, comments too, and can be done again', () => {
+  const once = withGrown(yaml, 'shop', 8)
+  expect(once.startsWith(yaml.trimEnd())).toBe(true)
+  const twice = withGrown(withGrown(once, 'app', 16), 'shop', 12)
+  expect(twice.startsWith(yaml.trimEnd())).toBe(true)
+  expect(parseTopicDeclaration(twice).grown).toEqual({ app: 16, shop: 12 })
+  expect(twice.match(/^grown:/gm)).toHaveLength(1)
+  expect(parseTopicDeclaration(withGrown(`${yaml}\ngrown: { shop: 6 }\n`, 'app', 5)).grown).toEqual({ app: 5, shop: 6 })
+})
+
+test('grown names projects and whole numbers', () => {
+  expect(() => parseTopicDeclaration(`${yaml}\ngrown: { Shop: 8, app: 0 }\n`)).toThrow(
+    /grown\.Shop: is no project id[\s\S]*grown\.app: must be a whole number/
+  )
 })

@@ -2,7 +2,7 @@
 // topics is packages/operations/src/topics.ts.
 import { AppError } from '@millrace/kernel'
 import { parse } from 'yaml'
-import { topicFamilies, topicPatterns } from './topic-names.ts'
+import { isProjectId, topicFamilies, topicPatterns } from './topic-names.ts'
 import type { TopicFamily } from './topic-names.ts'
 
 export const topicProfiles = ['local', 'production'] as const
@@ -34,6 +34,8 @@ export interface TopicDeclaration {
   readonly profiles: Readonly<Record<TopicProfile, ProfileDeclaration>>
   readonly config: Readonly<Record<string, string>>
   readonly families: Readonly<Record<TopicFamily, FamilyDeclaration>>
+  /** Partitions of the raw and processed topic of projects that have more than their family declares, by project id. */
+  readonly grown: Readonly<Record<string, number>>
 }
 
 /** Settings of the topics of one family under one profile, as a broker takes them. */
@@ -52,13 +54,14 @@ export function parseTopicDeclaration(yaml: string): TopicDeclaration {
   const root = asObject(readYaml(yaml), 'topics.yaml', problems)
   const profiles = asObject(root['profiles'], 'profiles', problems)
   const families = asObject(root['families'], 'families', problems)
-  unknownKeys(root, ['profiles', 'config', 'families'], '', problems)
+  unknownKeys(root, ['profiles', 'config', 'families', 'grown'], '', problems)
   unknownKeys(profiles, topicProfiles, 'profiles.', problems)
   unknownKeys(families, topicFamilies, 'families.', problems)
   const declaration: TopicDeclaration = {
     profiles: fromKeys(topicProfiles, (profile) => readProfile(profiles[profile], `profiles.${profile}`, problems)),
     config: readConfig(root['config'], problems),
-    families: fromKeys(topicFamilies, (family) => readFamily(families[family], family, problems))
+    families: fromKeys(topicFamilies, (family) => readFamily(families[family], family, problems)),
+    grown: readGrown(root['grown'], problems)
   }
   if (problems.length === 0) return declaration
   throw new AppError(
@@ -67,16 +70,33 @@ export function parseTopicDeclaration(yaml: string): TopicDeclaration {
   )
 }
 
-/** The broker settings of a family's topics under `profile`. */
+/**
+ * The text of topics.yaml with `partitions` for the raw and processed topic of `project`; comments and everything else
+ * stay as they are. Throws PIPE_CONFIG_INVALID for a text that is no declaration.
+ */
+export function withGrown(yaml: string, project: string, partitions: number): string {
+  const before = parseTopicDeclaration(yaml).grown
+  const grown = Object.entries({ ...before, [project]: partitions }).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  const lines = grown.map(([id, count]) => `  ${JSON.stringify(id)}: ${count}\n`).join('')
+  const kept = yaml.replace(/^# Projects with more partitions[^\n]*\n|^grown:[^\n]*\n(?: +[^\n]*\n?)*/gm, '').trimEnd()
+  return `${kept}\n\n# Projects with more partitions than their family declares, as \`millrace topics grow\` writes them.\ngrown:\n${lines}`
+}
+
+/** Families whose topics grow together: the processor keeps the partition number of an event. */
+const growing: ReadonlySet<TopicFamily> = new Set(['raw', 'processed'])
+
+/** The broker settings of a family's topics under `profile`; those of `project`, when it was grown. */
 export function topicSettings(
   declaration: TopicDeclaration,
   profile: TopicProfile,
-  family: TopicFamily
+  family: TopicFamily,
+  project?: string
 ): TopicSettings {
   const { partitions, retentionMs, maxMessageBytes } = declaration.families[family]
+  const grown = growing.has(family) ? (declaration.grown[project ?? ''] ?? 0) : 0
   const { replicationFactor, minInsyncReplicas } = declaration.profiles[profile]
   return {
-    partitions: partitions[profile],
+    partitions: Math.max(partitions[profile], grown),
     replicationFactor,
     config: {
       ...declaration.config,
@@ -117,6 +137,16 @@ function readConfig(value: unknown, problems: Problems): Readonly<Record<string,
     else problems.push(`config.${key}: must be text, in quotes where YAML reads something else`)
   }
   return config
+}
+
+function readGrown(value: unknown, problems: Problems): Readonly<Record<string, number>> {
+  if (value === undefined || value === null) return {}
+  const fields = asObject(value, 'grown', problems)
+  const counts = Object.entries(fields).map(([project, count]) => {
+    if (!isProjectId(project)) problems.push(`grown.${project}: is no project id`)
+    return [project, asCount(count, `grown.${project}`, problems)] as const
+  })
+  return Object.fromEntries(counts)
 }
 
 const familyKeys = ['name', 'ensure', 'groups', 'key', 'partitions', 'retention', 'codec', 'maxMessageBytes']

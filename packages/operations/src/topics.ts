@@ -6,6 +6,7 @@ import {
   parseTopic,
   parseTopicDeclaration,
   processedTopic,
+  projectOfTopic,
   rawTopic,
   redriveTopic,
   sessionsTopic,
@@ -76,7 +77,10 @@ export function planTopics(
 ): readonly TopicCreation[] {
   refuseNarrowLetters(declaration)
   return topicFamilies.flatMap((family) =>
-    topicsOf(family, declaration, projects).map((topic) => ({ topic, ...topicSettings(declaration, profile, family) }))
+    topicsOf(family, declaration, projects).map((topic) => ({
+      topic,
+      ...topicSettings(declaration, profile, family, projectOfTopic(topic))
+    }))
   )
 }
 
@@ -113,7 +117,9 @@ export async function ensureTopics(request: TopicsRequest): Promise<EnsuredTopic
   const grown = topicsWith(differences, 'fewer-partitions')
   const configured = topicsWith(differences, 'config')
   await admin.createTopics(planned.filter(({ topic }) => created.has(topic)))
-  for (const { topic, partitions, config } of planned) {
+  // Processed before raw: the processor writes an event under the partition number that it has in the raw topic.
+  const isRaw = ({ topic }: TopicCreation): number => (parseTopic(topic)?.family === 'raw' ? 1 : 0)
+  for (const { topic, partitions, config } of planned.toSorted((a, b) => isRaw(a) - isRaw(b))) {
     if (grown.has(topic)) await admin.growPartitions(topic, partitions)
     if (configured.has(topic)) await admin.alterTopicConfig(topic, config)
   }

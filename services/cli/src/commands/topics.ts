@@ -8,12 +8,13 @@ import { openAdmin, openDatabase, topicDeclaration, topicProfile } from '../conn
 import type { CliContext, CommonOptions } from '../context.ts'
 import { print, toTable } from '../output.ts'
 import { addCommand, addGroup } from './command.ts'
+import { addTopicsGrow } from './topics-grow.ts'
 
 type TopicsOptions = CommonOptions & { readonly project?: string }
 
 const projectOption = ['--project <projectId>', 'only the topics of this project'] as const
 
-/** Adds `topics list|ensure|diff`. */
+/** Adds `topics list|ensure|diff|grow`. */
 export function addTopicsCommands(program: Command, context: CliContext): void {
   const { terminal } = context
   const group = addGroup(program, 'topics', 'list the topics and bring them in line with topics.yaml')
@@ -53,6 +54,7 @@ export function addTopicsCommands(program: Command, context: CliContext): void {
       print(terminal, json, differences, renderDifferences)
       if (differences.length > 0) throw drift(differences)
     })
+  addTopicsGrow(group, context)
 }
 
 function drift(differences: readonly TopicDifference[]): AppError {
