@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { eventColumns, enrich, rowVersion, ENRICH_VERSION } from '@millrace/contracts'
+import type { Line } from '@millrace/stores/tab-lines'
 import { createToEntry } from './entry.ts'
 import { identityLinkColumns } from './identity-link.ts'
-import type { Line } from '@millrace/stores/tab-lines'
 import { readLine } from '../test/read-line.ts'
 
 const appendedAtMs = Date.UTC(2026, 5, 1)

@@ -1,9 +1,9 @@
 // A raw record -> what the warehouse keeps of it: the bytes that are sent, and a few texts, instead of a row of forty
 // members. A pure function of the record but for where the bytes lie.
 import type { Enrich, RawRecord } from '@millrace/contracts'
+import type { Line } from '@millrace/stores/tab-lines'
 import { createEventLines } from './event-line.ts'
 import { createIdentityLinks } from './identity-link.ts'
-import type { Line } from '@millrace/stores/tab-lines'
 
 /** One event for the warehouse: its lines, and what is folded over a batch. */
 export interface WarehouseEntry {

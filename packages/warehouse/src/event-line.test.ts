@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { enrich, eventColumns, toRowLine } from '@millrace/contracts'
 import type { EventRow } from '@millrace/contracts'
+import { joinLines } from '@millrace/stores/tab-lines'
 import { readLine } from '../test/read-line.ts'
 import { createEventLines } from './event-line.ts'
-import { joinLines } from '@millrace/stores/tab-lines'
 
 const sample = enrich({
   topic: 'events.demo',

@@ -1,9 +1,9 @@
 // When each user and each device was first seen: the earliest event time, over everything that was ever loaded. The
 // minimum does not care for order or repeats, so a batch is folded to one line for each id before it is sent.
-import type { WarehouseColumn } from './columns.ts'
-import type { WarehouseEntry } from './entry.ts'
 import { createLines, createPutTime, mostBytesOf, putText, timeBytes } from '@millrace/stores/tab-lines'
 import type { Line } from '@millrace/stores/tab-lines'
+import type { WarehouseColumn } from './columns.ts'
+import type { WarehouseEntry } from './entry.ts'
 
 /** The columns of `first_seen` in the order of its lines. */
 export const firstSeenColumns: readonly WarehouseColumn[] = [

@@ -2,9 +2,9 @@
 // by what it says, so a repeat collapses, and what differing copies of an event say all stands.
 import { namesDevice, namesUser } from '@millrace/contracts'
 import type { EventRow } from '@millrace/contracts'
-import type { WarehouseColumn } from './columns.ts'
 import { createLines, createPutTime, mostBytesOf, putText, timeBytes } from '@millrace/stores/tab-lines'
 import type { Line } from '@millrace/stores/tab-lines'
+import type { WarehouseColumn } from './columns.ts'
 
 /** The columns of `identity_links` in the order of its lines. */
 export const identityLinkColumns: readonly WarehouseColumn[] = [

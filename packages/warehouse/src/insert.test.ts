@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
-import { insertLines } from './insert.ts'
 import type { Line } from '@millrace/stores/tab-lines'
+import { insertLines } from './insert.ts'
 
 type Insert = Parameters<Clickhouse['insertLines']>
 

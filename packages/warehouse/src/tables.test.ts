@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { eventColumns } from '@millrace/contracts'
-import type { WarehouseEntry } from './entry.ts'
 import { joinLines } from '@millrace/stores/tab-lines'
 import type { Line } from '@millrace/stores/tab-lines'
+import type { WarehouseEntry } from './entry.ts'
 import { warehouseTables } from './tables.ts'
 
 const lineOf = (text: string): Line => ({ bytes: Buffer.from(`${text}\n`), start: 0, end: text.length + 1 })

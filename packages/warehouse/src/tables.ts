@@ -2,11 +2,11 @@
 // beside it. All of them bear repeats, so whoever loads inserts a batch into each, one after the other, and moves its
 // position when all have answered; after any doubt the same batch again, into all of them.
 import { eventColumns } from '@millrace/contracts'
+import type { Line } from '@millrace/stores/tab-lines'
 import type { WarehouseColumn } from './columns.ts'
 import type { WarehouseEntry } from './entry.ts'
 import { firstSeenColumns, toFirstSeen } from './first-seen.ts'
 import { identityLinkColumns } from './identity-link.ts'
-import type { Line } from '@millrace/stores/tab-lines'
 
 export interface WarehouseTable {
   readonly name: 'events_raw' | 'identity_links' | 'first_seen'

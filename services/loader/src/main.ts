@@ -63,7 +63,7 @@ await runService(
           settings: {
             ...letterSettings(config),
             maxHandleMs: config.INSERT_TIMEOUT_MS,
-            // One insert is on its way, the rows of the next one are made, and one waits: partitions take turns.
+            // Two inserts of different partitions may be on their way, while the rows of the next one are made.
             concurrency: 2,
             decodeOnArrival: true,
             totalBytes: 3 * config.BATCH_BYTES,
