@@ -24,12 +24,12 @@ let replica: Redis
 beforeAll(async () => {
   master = stack.use(await openOwnRedis(lru))
   const follower = stack.use(await openOwnRedis([...lru, '--replicaof', `127.0.0.1 ${master.port}`]))
-  const common = { role: 'cache', log, requirePolicy: 'when-reachable', commandTimeoutMs: 300 } as const
+  const common = { role: 'cache', log, requirePolicy: 'when-reachable', commandTimeoutMs: 900 } as const
   const redis = stack.use(await openRedis({ ...common, url: master.url }))
   replica = stack.use(await openRedis({ ...common, url: follower.url }))
   const clock = systemClock
   const onPolicyViolation = (error: Error): void => expect.fail(error.message)
-  const options = { url: follower.url, timeoutMs: 300, registry, clock, log, onPolicyViolation }
+  const options = { url: follower.url, timeoutMs: 900, registry, clock, log, onPolicyViolation }
   const found = await openCacheReplica(options)
   if (found !== undefined) stack.use(found)
   const breaker = createBreaker({ name: 'cache', judge: () => 'failure' })
