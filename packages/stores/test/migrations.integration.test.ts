@@ -95,6 +95,39 @@ describe('the schemas of this version', () => {
     await database.command('TRUNCATE TABLE schema_migrations')
     expect(await migrateClickhouse(files)).toEqual(names)
   })
+
+  it('show the persons of events that were loaded before as they were', async () => {
+    const files = { url: databases.clickhouseUrl, folder: new URL('clickhouse/', schemas), log }
+    for (const name of ['0001_events_raw', '0002_events', '0003_first_seen', '0004_identity', '0005_identity_pairs'])
+      await write(`${name}.sql`, await readFile(new URL(`${name}.sql`, files.folder), 'utf8'))
+    await clickhouse()
+    await using database = await openClickhouse({ url: databases.clickhouseUrl, log, applicationName: 'test' })
+    // A login at 30 s on every second device, which a second user takes over at 50 s on every fourth.
+    const from = `(
+      SELECT intDiv(number, 60) AS d, number % 60 AS second, if(d = 7, 'guest', concat('d', toString(d))) AS anonymousId,
+        concat('e', toString(second), anonymousId) AS eventId,
+        multiIf(second = 30 AND d % 2 = 0, 'ann', second = 50 AND d % 4 = 0, 'bob', second = 10, 'null', '') AS userId,
+        toDateTime64(1780272000 + second, 3, 'UTC') AS timestamp
+      FROM numbers(600))`
+    await database.command(
+      `INSERT INTO events_raw (projectId, eventId, anonymousId, userId, timestamp)
+       SELECT 'p', eventId, anonymousId, userId, timestamp FROM ${from}`
+    )
+    await database.command(
+      `INSERT INTO identity_links (projectId, eventId, anonymousId, userId, timestamp)
+       SELECT 'p', eventId, anonymousId, userId, timestamp FROM ${from} WHERE userId IN ('ann', 'bob')`
+    )
+    const shown = async () => {
+      for (const name of ['devices', 'shared', 'persons'])
+        await database.command(`SYSTEM RELOAD DICTIONARY identity_${name}`)
+      return await database.rows('SELECT eventId, personId, personIdAtEvent FROM events ORDER BY eventId')
+    }
+    const before = await shown()
+    expect(before).toContainEqual({ eventId: 'e55d4', personId: 'bob', personIdAtEvent: 'bob' })
+    expect(before).toContainEqual({ eventId: 'e5d4', personId: 'ann', personIdAtEvent: 'anon:d4' })
+    expect((await migrateClickhouse(files)).length).toBeGreaterThan(0)
+    expect(await shown()).toEqual(before)
+  })
 })
 
 describe('restoreClickhouse', () => {
