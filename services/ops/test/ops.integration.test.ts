@@ -84,7 +84,10 @@ it('administers projects, keys, schemas and metrics, and says so in the audit lo
     'key.create',
     'project.create'
   ])
-  expect(rows.find(({ action }) => action === 'key.revoke')).toMatchObject({ before: { revoked: false }, after: { revoked: true } })
+  expect(rows.find(({ action }) => action === 'key.revoke')).toMatchObject({
+    before: { revoked: false },
+    after: { revoked: true }
+  })
   expect((await call('GET', '/v1/audit/verification')).body).toMatchObject({ intact: true })
 })
 
@@ -125,4 +128,35 @@ it('shows a dead letter, sends it again, sees it fail again, and gives it up', {
     'letters.redriven',
     'letters.redrive'
   ])
+})
+
+it('plans a replay, has it read beside the live group, and tells where an event is', { timeout: 60_000 }, async () => {
+  await using producer = await pipeline.kafka.producer()
+  const value = Buffer.from(JSON.stringify({ eventId: 'e-1', eventType: 'view', receivedAt: new Date().toISOString() }))
+  const [outcome] = await producer.produce(rawTopic(projectId), [{ partition: 0, key: 'e-1', value }])
+  const end = outcome?.kind === 'acked' ? outcome.offset + 1n : 0n
+  const isAtEnd = async (): Promise<boolean> =>
+    (await pipeline.admin.groupOffsets(group, rawTopic(projectId))).get(0) === end
+  await eventually('the processor is at the end', isAtEnd, { timeoutMs: 20_000, intervalMs: 100 })
+
+  const wanted = { kind: 'process', group, from: { offsets: { 0: String(end - 1n) } } }
+  const plan = await call('POST', `/v1/projects/${projectId}/replays/plan`, wanted)
+  expect([plan.status, plan.body['records'], plan.body['refusals']]).toEqual([200, '1', []])
+  const begun = await call('POST', `/v1/projects/${projectId}/replays`, { ...wanted, reason: 'test' })
+  expect([begun.status, begun.body['state']]).toEqual([201, 'running'])
+  const path = `/v1/replays/${String(begun.body['id'])}`
+  const isDone = async (): Promise<boolean> => (await call('GET', path)).body['state'] === 'done'
+  await eventually('the replay is done', isDone, { timeoutMs: 20_000, intervalMs: 100 })
+  expect((await call('POST', `${path}/abort`)).status).toBe(409)
+  expect((await call('POST', '/v1/projects/nobody-has-this/replays/plan', wanted)).status).toBe(404)
+  expect((await call('POST', `/v1/projects/${projectId}/replays`, { kind: 'aggregate' })).status).toBe(409)
+
+  const trail = await call('GET', `/v1/events/e-1/trail?project=${projectId}`)
+  expect(trail.body).toMatchObject({
+    foundBy: 'log',
+    eventType: 'view',
+    place: { partition: 0, offset: String(end - 1n) }
+  })
+  const never = await call('GET', `/v1/events/never/trail?project=${projectId}`)
+  expect([never.status, never.body['place']]).toEqual([200, null])
 })
