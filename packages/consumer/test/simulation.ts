@@ -203,6 +203,7 @@ export async function simulate(options: SimulationOptions): Promise<Tally> {
           drainMs: 1_000 + below(4_000),
           stopMs: 2_000,
           concurrency: 1 + below(3),
+          decodeOnArrival: seed % 2 === 1,
           maxBisectCalls: 1 + below(8),
           recordRetryMs: chance(0.5) ? 0 : 1 + below(500),
           storm: { perMinute: 0, share: 1, leastLetters: 0 }
