@@ -1,8 +1,9 @@
 // Reads of PostgreSQL that bear being a little late, answered by a replica. One that does not answer, or is behind by more
 // than a bound, is left out; the primary answers in its place. Everything else asks the primary.
 //
-// Who may ask here: look-ups of API keys, which ask the primary once more before they refuse one, and days of metrics for
-// the query service. Whoever writes by what it reads, or compares two reads, may not: two replicas are late differently.
+// Who may ask here: look-ups of API keys, which ask the primary once more before they refuse one, and what the query service
+// reads to answer (docs/scaling-reads.md lists it). Whoever writes by what it reads, or compares two reads, may not: two
+// replicas are late differently.
 import { AppError, isTransient, withDeadline } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import { bindMetrics } from '@millrace/observability'
