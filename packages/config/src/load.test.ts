@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { AppError } from '@millrace/kernel'
 import { bool, bytes, int, list, ms, oneOf, secret, str, url, urls } from './fields.ts'
 import { load } from './load.ts'
+import { replicaLagRule } from './shared.ts'
 
 const spec = {
   PORT: int({ doc: 'Port.', default: 4001, min: 1, max: 65_535 }),
@@ -105,5 +106,16 @@ describe('units', () => {
 
   it.each(['1.5s', '-1', '1e3', '5 parsecs', 'NaN', '9999999999999999999'])('refuses the duration %s', (raw) => {
     expect(() => load(spec, { ...good, FLUSH_AFTER: raw })).toThrow('FLUSH_AFTER')
+  })
+})
+
+describe('replicaLagRule', () => {
+  it.each([
+    [['postgres://a/x'], 5_000, 15_000, undefined],
+    [['postgres://a/x'], 5_001, 15_000, 'DATABASE_REPLICA_LAG_MS must be at most a third of KEY_FRESH_MS'],
+    [[], 5_001, 15_000, undefined]
+  ])('of replicas %j that may be %i ms late and keys that are fresh for %i ms', (replicas, lagMs, freshMs, problem) => {
+    const config = { DATABASE_REPLICA_URLS: replicas, DATABASE_REPLICA_LAG_MS: lagMs, KEY_FRESH_MS: freshMs }
+    expect(replicaLagRule(config)).toBe(problem)
   })
 })
