@@ -14,6 +14,7 @@ import type { CaseResult, FaultSuite } from '@millrace/testkit/faults/fault-case
 import { archiveSuite } from '@millrace/testkit/faults/archive/suite'
 import { gatewaySuite } from '@millrace/testkit/faults/gateway/suite'
 import { groundSuite } from '@millrace/testkit/faults/ground/suite'
+import { monitorSuite } from '@millrace/testkit/faults/operations/long-suite'
 import { operationsSuite } from '@millrace/testkit/faults/operations/suite'
 import { prSuite } from '@millrace/testkit/faults/pr/suite'
 import { isAsAsked, reportLines } from '@millrace/testkit/faults/report'
@@ -30,6 +31,7 @@ const suites: readonly FaultSuite[] = [
   archiveSuite,
   querySuite,
   warehouseSuite,
+  monitorSuite,
   operationsSuite,
   prSuite
 ]

@@ -1,12 +1,14 @@
 // What operations promise under faults: a letter is one letter, innocent records have none, and what is sent again lands once.
 import type { FaultSuite } from '../fault-case.ts'
 import { eachItsWay, poison, sinkAway, storm } from './letters.ts'
+import { oneUserFloods } from './one-user-floods.ts'
 import { redriveTwice } from './redriven.ts'
 import { replayKilled } from './replay-killed.ts'
 import { replayedTwice } from './replayed.ts'
+import { topicsGrown } from './topics-grown.ts'
 
 export const operationsSuite: FaultSuite = {
   name: 'operations',
-  cases: [eachItsWay, sinkAway, poison, storm, redriveTwice, replayedTwice, replayKilled],
-  bugs: []
+  cases: [eachItsWay, sinkAway, poison, storm, redriveTwice, replayedTwice, replayKilled, topicsGrown, oneUserFloods],
+  bugs: [{ bug: 'recorder-dead-on-outage', case: sinkAway.name }]
 }
