@@ -69,7 +69,8 @@ export async function defineMetric(
     const version = (latest?.version ?? 0) + 1
     await insertVersion(tx, { projectId, name, version, startMs, text, actor })
     const details = { version, effectiveFromMs: startMs, ...writeMeaning(meaning) }
-    await writeAudit(tx, { actor, action: 'metric.define', projectId, subject: name, details })
+    const before = latest === undefined ? undefined : { version: latest.version, ...writeMeaning(latest) }
+    await writeAudit(tx, { actor, action: 'metric.define', projectId, subject: name, details, before, after: details })
     return { projectId, definition: { ...meaning, name, version, effectiveFromMs: startMs }, added: true }
   })
 }

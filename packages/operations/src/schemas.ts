@@ -65,7 +65,9 @@ export async function pushSchema(
     const version = added ? await insertVersion(tx, { projectId, eventType }, text, actor) : active.version
     await activate(tx, { projectId, eventType }, version, chosen)
     const details = { version, mode: chosen, added }
-    await writeAudit(tx, { actor, action: 'schema.push', projectId, subject: eventType, details })
+    const before = active === undefined ? undefined : { version: active.version, mode: active.mode }
+    const states = { before, after: { version, mode: chosen } }
+    await writeAudit(tx, { actor, action: 'schema.push', projectId, subject: eventType, details, ...states })
     return { projectId, eventType, version, mode: chosen, added }
   })
 }
@@ -77,13 +79,16 @@ export async function setSchemaMode(
   mode: SchemaMode
 ): Promise<PushedSchema> {
   return await postgres.transaction(async (tx) => {
-    const [row] = await tx.query<{ version: number }>(
-      `UPDATE active_schemas SET mode = $3, changed_at = now() WHERE project_id = $1 AND event_type = $2 RETURNING version`,
+    const [row] = await tx.query<{ version: number; before: SchemaMode }>(
+      `UPDATE active_schemas SET mode = $3, changed_at = now()
+       FROM (SELECT mode FROM active_schemas WHERE project_id = $1 AND event_type = $2 FOR UPDATE) AS earlier
+       WHERE project_id = $1 AND event_type = $2 RETURNING version, earlier.mode AS before`,
       [projectId, eventType, mode]
     )
     if (row === undefined) throw new AppError('PIPE_NOT_FOUND', `'${eventType}' of '${projectId}' has no schema`)
     const details = { version: row.version, mode }
-    await writeAudit(tx, { actor, action: 'schema.mode', projectId, subject: eventType, details })
+    const states = { before: { mode: row.before }, after: { mode } }
+    await writeAudit(tx, { actor, action: 'schema.mode', projectId, subject: eventType, details, ...states })
     return { projectId, eventType, version: row.version, mode, added: false }
   })
 }

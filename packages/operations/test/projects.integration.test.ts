@@ -112,11 +112,11 @@ describe('setProject', () => {
     expect(await showProject(postgres, projectId)).toEqual(shown)
     expect(await keyStore().authenticate(writeKey, 'write')).toMatchObject({ logGeneration: 1, settings: { limits } })
     const [noted] = await postgres.query(
-      `SELECT actor, details FROM audit_log WHERE project_id = $1 AND action = 'project.set'`,
+      `SELECT actor, before, after FROM audit_log WHERE project_id = $1 AND action = 'project.set'`,
       [projectId]
     )
     const after = { limits: { project: { eventsPerSecond: 5 } } }
-    expect(noted).toEqual({ actor: 'test:me', details: { before: {}, after } })
+    expect(noted).toEqual({ actor: 'test:me', before: {}, after })
   })
 
   it('changes nothing when one change is wrong, and knows no project that is not there', async () => {
