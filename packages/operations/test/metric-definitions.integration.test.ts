@@ -15,7 +15,15 @@ let postgres: Postgres
 
 beforeAll(async () => {
   const { DATABASE_URL } = testEndpoints()
-  postgres = stack.use(await openPostgres({ url: DATABASE_URL, poolSize: 6, log: createSilentLogger(), name: 'test' }))
+  postgres = stack.use(
+    await openPostgres({
+      url: DATABASE_URL,
+      poolSize: 6,
+      log: createSilentLogger(),
+      name: 'test',
+      connectTimeoutMs: 30_000
+    })
+  )
 })
 afterAll(() => stack.disposeAsync())
 
