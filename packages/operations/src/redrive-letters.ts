@@ -4,7 +4,7 @@
 import { redriveTopic } from '@millrace/contracts'
 import type { Enrich, RawRecord } from '@millrace/contracts'
 import { AppError } from '@millrace/kernel'
-import type { Admin, ProduceRecord, Producer } from '@millrace/kafka'
+import type { Admin, ProduceOutcome, ProduceRecord, Producer } from '@millrace/kafka'
 import type { Postgres } from '@millrace/stores/postgres'
 import { writeAudit } from './audit.ts'
 import { queueRecount } from './daily-metrics.ts'
@@ -216,13 +216,18 @@ async function sendWave(
           const outcome = outcomes[index]
           const partition = letter.origin.partition % partitions
           if (outcome?.kind === 'acked') sent.push({ letter, topic, partition, offset: outcome.offset })
-          else results.push({ id: letter.id, outcome: 'refused', detail: outcome?.message ?? 'no answer' })
+          else results.push({ id: letter.id, outcome: 'refused', detail: whyNot(outcome) })
         }
       }
     }
   })
   for (const { id } of letters) if (!seen.has(id)) results.push({ id, outcome: 'gone' })
   return sent
+}
+
+function whyNot(outcome: Exclude<ProduceOutcome, { kind: 'acked' }> | undefined): string {
+  if (outcome?.kind === 'refused') return `${outcome.code}: ${outcome.message}`
+  return `may be on its way, a repeat looks: ${outcome?.message ?? 'no answer'}`
 }
 
 const batchLetters = 500
