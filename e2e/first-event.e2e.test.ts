@@ -18,7 +18,7 @@ describe('an event', () => {
       timeoutMs: 40_000
     })
 
-    const event = factory.event({ eventType: 'purchase' })
+    const event = factory.event({ eventType: 'purchase', userId: 'ann' })
     const accepted = await pipeline.send(project, event)
     expect({ status: accepted.status, body: await accepted.json() }).toEqual({
       status: 202,
@@ -47,5 +47,27 @@ describe('an event', () => {
     await eventually('the third event in SQL', async () => Number(await count()) === 3, { timeoutMs: 5_000 })
     await eventually('the third event in the live window', async () => (await live()) === 3, { timeoutMs: 5_000 })
     expect((await pipeline.visibleIds(project.projectId)).size).toBe(3)
+
+    const get = async (path: string) => {
+      const headers = { authorization: `Bearer ${project.secretKey}` }
+      const response = await fetch(`${pipeline.services.service('query').url}/v1/${path}`, { headers })
+      const { status } = response
+      return {
+        status,
+        cache: response.headers.get('x-cache'),
+        body: (await response.json()) as Record<string, unknown>
+      }
+    }
+    const sql = new URLSearchParams({ sql: "SELECT COUNT(*) FROM events WHERE eventType='purchase'" }).toString()
+    const [made, sent] = [await get(`query?${sql}`), await get(`query?${sql}`)]
+    expect([made.status, made.cache, sent.cache, sent.body]).toEqual([200, 'MISS', 'HIT', made.body])
+    expect(made.body['rows']).toEqual(purchases.rows)
+    const day = (days: number): string => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10)
+    const users = await get(`metrics/daily_active_users?startTime=${day(-1)}&endTime=${day(1)}`)
+    expect([users.status, users.body['metric']]).toEqual([200, 'daily_active_users'])
+    const days = users.body['data'] as readonly { readonly uniqueUsers?: number }[]
+    expect(days.reduce((sum, { uniqueUsers = 0 }) => sum + uniqueUsers, 0)).toBeGreaterThanOrEqual(1)
+    const timeline = await get('users/ann/events?eventType=purchase')
+    expect(timeline.body['events']).toMatchObject([{ eventId: event.eventId, eventType: 'purchase' }])
   })
 })

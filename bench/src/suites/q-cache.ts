@@ -25,10 +25,11 @@ export const qCache: Suite = {
   name: 'q-cache',
   about: 'answers of the query service that were made before, against a GET of Redis; hits at dashboards; crowds',
   comparisons: [
-    // Half of its answers per CPU second are twice its CPU.
+    // Half of its answers per CPU second are twice its CPU. An answer comes over HTTP, so that is what it is held against:
+    // the least server that does a GET and nothing else.
     { variant: 'cached answer', reference: 'HTTP and GET', goal: 0.5, floor: 0.35 },
-    // The reference has no HTTP: what that costs is the distance between the two.
-    { variant: 'cached answer', reference: 'GET', goal: 0.5, floor: 0.05 }
+    // A GET alone costs a third of that server, so no answer over HTTP comes near it: the goal is half of what it could be.
+    { variant: 'cached answer', reference: 'GET', goal: 0.16, floor: 0.1 }
   ],
   open
 }

@@ -28,7 +28,9 @@ const question = `SELECT ${columns} FROM events WHERE ${rest}`
 
 async function open({ rows }: BenchSettings, log: (line: string) => void): Promise<OpenSuite> {
   await using opening = new AsyncDisposableStack()
-  const parts = opening.use(await openQueryParts(log, { rows }))
+  // It asks for more than a project may read.
+  const env = { QUERY_SCAN_BYTES_PER_SECOND: '0' }
+  const parts = opening.use(await openQueryParts(log, { rows, env }))
   const alone = `SELECT ${columns} FROM events WHERE projectId = 'bench' AND ${rest}`
   const engine = parts.stack.pidOf('clickhouse')
   const settings = { max_threads: 2 }
@@ -49,7 +51,12 @@ async function open({ rows }: BenchSettings, log: (line: string) => void): Promi
     otherPids: () => [...parts.otherPids(), ...parts.pids()],
     versions: parts.stack.versions,
     settings: { rows, asked, largest, largeBytes: rowsOfLarge * bytesOfRow },
-    findings: async () => [...(await latencies(parts)), ...(await large(parts))],
+    findings: async () => {
+      const found = [...(await latencies(parts, 'query')), ...(await large(parts))]
+      // The server does this by itself with a month that nothing was inserted into for a week.
+      await parts.clickhouse.command('OPTIMIZE TABLE events_raw FINAL')
+      return [...found, ...(await latencies(parts, 'query over a merged month'))]
+    },
     [Symbol.asyncDispose]: () => opened.disposeAsync()
   }
 }
@@ -77,12 +84,12 @@ function variantOf(name: string, pids: () => readonly number[], once: () => Prom
   return { name, pids, drive }
 }
 
-async function latencies(parts: QueryParts): Promise<readonly Finding[]> {
+async function latencies(parts: QueryParts, name: string): Promise<readonly Finding[]> {
   const times: number[] = []
   while (times.length < asked) times.push(await askOnce(parts))
   return [
-    { name: 'query, p50', value: quantile(times, 0.5), unit: 'ms' },
-    { name: 'query, p95', value: quantile(times, 0.95), unit: 'ms', goal: 500, ceiling: 1_000 }
+    { name: `${name}, p50`, value: quantile(times, 0.5), unit: 'ms' },
+    { name: `${name}, p95`, value: quantile(times, 0.95), unit: 'ms', goal: 500, ceiling: 1_000 }
   ]
 }
 

@@ -4,7 +4,8 @@ import { createRandom } from '../../random.ts'
 import type { Random } from '../../random.ts'
 import type { FaultCase } from '../fault-case.ts'
 import { broken, openQueryRig, verdictOf } from './rig.ts'
-import type { Asked, Canaries, QueryRig } from './rig.ts'
+import { hostilePath, randomPath } from './paths.ts'
+import type { Asked, Asking, Canaries, QueryRig } from './rig.ts'
 
 /** The bug that leaves the project out of the names of answers. */
 export const keyWithoutProject = 'query-key-without-project'
@@ -20,18 +21,24 @@ export const canaries: FaultCase = {
     const { counters, planted, seed } = context
     await using rig = await openQueryRig(context, { projects: 5, processes: 2, env: { QUERY_QUEUE_MS: '10s' } })
     const random = createRandom(`canaries-${seed}`)
-    const texts = Array.from({ length: 200 }, () => randomQuery(random))
+    const texts: readonly Asking[] = Array.from({ length: 200 }, (_, index) =>
+      index % 4 === 0 ? randomPath(random) : randomQuery(random)
+    )
     const crossed: string[] = []
     const wrong: string[] = []
     const all: Asked[] = []
     let left = planted === undefined ? questions : 2_000
     const work = async (): Promise<void> => {
       while (left-- > 0) {
-        const { project, sql, kind, key } = pick(rig, texts, random)
-        const answer = await rig.ask({ ...project, secretKey: key }, sql, { process: random.below(2) })
+        const { project, question, kind, key } = pick(rig, texts, random)
+        const answer = await rig.ask({ ...project, secretKey: key }, question, { process: random.below(2) })
         all.push(answer)
-        if (seesOther(rig, project, answer.body))
-          crossed.push(`${project.projectId}: ${sql}: ${answer.body.slice(0, 200)}`)
+        // It names the user that was asked for.
+        const isShown =
+          kind === 'empty' && answer.status === 200
+            ? !answer.body.includes('"events":[]')
+            : seesOther(rig, project, answer.body)
+        if (isShown) crossed.push(`${project.projectId}: ${JSON.stringify(question)}: ${answer.body.slice(0, 200)}`)
         if (kind === 'key' && answer.status !== 401) wrong.push(`${answer.status} for a wrong key`)
         if (kind === 'count' && answer.status === 200 && !answer.body.includes(`[[${project.events}]]`))
           wrong.push(`${project.events} events, counted ${answer.body.slice(0, 100)}`)
@@ -66,17 +73,20 @@ export const canaries: FaultCase = {
 
 interface Picked {
   readonly project: Canaries
-  readonly sql: string
-  readonly kind: 'plain' | 'count' | 'hostile' | 'key'
+  readonly question: Asking
+  readonly kind: 'plain' | 'count' | 'hostile' | 'empty' | 'key'
   readonly key: string
 }
 
-function pick({ projects }: QueryRig, texts: readonly string[], random: Random): Picked {
+function pick({ projects }: QueryRig, texts: readonly Asking[], random: Random): Picked {
   const project = random.pick(projects)
   const other = random.pick(projects)
-  const plain = { project, sql: random.pick(texts), key: project.secretKey }
-  if (random.chance(0.2)) return { ...plain, kind: 'count', sql: 'SELECT count() FROM events' }
-  if (random.chance(0.1)) return { ...plain, kind: 'hostile', sql: hostileQuery(other, random) }
+  const plain = { project, question: random.pick(texts), key: project.secretKey }
+  if (random.chance(0.2)) return { ...plain, kind: 'count', question: 'SELECT count() FROM events' }
+  if (random.chance(0.1)) return { ...plain, kind: 'hostile', question: hostileQuery(other, random) }
+  if (random.chance(0.05)) return { ...plain, kind: 'hostile', question: hostilePath(other, random) }
+  if (random.chance(0.05) && other !== project)
+    return { ...plain, kind: 'empty', question: { path: `users/${other.canary}/events` } }
   // One character of the secret is another one.
   if (random.chance(0.05))
     return { ...plain, kind: 'key', key: project.secretKey.replace(/.$/, (end) => (end === 'a' ? 'b' : 'a')) }

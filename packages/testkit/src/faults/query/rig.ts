@@ -42,10 +42,13 @@ export interface QueryRig extends AsyncDisposable {
   readonly proxy: EngineProxy
   readonly projects: readonly Canaries[]
   /** Asks the n-th process. Never throws. */
-  ask(project: Canaries, sql: string, options?: AskOptions): Promise<Asked>
+  ask(project: Canaries, question: Asking, options?: AskOptions): Promise<Asked>
   /** Sum of a series with its labels over the processes. */
   series(name: string): Promise<number>
 }
+
+/** SQL, or an address below /v1 with what is sent to it. */
+export type Asking = string | { readonly path: string; readonly body?: object }
 
 export interface AskOptions {
   readonly process?: number
@@ -107,7 +110,8 @@ export async function openQueryRig(context: CaseContext, options: RigOptions = {
     clickhouse,
     proxy,
     projects,
-    ask: (project, sql, { process = 0, ...rest } = {}) => ask(services[process]?.url ?? '', project, sql, rest),
+    ask: (project, question, { process = 0, ...rest } = {}) =>
+      ask(services[process]?.url ?? '', project, question, rest),
     series: async (name) => {
       const values = await Promise.all(services.map((service) => seriesOf(service, name)))
       return values.reduce((sum, value) => sum + value, 0)
@@ -119,16 +123,18 @@ export async function openQueryRig(context: CaseContext, options: RigOptions = {
 async function ask(
   url: string,
   { secretKey }: Canaries,
-  sql: string,
+  question: Asking,
   { headers = {}, signal }: Pick<AskOptions, 'headers' | 'signal'>
 ): Promise<Asked> {
   const startedAtMs = performance.now()
   const took = (): number => performance.now() - startedAtMs
   try {
-    const response = await fetch(`${url}/v1/query`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${secretKey}`, ...headers },
-      body: JSON.stringify({ sql }),
+    const { path, body } = typeof question === 'string' ? { path: 'query', body: { sql: question } } : question
+    const sent = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }
+    const type = body === undefined ? {} : { 'content-type': 'application/json' }
+    const response = await fetch(`${url}/v1/${path}`, {
+      ...sent,
+      headers: { ...type, authorization: `Bearer ${secretKey}`, ...headers },
       signal: signal ?? AbortSignal.timeout(20_000)
     })
     const cache = response.headers.get('x-cache') ?? ''
