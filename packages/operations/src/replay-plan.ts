@@ -123,7 +123,8 @@ export async function planReplay(deps: PlanDeps, request: ReplayRequest): Promis
     parts: parts.map((part) => ({ ...part, fromMs: undefined, toMs: undefined, ...times?.get(part.partition) })),
     records,
     refusals: [
-      ...(await outOfRetention(deps, request, topic, ranges)),
+      // An epoch says by itself from when on it is whole.
+      ...(effect === 'epoch' ? [] : await outOfRetention(deps, request, topic, ranges)),
       ...againstMode(request, committed),
       ...(effect === 'nothing' ? [text] : []),
       ...(effect === 'reads' && records === 0n ? ['there is no record in this range'] : []),

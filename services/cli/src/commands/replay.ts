@@ -2,15 +2,13 @@
 import { randomUUID } from 'node:crypto'
 import { AppError } from '@millrace/kernel'
 import { writeAudit } from '@millrace/operations/audit'
-import { fillAndFlip } from '@millrace/operations/flip-epoch'
 import type { Flipped } from '@millrace/operations/flip-epoch'
-import { beginBuild, planRebuild } from '@millrace/operations/rebuild'
 import { abortReplay, resumeReplay, startReplay } from '@millrace/operations/replay'
 import type { ReplayDeps } from '@millrace/operations/replay'
 import { replayStatus } from '@millrace/operations/replay-orders'
 import type { ReplayStatus } from '@millrace/operations/replay-orders'
 import { planReplay } from '@millrace/operations/replay-plan'
-import type { GroupPlan, ReplayRequest } from '@millrace/operations/replay-plan'
+import type { GroupPlan } from '@millrace/operations/replay-plan'
 import { findReplay, isOver, listReplays } from '@millrace/operations/replay-rows'
 import type { Replay } from '@millrace/operations/replay-rows'
 import { createFaults } from '@millrace/service'
@@ -19,12 +17,11 @@ import type { Postgres } from '@millrace/stores/postgres'
 import type { Command } from 'commander'
 import { openDatabase, openLog } from '../connections.ts'
 import type { CliContext, CommonOptions } from '../context.ts'
-import { openBuildDeps, openEpochAdmin } from '../epoch-deps.ts'
 import { actorOf } from '../identity.ts'
-import { print, UsageError } from '../output.ts'
+import { print } from '../output.ts'
 import { rebuildWarehouseFrom } from './archive-rebuild.ts'
 import { addCommand, addGroup } from './command.ts'
-import { showBuild } from './epoch.ts'
+import { buildEpoch, withEpoch } from './replay-epoch.ts'
 import { archiveGroupOf, rateOf, toRequests } from './replay-options.ts'
 import type { RangeOptions } from './replay-options.ts'
 import { renderPlans, renderReplays, showReplay } from './replay-text.ts'
@@ -64,7 +61,7 @@ function addPlan(group: Command, context: CliContext): void {
     if (await fromArchive(context, { ...options, dryRun: true })) return
     await using stack = new AsyncDisposableStack()
     const opened = await open(context, options.dataDir, stack)
-    const plans = await plansOf(opened, toRequests(options, context.clock.now()))
+    const plans = await plansOf(context, opened, options)
     print(context.terminal, options.json, plans, () => renderPlans(plans, context.terminal.colour))
     refuse(plans)
   })
@@ -108,16 +105,14 @@ async function start(context: CliContext, options: StartOptions): Promise<void> 
   const flipped: Flipped[] = []
   if (options.resume !== undefined) begun.push(await resumeReplay(opened, options.resume))
   else {
-    const requests = toRequests(options, context.clock.now())
     const perSecond = rateOf(options.rate)
-    const plans = await plansOf(opened, requests)
+    const plans = await plansOf(context, opened, options)
     if (json !== true) terminal.out(renderPlans(plans, terminal.colour))
     else if (options.dryRun === true) print(terminal, json, plans, () => '')
     refuse(plans)
     if (options.dryRun === true) return
-    for (const [index, plan] of plans.entries()) {
-      const request = requests[index]
-      if (plan.effect === 'epoch' && request !== undefined) flipped.push(await rebuild(context, options, request))
+    for (const plan of plans) {
+      if (plan.effect === 'epoch') flipped.push(await buildEpoch(context, options, plan))
       else begun.push(await startReplay(opened, plan, { mode: plan.mode, perSecond, reason: options.reason }))
     }
   }
@@ -156,21 +151,6 @@ async function fromArchive(context: CliContext, options: RangeOptions & Partial<
     ...(rate === undefined ? {} : { rate })
   })
   return true
-}
-
-/** The live state is built anew beside the one in force, which goes on meanwhile. */
-async function rebuild(context: CliContext, options: StartOptions, request: ReplayRequest): Promise<Flipped> {
-  const { from, projectId } = request
-  if (from.kind === 'offset' || from.kind === 'offsets')
-    throw new UsageError('a new epoch of the live state begins at a time: --from-time, or --from-offset earliest')
-  await using stack = new AsyncDisposableStack()
-  const admin = await openEpochAdmin(context, options.dataDir, stack)
-  const hourMs = 3_600_000
-  const fromMs = from.kind === 'time' ? { fromMs: from.ms - (from.ms % hourMs) } : {}
-  const plan = await planRebuild(admin, { projectId, acceptLater: from.kind === 'all', ...fromMs })
-  const row = await beginBuild(admin, plan)
-  const deps = await openBuildDeps(context, options.dataDir, stack, admin)
-  return await fillAndFlip({ ...deps, onProgress: showBuild(context.terminal, options.json) }, row)
 }
 
 function addStatus(group: Command, context: CliContext): void {
@@ -224,11 +204,14 @@ async function open(context: CliContext, dataDir: string, stack: AsyncDisposable
   }
 }
 
-async function plansOf(opened: Opened, requests: readonly ReplayRequest[]): Promise<readonly GroupPlan[]> {
+async function plansOf(context: CliContext, opened: Opened, options: RangeOptions): Promise<readonly GroupPlan[]> {
   const { admin, client, clock, postgres } = opened
   const manifest = createArchiveManifest(postgres)
   const plans: GroupPlan[] = []
-  for (const request of requests) plans.push(await planReplay({ admin, manifest, log: { client, clock } }, request))
+  for (const request of toRequests(options, clock.now())) {
+    const plan = await planReplay({ admin, manifest, log: { client, clock } }, request)
+    plans.push(plan.effect === 'epoch' ? await withEpoch(context, options, plan, request.from) : plan)
+  }
   return plans
 }
 

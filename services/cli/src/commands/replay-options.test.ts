@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest'
+import { archiveGroupOf, rateOf, toRequests } from './replay-options.ts'
+import type { RangeOptions } from './replay-options.ts'
+
+const nowMs = Date.parse('2026-01-31T12:00:00Z')
+const options = (change: Partial<RangeOptions>): RangeOptions => ({
+  dataDir: '.',
+  project: 'shop',
+  group: 'load',
+  limit: '100',
+  ...change
+})
+
+describe('the options of a replay', () => {
+  it('make a request for each group, which may have another name than its kind', () => {
+    const made = toRequests(options({ group: 'load=eu-load, record', fromTime: '2h', toOffset: '9' }), nowMs)
+    const shared = {
+      projectId: 'shop',
+      mode: 'beside',
+      from: { kind: 'time', ms: nowMs - 7_200_000 },
+      to: { kind: 'offset', offset: 9n },
+      limit: 100n
+    }
+    expect(made).toEqual([
+      { ...shared, kind: 'load', group: 'eu-load' },
+      { ...shared, kind: 'record', group: 'record' }
+    ])
+  })
+
+  it('read offsets of all partitions, of some, and the beginning of the log', () => {
+    const from = (fromOffset: string) => toRequests(options({ fromOffset }), nowMs)[0]?.from
+    expect(from('7')).toEqual({ kind: 'offset', offset: 7n })
+    expect(from('0:100,3:250')).toEqual({
+      kind: 'offsets',
+      offsets: new Map([
+        [0, 100n],
+        [3, 250n]
+      ])
+    })
+    expect(from('earliest')).toEqual({ kind: 'all' })
+  })
+
+  it.each([
+    [{}, 'say where to begin'],
+    [{ fromOffset: '1', fromTime: '2h' }, 'either --from-offset or --from-time, not both'],
+    [{ fromOffset: '-1' }, '--from-offset takes whole numbers'],
+    [{ fromOffset: '0:x' }, '--from-offset takes whole numbers'],
+    [{ fromTime: 'yesterday' }, '--from-time is a time such as'],
+    [{ fromOffset: 'earliest', group: 'loader' }, '--group takes process, load, record, archive, aggregate'],
+    [{ fromOffset: 'earliest', limit: 'many' }, '--limit takes whole numbers']
+  ])('refuse %j', (change, message) => {
+    expect(() => toRequests(options(change), nowMs)).toThrow(message)
+  })
+
+  it('take the archive for the loaders alone and as a whole', () => {
+    expect(archiveGroupOf(options({}))).toBeUndefined()
+    expect(archiveGroupOf(options({ fromArchive: true, group: 'load=eu-load' }))).toBe('eu-load')
+    for (const change of [{ group: 'record' }, { group: 'load,record' }, { fromTime: '2h' }, { inPlace: true }])
+      expect(() => archiveGroupOf(options({ fromArchive: true, ...change }))).toThrow('--from-archive is for')
+  })
+
+  it('take a rate above nothing', () => {
+    expect([rateOf(undefined), rateOf('5000')]).toEqual([undefined, 5_000])
+    for (const text of ['0', 'fast', '1000000000']) expect(() => rateOf(text)).toThrow('--rate')
+  })
+})
