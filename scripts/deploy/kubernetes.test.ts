@@ -186,6 +186,10 @@ describe('infra/k8s', () => {
       }
       expect(kinds.includes('HorizontalPodAutoscaler')).toBe(['gateway', 'query', 'realtime'].includes(name))
     }
+    // A count beside an autoscaler would undo its work with every apply.
+    const scaled = base.filter(({ kind }) => /Autoscaler|ScaledObject/.test(kind)).map(({ metadata }) => metadata.name)
+    const counted = base.filter((each) => each.kind === 'Deployment' && 'replicas' in (each['spec'] as object))
+    expect(counted.map(({ metadata }) => metadata.name).filter((name) => scaled.includes(name))).toEqual([])
     const autoscalers = (rendered.get('overlays/small') ?? []).filter(({ kind }) =>
       /Autoscaler|ScaledObject/.test(kind)
     )
