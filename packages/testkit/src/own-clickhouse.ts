@@ -17,11 +17,12 @@ export interface OwnClickhouse extends AsyncDisposable {
   kill(): Promise<void>
 }
 
-/** Starts an engine on an empty folder on 127.0.0.1. Disposing ends it. */
-export async function openOwnClickhouse(): Promise<OwnClickhouse> {
+/** Starts an engine on an empty folder on 127.0.0.1, with the users file `users` if there is one. Disposing ends it. */
+export async function openOwnClickhouse(users?: string): Promise<OwnClickhouse> {
   const folder = await mkdtemp(join(tmpdir(), 'millrace-clickhouse-'))
   const settings = join(folder, 'server.json')
-  await writeFile(settings, JSON.stringify({ dataFolder: folder, port: 0, user: 'test', password: 'test' }))
+  const account = { user: 'test', password: 'test' }
+  await writeFile(settings, JSON.stringify({ ...account, dataFolder: folder, port: 0, users }))
   const main = fileURLToPath(import.meta.resolve('@millrace/local-stack/clickhouse-engine/main'))
   const server = spawn(process.execPath, [main, settings], {
     env: { ...process.env, UV_THREADPOOL_SIZE: '16' },

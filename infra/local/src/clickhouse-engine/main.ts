@@ -17,13 +17,15 @@ export interface EngineSettings {
   readonly user: string
   readonly password: string
   readonly maxConcurrent?: number
+  /** The users file, as XML; without it that of users-config.ts. Everybody is its user `default`. */
+  readonly users?: string
 }
 
 const settings = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as EngineSettings
 mkdirSync(settings.dataFolder, { recursive: true })
 const usersFile = join(settings.dataFolder, 'users.xml')
 const configFile = join(settings.dataFolder, 'config.xml')
-writeFileSync(usersFile, usersXml())
+writeFileSync(usersFile, settings.users ?? usersXml())
 writeFileSync(configFile, serverXml(usersFile))
 
 const engine = openEngine({
