@@ -308,3 +308,57 @@ describe("a user's timeline", () => {
     )
   })
 })
+
+describe('texts that would like to be more', () => {
+  const texts = [
+    `' OR 1 = 1 --`,
+    `\\' OR 1 = 1 --`,
+    `') OR projectId != '`,
+    '{p0:String}',
+    '\\x27 OR 1',
+    '\t\n\r\\N',
+    '%27 OR 1',
+    '`events_raw`',
+    '/* */ UNION ALL SELECT',
+    '\u2019 \ud83d\ude00 \u0000 end'
+  ]
+  const odd = uniqueProject('odd')
+  beforeAll(() =>
+    insert(
+      odd,
+      texts.map((text, index) => ({
+        ...(events[0] as PlainEvent),
+        eventId: `odd-${index}`,
+        eventType: text,
+        userId: text,
+        ms: startMs + index,
+        offset: index,
+        country: '',
+        properties: { [text]: text }
+      }))
+    )
+  )
+
+  it.each(texts)('are values wherever they stand: %j', async (text) => {
+    const headers = { 'x-api-key': `key-${odd}` }
+    const get = async (path: string) => (await query.app.inject({ url: path, headers })).json<Record<string, unknown>>()
+    const span = { startTime: '2026-03-20', endTime: '2026-03-21', identity: 'raw' }
+    const filters = JSON.stringify([{ property: `properties.${text}`, operator: 'is', values: [text] }])
+    const path = `/v1/top/${encodeURIComponent(`properties.${text}`)}`
+    expect(await get(url(path, { ...span, eventType: text, filters }))).toMatchObject({
+      total: { events: 1, users: 1 },
+      values: [{ value: text, events: 1 }]
+    })
+    expect(await get(url(`/v1/users/${encodeURIComponent(text)}/events`, span))).toMatchObject({
+      events: [{ eventType: text, properties: { [text]: text } }]
+    })
+    const events = { firstEvent: text, returningEvent: text, firstFilters: filters }
+    expect(await get(url('/v1/retention', { ...span, ...events }))).toMatchObject({ cohorts: [{ size: 1 }] })
+    const steps = [{ eventType: text, filters: JSON.parse(filters) as object[] }, { eventType: text }]
+    const payload = { ...span, steps, breakdown: { property: `properties.${text}` } }
+    const funnel = await query.app.inject({ method: 'POST', url: '/v1/funnels', payload, headers })
+    expect(funnel.json()).toMatchObject({
+      breakdown: { values: [{ value: text, steps: [{ count: 1 }, { count: 0 }] }] }
+    })
+  })
+})
