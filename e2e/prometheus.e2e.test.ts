@@ -5,6 +5,8 @@ import { promisify } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { ensurePrograms } from '@millrace/local-stack/ensure-programs'
 import { services } from '@millrace/local-stack/services'
+import { createSendCanary } from '../services/ops/src/canary/send-canary.ts'
+import { systemClock } from '@millrace/kernel'
 import { eventually } from '@millrace/testkit/eventually'
 import { openE2e } from './open-e2e.ts'
 import { openPrometheus, prometheusFolder } from './prometheus/server.ts'
@@ -22,7 +24,7 @@ describe('the configuration of Prometheus', () => {
     expect(tested.stdout).toContain('SUCCESS')
   })
 
-  it('reads the series of every service, and evaluates every rule', async () => {
+  it('reads the series of every service and evaluates every rule, and a canary arrives everywhere', async () => {
     const pipeline = await openE2e({ only: services.map(({ name }) => name), env: { MONITOR_EVERY_MS: '500' } })
     const running = pipeline.services.all.map(({ name, port }) => ({ job: name, address: `127.0.0.1:${port}` }))
     await using prometheus = await openPrometheus(running)
@@ -42,6 +44,20 @@ describe('the configuration of Prometheus', () => {
       return value === undefined || value < 1 ? undefined : value
     })
     expect(one).toBe(1)
+    const urlOf = (name: 'gateway' | 'query' | 'realtime'): string => pipeline.services.service(name).url
+    const send = createSendCanary({
+      gatewayUrl: urlOf('gateway'),
+      queryUrl: urlOf('query'),
+      realtimeUrl: urlOf('realtime'),
+      keys: async () => project,
+      clock: systemClock
+    })
+    const flight = await send('canary-1', AbortSignal.timeout(60_000))
+    await Promise.all([flight.accepted, flight.live, flight.sql])
+    expect([...(await pipeline.visibleIds(project.projectId))].toSorted()).toEqual([
+      ['canary-1', 1],
+      ['e1', 1]
+    ])
     await eventually('the monitor has looked', async () => {
       return ((await prometheus.value('sum(analytics_monitor_samples_total{outcome="taken"})')) ?? 0) > 0
     })
