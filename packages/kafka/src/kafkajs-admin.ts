@@ -142,6 +142,7 @@ async function describe(admin: KafkaJSAdmin, names: readonly string[]): Promise<
       topic: name,
       partitions: partitions.length,
       replicationFactor: partitions[0]?.replicas.length ?? 0,
+      inSync: Math.min(...partitions.map(({ isr }) => isr.length)),
       config: Object.fromEntries(own.map(({ configName, configValue }) => [configName, configValue]))
     }
   })

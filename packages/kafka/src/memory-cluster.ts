@@ -138,7 +138,7 @@ function createMemoryAdmin(log: MemoryLog, groupOf: (groupId: string) => MemoryG
     async describeTopics(topics) {
       return topics.map((topic) => {
         const { partitions, replicationFactor, config } = log.require(topic)
-        return { topic, partitions: partitions.length, replicationFactor, config }
+        return { topic, partitions: partitions.length, replicationFactor, inSync: replicationFactor, config }
       })
     },
     async createTopics(topics) {

@@ -146,6 +146,8 @@ export interface TopicDescription {
   readonly topic: string
   readonly partitions: number
   readonly replicationFactor: number
+  /** Fewest copies of a partition that are in sync; undefined when nobody said. */
+  readonly inSync?: number
   /** Non-default settings only. */
   readonly config: Readonly<Record<string, string>>
 }

@@ -423,11 +423,12 @@ function administering({ cluster, newTopic, topicRefreshMs }: Context): void {
     const { admin } = cluster()
     const topic = await newTopic(2, { 'retention.ms': '86400000' })
     const config = { ...logAppendTime, 'retention.ms': '86400000' }
-    expect(await admin.describeTopics([topic])).toEqual([{ topic, partitions: 2, replicationFactor: 1, config }])
+    const copies = { replicationFactor: 1, inSync: 1 }
+    expect(await admin.describeTopics([topic])).toEqual([{ topic, partitions: 2, ...copies, config }])
     await admin.createTopics([{ topic, partitions: 9, replicationFactor: 1, config: {} }])
     await admin.growPartitions(topic, 3)
     await admin.alterTopicConfig(topic, { 'max.message.bytes': '20000' })
-    const grown = { topic, partitions: 3, replicationFactor: 1, config: { ...config, 'max.message.bytes': '20000' } }
+    const grown = { topic, partitions: 3, ...copies, config: { ...config, 'max.message.bytes': '20000' } }
     await eventually('the change is visible', async () => {
       expect(await admin.describeTopics([topic])).toEqual([grown])
       return true

@@ -58,7 +58,12 @@ export async function checkTopics(deps: TopicCheckDeps): Promise<readonly Findin
 }
 
 /** With as many copies as have to agree, the first broker that goes away stops all writing. */
-function inSyncFindings({ topic, replicationFactor, config }: TopicDescription): readonly Finding[] {
+function inSyncFindings({
+  topic,
+  replicationFactor,
+  inSync = replicationFactor,
+  config
+}: TopicDescription): readonly Finding[] {
   const least = Number(config['min.insync.replicas'] ?? 1)
   const topics = findingsOf('topics')
   if (replicationFactor > 1 && replicationFactor <= least) {
@@ -68,6 +73,14 @@ function inSyncFindings({ topic, replicationFactor, config }: TopicDescription):
   if (replicationFactor > 1 && least < 2) {
     const detail = `${replicationFactor} copies, but one may acknowledge alone (min.insync.replicas 1)`
     return [topics.failure(topic, detail, 'min.insync.replicas 2 in topics.yaml, then npx millrace topics ensure')]
+  }
+  if (inSync < least) {
+    const detail = `${inSync} of ${replicationFactor} copies of a partition are in sync, ${least} have to be: nothing is taken`
+    return [topics.failure(topic, detail, 'bring back the brokers that hold its copies')]
+  }
+  if (inSync < replicationFactor) {
+    const detail = `${inSync} of ${replicationFactor} copies of a partition are in sync`
+    return [topics.warning(topic, detail, 'a broker is away or far behind; one more, and nothing is taken')]
   }
   return []
 }

@@ -1,7 +1,11 @@
 import { expect, test } from 'vitest'
+import { topicSettings } from '@millrace/contracts'
+import type { TopicDescription } from '@millrace/kafka'
+import { loadTopicDeclaration } from '../topics.ts'
 import { judgeDisk } from './check-disks.ts'
 import { checkSettings } from './check-settings.ts'
 import type { KnownSettings } from './check-settings.ts'
+import { checkTopics } from './check-topics.ts'
 
 const gib = 1024 ** 3
 
@@ -47,4 +51,28 @@ test.each<[what: string, settings: KnownSettings, findings: readonly string[]]>(
 test('settings: no finding quotes a secret', () => {
   const settings = { ADMIN_TOKEN: 'hunter2', DATABASE_URL: 'postgres://m:postgres@db:5432/m' }
   expect(JSON.stringify(checkSettings(settings))).not.toMatch(/hunter2|postgres:postgres|m:postgres/)
+})
+
+test.each<[inSync: number, least: string, findings: readonly string[]]>([
+  [3, '2', []],
+  [2, '2', ['warning 2 of 3 copies of a partition are in sync']],
+  [1, '2', ['failure 1 of 3 copies of a partition are in sync, 2 have to be: nothing is taken']],
+  [3, '1', ['failure 3 copies, but one may acknowledge alone (min.insync.replicas 1)']],
+  [3, '3', ['failure 3 copies, and min.insync.replicas is 3: one broker less stops writing']]
+])('topics: %i of three copies in sync where %s have to be', async (inSync, least, findings) => {
+  const declared = await loadTopicDeclaration()
+  const production = { replicationFactor: 3, minInsyncReplicas: Number(least) }
+  const declaration = { ...declared, profiles: { ...declared.profiles, production } }
+  const described: TopicDescription[] = ['process', 'load', 'record'].map((group) => {
+    return { topic: `redrive.${group}`, inSync: 3, ...topicSettings(declaration, 'production', 'redrive') }
+  })
+  const [first, ...others] = described
+  const admin = {
+    listTopics: async () => described.map(({ topic }) => topic),
+    describeTopics: async () => [{ ...first, inSync } as TopicDescription, ...others]
+  }
+  const lag = async () => ({ rows: [], leaderless: [], unknown: [] })
+  const found = await checkTopics({ admin, declaration, profile: 'production', projects: async () => [], lag })
+  const ofFirst = found.filter(({ subject, status }) => subject === first?.topic && status !== 'ok')
+  expect(ofFirst.map(({ status, detail }) => `${status} ${detail}`)).toEqual(findings)
 })
