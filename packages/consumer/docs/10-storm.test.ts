@@ -51,6 +51,14 @@ it('takes nothing more while it is stopped, of no partition, and goes on where i
   expect([stage.letters().length, stage.committed(0), stage.committed(1)]).toEqual([120, 120n, 1n])
   expect([consumer.stopped(), consumer.ready()]).toEqual([undefined, true])
   expect(await stage.metric('analytics_consumer_stopped', { group: 'g' })).toBe(0)
+  // Whoever let it go on knows of what comes within a minute; then it counts anew.
+  stage.append(0, ...bad(300))
+  await stage.advance(50_000)
+  expect([stage.letters().length, consumer.stopped()]).toEqual([420, undefined])
+  await stage.advance(10_000)
+  stage.append(0, ...bad(101))
+  await stage.advance(1_000)
+  expect([stage.letters().length, consumer.stopped()?.limit]).toEqual([420, 'perMinute'])
 })
 
 it('stops for what a store refuses, too; nothing of it is dead, and the next version takes all of it', async () => {

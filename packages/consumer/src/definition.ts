@@ -183,7 +183,7 @@ export interface Consumer extends AsyncDisposable {
   rewind(to: readonly Commit[]): void
   /** Why the consumer stopped: too much of what it read was dead. It holds its partitions, and nothing is lost. */
   stopped(): Storm | undefined
-  /** Goes on after a stop: what was held back is dead, and counting begins anew. */
+  /** Goes on after a stop: what was held back is dead, and a minute later counting begins anew. */
   resume(): void
   /** `letters` fails while the consumer is stopped. */
   readonly checks: Readonly<Record<'letters', HealthCheck>>

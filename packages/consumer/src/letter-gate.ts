@@ -14,10 +14,14 @@ export interface LetterGateHost<Item> {
   readonly report: Pick<Report<Item>, 'stopped' | 'resumed'>
 }
 
+const openMs = 60_000
+
 export class LetterGate<Item> {
   readonly #host: LetterGateHost<Item>
   readonly #guard: StormGuard
   #storm: Storm | undefined
+  /** Monotonic time until which nothing is counted. */
+  #openUntilMs = -Infinity
 
   constructor(host: LetterGateHost<Item>) {
     this.#host = host
@@ -36,8 +40,10 @@ export class LetterGate<Item> {
   admits(flush: Flush<Item>): boolean {
     if (flush.admitted || this.#storm !== undefined) return this.#storm === undefined
     const { def, deps, report } = this.#host
+    const nowMs = deps.clock.monotonic()
+    if (nowMs < this.#openUntilMs) return true
     const fresh = flush.undelivered.filter(({ entry }) => entry.record.topic !== def.topics.redrive)
-    this.#storm = this.#guard.admit(fresh.length, deps.clock.monotonic())
+    this.#storm = this.#guard.admit(fresh.length, nowMs)
     flush.admitted = this.#storm === undefined
     if (this.#storm !== undefined) report.stopped(this.#storm)
     return flush.admitted
@@ -48,11 +54,12 @@ export class LetterGate<Item> {
     this.#guard.passed(records, this.#host.deps.clock.monotonic())
   }
 
-  /** Opens it for what it held back, and counts anew. */
+  /** Opens it for what it held back and all that comes within a minute: whoever does knows of them. Then it counts anew. */
   open(heldBack: Iterable<Flush<Item>>): void {
     if (this.#storm === undefined) return
     this.#storm = undefined
     this.#guard.reset()
+    this.#openUntilMs = this.#host.deps.clock.monotonic() + openMs
     for (const flush of heldBack) flush.admitted = true
     this.#host.report.resumed()
   }
