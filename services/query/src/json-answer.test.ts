@@ -65,7 +65,11 @@ describe('toJsonAnswer', () => {
 
   it('leaves the rows where they are, and makes do with another layout', () => {
     const bytes = compact({ meta: [{ name: 'n', type: 'UInt8' }], data: [[1], [2]] })
-    expect(toJsonAnswer(bytes).body.buffer).toBe(bytes.buffer)
+    const { body } = toJsonAnswer(bytes)
+    expect(body.buffer).toBe(bytes.buffer)
+    expect(body.toString()).toBe(
+      '{"columns":[{"name":"n","type":"UInt8"}],"rows":[[1],\n\t\t[2]],"rowCount":2,"stats":{"elapsedMs":1,"readRows":3,"readBytes":30}}'
+    )
     const plain = Buffer.from(JSON.stringify({ meta: [{ name: 'n', type: 'UInt8' }], data: [[1]], rows: 1 }))
     expect(JSON.parse(toJsonAnswer(plain).body.toString())).toMatchObject({ rows: [[1]], rowCount: 1 })
   })

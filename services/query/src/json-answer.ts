@@ -16,22 +16,27 @@ const afterRows = Buffer.from('\n\t]')
 /** The answer of the engine in our shape. The memory of `compact` may be written to. */
 export function toJsonAnswer(compact: Buffer): JsonAnswer {
   const start = compact.indexOf(beforeRows)
-  const from = start + beforeRows.byteLength
-  const to = start < 0 ? -1 : compact.indexOf(afterRows, from)
+  const opened = start + beforeRows.byteLength
+  const to = start < 0 ? -1 : compact.indexOf(afterRows, opened)
   // Another server may lay it out otherwise.
   if (to < 0) return whole(toAnswer(compact))
-  const head = compact.subarray(0, from)
-  const tail = compact.subarray(to)
   // Without rows, what is around them is an answer, too.
-  const { columns, rowCount, stats } = toAnswer(Buffer.concat([head, tail]))
+  const around = Buffer.concat([compact.subarray(0, opened), compact.subarray(to)])
+  const { columns, rowCount, stats } = toAnswer(around)
+  let from = opened
+  while (from < to && isSpace(compact[from])) from++
   const first = Buffer.from(`{"columns":${JSON.stringify(columns)},"rows":[`)
-  const last = Buffer.from(`\n],"rowCount":${rowCount},"stats":${JSON.stringify(stats)}}`)
+  const last = Buffer.from(`],"rowCount":${rowCount},"stats":${JSON.stringify(stats)}}`)
   if (first.byteLength > from || last.byteLength > compact.byteLength - to) {
     return { body: Buffer.concat([first, compact.subarray(from, to), last]), stats }
   }
   compact.set(first, from - first.byteLength)
   compact.set(last, to)
   return { body: compact.subarray(from - first.byteLength, to + last.byteLength), stats }
+}
+
+function isSpace(byte: number | undefined): boolean {
+  return byte === 0x0a || byte === 0x09 || byte === 0x20
 }
 
 function whole(answer: QueryAnswer): JsonAnswer {
