@@ -15,6 +15,7 @@ import { gLoad } from './suites/g-load.ts'
 import { gSingle } from './suites/g-single.ts'
 import { iAttribution } from './suites/i-attribution.ts'
 import { lLoad } from './suites/l-load.ts'
+import { oReplay } from './suites/o-replay.ts'
 import { pEnrich } from './suites/p-enrich.ts'
 import { pSend } from './suites/p-send.ts'
 import { qCache } from './suites/q-cache.ts'
@@ -40,6 +41,7 @@ const suites: readonly Suite[] = [
   rParquet,
   rArchive,
   lLoad,
+  oReplay,
   iAttribution
 ]
 /** Names that stand for several benchmarks, run one after the other. */

@@ -1,7 +1,7 @@
 // Where one event is: its record in the log, how far each group is with it, and what each sink has of it. The record is not
 // searched for in the log: the warehouse and raw_events know its place. Only what neither knows is looked for in the dead
 // letters, in what the loaders have not come to, and around a time that the asker gives.
-import { AppError } from '@millrace/kernel'
+import { AppError, isTransient, toError } from '@millrace/kernel'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
 import type { Queryable } from '@millrace/stores/postgres'
 import type { Sink } from './sinks.ts'
@@ -46,23 +46,33 @@ export interface Trail {
   /** The file that holds the record. */
   readonly archive: HoldingFile | undefined
   readonly letters: readonly TrailLetter[]
+  /** Stores that did not answer: what they have is not known. */
+  readonly problems: readonly string[]
 }
 
 /**
- * The trail of an event. Throws PIPE_NOT_FOUND for a project without a log, PIPE_INVALID_INPUT for an id that none can
- * have, and PIPE_POSTGRES_UNAVAILABLE, PIPE_CLICKHOUSE_UNAVAILABLE, PIPE_KAFKA_UNAVAILABLE.
+ * The trail of an event, also while a store is away. Throws PIPE_NOT_FOUND for a project without a log, PIPE_INVALID_INPUT
+ * for an id that none can have, and PIPE_KAFKA_UNAVAILABLE when the log has to be searched.
  */
 export async function trailOf(deps: TrailDeps, request: SearchRequest): Promise<Trail> {
   const { projectId, eventId } = request
   if (eventId === '' || eventId.length > 128)
     throw new AppError('PIPE_INVALID_INPUT', 'an event id has 1 to 128 characters')
-  const [shown, recorded] = await Promise.all([shownRow(deps, request), recordedRow(deps, request)])
+  const problems: string[] = []
+  const [shown, recorded] = await Promise.all([
+    orProblem(problems, 'warehouse', shownRow(deps, request)),
+    orProblem(problems, 'raw_events', recordedRow(deps, request))
+  ])
   const known = shown?.place ?? recorded?.place
   const searched = known === undefined ? await searchEvent(deps, request) : undefined
   const place = known ?? searched?.place
   const teller = shown ?? recorded ?? searched
-  const [groups, archive] = await Promise.all([groupsOf(deps, place), fileOf(deps, place)])
-  const isLacking = lacks(deps, groups, { load: shown !== undefined, record: recorded !== undefined })
+  const [groups, archive] = await Promise.all([
+    groupsOf(deps, place),
+    orProblem(problems, 'archive', fileOf(deps, place))
+  ])
+  const isLacking =
+    problems.length === 0 && lacks(deps, groups, { load: shown !== undefined, record: recorded !== undefined })
   const letters = searched?.letters ?? (isLacking ? await lettersOf(deps, request, place) : [])
   return {
     projectId,
@@ -75,7 +85,18 @@ export async function trailOf(deps: TrailDeps, request: SearchRequest): Promise<
     warehouse: shown === undefined ? undefined : { rows: shown.rows, place: shown.place, latenessMs: shown.latenessMs },
     recorded: recorded?.place,
     archive,
-    letters
+    letters,
+    problems
+  }
+}
+
+async function orProblem<T>(problems: string[], what: string, work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work
+  } catch (error) {
+    if (!isTransient(error)) throw error
+    problems.push(`${what}: ${toError(error).message}`)
+    return undefined
   }
 }
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createEnrich, dlqTopic, rawTopic } from '@millrace/contracts'
 import { partitionFor } from '@millrace/kafka'
 import type { Admin, Kafka, Producer } from '@millrace/kafka'
-import { systemClock } from '@millrace/kernel'
+import { AppError, systemClock } from '@millrace/kernel'
 import { createSilentLogger } from '@millrace/observability'
 import { openClickhouse } from '@millrace/stores/clickhouse'
 import { openPostgres } from '@millrace/stores/postgres'
@@ -119,6 +119,17 @@ describe('the trail of an event', () => {
       { projectId: project, eventId: 'e-8' }
     )
     expect(found.foundBy).toBe('warehouse')
+  })
+
+  it('tells what it knows while the warehouse is away, and that it is away', async () => {
+    const rows = (): never => {
+      throw new AppError('PIPE_CLICKHOUSE_UNAVAILABLE', 'no answer')
+    }
+    const found = await trailOf(
+      { ...deps, clickhouse: { rows: async () => rows() } },
+      { projectId: project, eventId: 'e-7' }
+    )
+    expect([found.problems, found.warehouse]).toEqual([['warehouse: no answer'], undefined])
   })
 
   it('finds what no sink has come to yet, and says that it waits', async () => {

@@ -50,8 +50,10 @@ export function addTrailCommand(program: Command, context: CliContext): void {
 }
 
 function renderTrail(trail: Trail, colour: boolean): string {
-  const { eventId, place, foundBy, eventType, timestamp, groups, warehouse, recorded, archive, letters } = trail
-  if (place === undefined && letters.length === 0) return `${eventId}: not found`
+  const { eventId, place, foundBy, eventType, timestamp, groups, warehouse, recorded, archive, letters, problems } =
+    trail
+  const away = problems.map((problem) => `not known    ${problem}`)
+  if (place === undefined && letters.length === 0) return [`${eventId}: not found`, ...away].join('\n')
   const rows = groups.map(({ group, position, isPast, problem }) => [
     group,
     position,
@@ -64,6 +66,7 @@ function renderTrail(trail: Trail, colour: boolean): string {
     `warehouse    ${warehouse === undefined ? 'no row' : `shown, ${warehouse.rows} row(s), ${warehouse.latenessMs} ms after its time`}`,
     `raw_events   ${recorded === undefined ? 'no row' : 'there'}`,
     `archive      ${archive === undefined ? 'no file yet' : `${archive.key} (${archive.first} to ${archive.last})`}`,
+    ...away,
     ...letters.map(({ id, reason, code, message }) => `dead letter  ${id}: ${reason}, ${code}: ${message}`),
     ...(rows.length === 0 ? [] : [toTable(['group', 'position', 'this record'], rows, colour)])
   ].join('\n')
