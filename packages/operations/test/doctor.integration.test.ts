@@ -108,7 +108,10 @@ describe('the doctor', () => {
     declaration.families.dlq.partitions.local = 3
     expect(await wrong('topics', { declaration })).toEqual([`${dlqTopic(project)}: partitions is 2, declared 3`])
     await admin.alterTopicConfig(rawTopic(project), { 'min.insync.replicas': '2' })
-    expect(await wrong('topics')).toEqual([`${rawTopic(project)}: min.insync.replicas is 2, declared 1`])
+    expect(await wrong('topics')).toEqual([
+      `${rawTopic(project)}: min.insync.replicas is 2, declared 1`,
+      `${rawTopic(project)}: 1 of 1 copies of a partition are in sync, 2 have to be: nothing is taken`
+    ])
     await admin.alterTopicConfig(rawTopic(project), { 'min.insync.replicas': '1' })
     expect(await wrong('topics', { projects: async () => [project, `${project}x`] })).toContain(
       `${rawTopic(`${project}x`)}: does not exist`
