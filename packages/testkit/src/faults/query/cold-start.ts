@@ -1,6 +1,6 @@
 // Five hundred equal questions at once, at two processes, with nothing in the cache: the engine is asked once.
 import type { FaultCase } from '../fault-case.ts'
-import { broken, openQueryRig, verdictOf } from './rig.ts'
+import { broken, openQueryRig, plainOf, verdictOf } from './rig.ts'
 
 const questions = 500
 
@@ -20,7 +20,7 @@ export const coldStart: FaultCase = {
     for (const { cache } of answers)
       context.counters.count(cache === 'MISS' ? 'answered by who made it' : 'answered from the cache')
     const asked = rig.proxy.total(project.projectId)
-    const wrong = answers.filter(({ status, body }) => status !== 200 || !body.includes(`[[${project.events},`))
+    const wrong = answers.filter((answer) => answer.status !== 200 || !plainOf(answer).includes(`[[${project.events},`))
     return verdictOf(
       [
         ...broken('progress', 'the engine was asked more than once', asked === 1 ? [] : [`${asked} times`]),

@@ -4,7 +4,7 @@ import { systemClock } from '@millrace/kernel'
 import { eventually } from '../../eventually.ts'
 import { createRandom } from '../../random.ts'
 import type { FaultCase } from '../fault-case.ts'
-import { broken, openQueryRig, verdictOf } from './rig.ts'
+import { broken, openQueryRig, plainOf, verdictOf } from './rig.ts'
 import type { Asked, Canaries, QueryRig } from './rig.ts'
 
 const clients = 16
@@ -112,7 +112,8 @@ async function client(
   while (!signal.aborted) {
     const number = below(questions)
     const answer = await rig.ask(project, questionOf(number))
-    const isRight = answer.status !== 200 || answer.body.includes(`[[${project.events},${number},"${project.canary}"]]`)
+    const isRight =
+      answer.status !== 200 || plainOf(answer).includes(`[[${project.events},${number},"${project.canary}"]]`)
     told.push({ ...answer, isRight, atMs: systemClock.monotonic() })
     await systemClock.sleep(20)
   }

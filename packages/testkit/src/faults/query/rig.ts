@@ -174,6 +174,11 @@ async function seriesOf({ url }: RunningService, name: string): Promise<number> 
   return Number(line?.split(' ').at(-1) ?? 0)
 }
 
+/** The body without what only lays it out. */
+export function plainOf({ body }: Pick<Asked, 'body'>): string {
+  return body.replaceAll(/\s/g, '')
+}
+
 /** A broken promise with what shows it; none when nothing does. */
 export function broken(invariant: Violation['invariant'], problem: string, examples: readonly string[]): Violation[] {
   return examples.length === 0 ? [] : [{ invariant, problem, count: examples.length, examples: examples.slice(0, 10) }]
