@@ -68,6 +68,7 @@ export const clickhouseKilledOften: FaultCase = {
     await using loading = await startLoading(context, url)
     const goal = planted === undefined ? kills : killsOfBug
     for (let kill = 1; kill <= goal; kill++) {
+      context.signal.throwIfAborted()
       const before = loading.loaded()
       await eventually('the loader to go on', () => loading.loaded() > before, { timeoutMs: 60_000, intervalMs: 5 })
       await systemClock.sleep(random.below(60))
