@@ -145,22 +145,20 @@ describe('the edge', () => {
     const failed: { readonly eventId: string; readonly startedAt: number; readonly answer: Answer }[] = []
     let sent = 0
     let killedAt = Number.POSITIVE_INFINITY
-    const stopAt = performance.now() + 2_000
     const gateway = second.service('gateway')
     const sender = async (): Promise<void> => {
-      while (performance.now() < stopAt) {
+      while (sent < 700) {
         const eventId = `event-${sent++}`
         const startedAt = performance.now()
         const answer = await post(project, '/v1/events', { eventId, eventType: 'sent' })
         if (answer.status !== 202) failed.push({ eventId, startedAt, answer })
-        if (killedAt === Number.POSITIVE_INFINITY && sent > 400) {
+        if (killedAt === Number.POSITIVE_INFINITY && sent > 250) {
           killedAt = performance.now()
           gateway.kill('SIGKILL')
         }
       }
     }
     await Promise.all(Array.from({ length: 16 }, sender))
-    expect(killedAt).toBeLessThan(stopAt)
     expect(failed.length).toBeGreaterThan(0)
     expect(failed.length).toBeLessThanOrEqual(16)
     const detail = 'repeat the request; events with the same eventId'
