@@ -1,7 +1,7 @@
 // What the workers of a group hear of its replay, and the end of one: when every partition came to where it has to.
 import type { GroupDesk, GroupOrders } from '@millrace/consumer'
 import type { Admin } from '@millrace/kafka'
-import { toError } from '@millrace/kernel'
+import { AppError, toError } from '@millrace/kernel'
 import type { Postgres } from '@millrace/stores/postgres'
 import { writeAudit } from './audit.ts'
 import { findReplay, isOver, moveReplay, openReplay, positionsGroup } from './replay-rows.ts'
@@ -91,18 +91,23 @@ async function progressOf(admin: ProgressAdmin, replay: Replay): Promise<ReplayP
 export interface ReplayStatus extends Omit<Replay, 'saved'> {
   /** Positions of the live group before it was moved, by partition. */
   readonly saved: Readonly<Record<string, bigint>>
-  /** Undefined when it is over. */
+  /** Undefined when it is over, or its topic is gone or does not answer. */
   readonly progress: ReplayProgress | undefined
 }
 
-/** How far a replay is. One that came to its end is ended here, too: its workers may be away. */
+/**
+ * How far a replay is, where its topic can be asked. One that came to its end is ended here, too: its workers may be away.
+ */
 export async function replayStatus(
   { admin, postgres, actor }: Pick<DeskDeps, 'admin' | 'postgres' | 'actor'>,
   replay: Replay
 ): Promise<ReplayStatus> {
   if (isOver(replay)) return toStatus(replay, undefined)
-  const progress = await progressOf(admin, replay)
-  if (replay.state !== 'running' || progress.remaining > 0n) return toStatus(replay, progress)
+  const progress = await progressOf(admin, replay).catch((error: unknown) => {
+    if (error instanceof AppError) return undefined
+    throw error
+  })
+  if (progress === undefined || replay.state !== 'running' || progress.remaining > 0n) return toStatus(replay, progress)
   await endReplay(postgres, replay, actor)
   return toStatus(await findReplay(postgres, replay.id), progress)
 }

@@ -91,17 +91,26 @@ export async function abortReplay(deps: ReplayDeps, id: string): Promise<Replay>
   await audit(postgres, held, actor, 'replay.abort', { before })
   await deps.faults?.at('replay.aborting')
   if (held.mode === 'in-place' && held.saved.size > 0) {
-    await moveWhenEmpty(deps, held, ['aborting'], async (committed) => {
-      const goal = new Map<number, bigint>()
-      for (const [partition, saved] of held.saved) {
-        const now = committed.get(partition) ?? 0n
-        goal.set(partition, now > saved ? now : saved)
-      }
-      return goal
-    })
+    await putBack(deps, held)
     deps.onStep?.('restored')
   }
   return await settle(deps, held, 'aborting', { state: 'aborted', action: 'replay.aborted' })
+}
+
+/** Where it stood, or where it is beyond that. */
+async function putBack(deps: ReplayDeps, replay: Replay): Promise<void> {
+  try {
+    await moveWhenEmpty(deps, replay, ['aborting'], async (committed) => {
+      const stands = (partition: number, saved: bigint): bigint => {
+        const now = committed.get(partition) ?? 0n
+        return now > saved ? now : saved
+      }
+      return new Map([...replay.saved].map(([partition, saved]) => [partition, stands(partition, saved)]))
+    })
+  } catch (error) {
+    if (!(error instanceof StillInUse)) throw error
+    throw new AppError('PIPE_CONFLICT', `replay ${replay.id}: ${error.message}; it reads on, abort it again`)
+  }
 }
 
 const defaultHoldMs = 30_000

@@ -14,7 +14,7 @@ import { createProjectTopics } from '@millrace/testkit/worker'
 import { migrate } from '../src/migrate.ts'
 import { readLog } from '../src/read-log.ts'
 import { reconcile } from '../src/reconcile.ts'
-import type { Reconciliation } from '../src/reconcile.ts'
+import type { ReconcileRequest, Reconciliation } from '../src/reconcile.ts'
 import { createWarehouseSink } from '../src/warehouse-sink.ts'
 
 const stack = new AsyncDisposableStack()
@@ -78,7 +78,7 @@ async function load(): Promise<void> {
   await admin.setGroupOffsets(group, topic, new Map(ranges.map(({ partition, end }) => [partition, end])))
 }
 
-const compared = (change: { fromMs?: number } = {}): Promise<Reconciliation> =>
+const compared = (change: Partial<ReconcileRequest> = {}): Promise<Reconciliation> =>
   reconcile(
     { admin, log: { client: kafka.consumers, clock: systemClock }, clickhouse, windows: undefined },
     { projectId: project, loadGroup: group, processGroup: group, ...change }
@@ -132,6 +132,12 @@ describe('the comparison of log and warehouse', () => {
       windows: undefined,
       isGreen: true
     })
+  })
+
+  it('takes several rows of one event in the table behind the view for what they are', async () => {
+    await load()
+    const found = await compared({ table: 'events_raw' })
+    expect([found.landed, found.repeated.count, found.isGreen]).toEqual([401, 0, true])
   })
 
   it('does not call a copy lost whose first record lies before the range', async () => {
