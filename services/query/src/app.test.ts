@@ -459,6 +459,20 @@ describe('questions without SQL', () => {
     expect(seen).toEqual([])
   })
 
+  it('take no more values than a URL can carry', async () => {
+    const { app, seen } = setup()
+    const filters = [{ property: 'path', operator: 'is', values: Array.from({ length: 50 }, () => 'ä'.repeat(1_000)) }]
+    const payload = {
+      steps: [
+        { eventType: 'view', filters },
+        { eventType: 'buy', filters }
+      ]
+    }
+    const response = await app.inject({ method: 'POST', url: '/v1/funnels', payload, headers: auth })
+    expect([response.statusCode, response.json()]).toMatchObject([422, { code: 'invalid_field', pointer: '' }])
+    expect(seen).toEqual([])
+  })
+
   it('ask for all ids of a person, and need a key', async () => {
     const { app, seen } = setup(async () => [])
     const url = '/v1/users/ann-2/events'

@@ -52,8 +52,8 @@ export function createMetricReader(
     const found = await answers.ask(question, caller.signal).catch(asAway)
     used(found.use)
     oldestMs = Math.max(oldestMs, found.ageMs)
-    const { columns, rows: lists } = toAnswer(found.body)
     found.lease?.release()
+    const { columns, rows: lists } = toAnswer(found.body)
     // The shape is that of the query, which is ours.
     return lists.map((list) => Object.fromEntries(columns.map(({ name }, index) => [name, list[index]])) as R)
   }

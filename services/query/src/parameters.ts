@@ -27,10 +27,14 @@ export function bindParameters(declared: ReadonlyMap<string, string>, sent: unkn
       }
     params[name] = value
   }
+  const detail = tooLong(params)
+  return detail === undefined ? { ok: true, params } : { ok: false, pointer: '/params', detail }
+}
+
+/** What is wrong with values that take too much of a URL; undefined: nothing. */
+export function tooLong(params: Readonly<Record<string, unknown>>): string | undefined {
   const bytes = new URLSearchParams({ params: JSON.stringify(params) }).toString().length
-  if (bytes > maxBytes)
-    return { ok: false, pointer: '/params', detail: `values take at most ${maxBytes} bytes in a URL, these ${bytes}` }
-  return { ok: true, params }
+  return bytes > maxBytes ? `values take at most ${maxBytes} bytes in a URL, these ${bytes}` : undefined
 }
 
 /** The values of a URL, where everything is text: a list for each that is declared as one, of numbers where it says so. */

@@ -2,17 +2,21 @@
 // for seconds after a merge. From PostgreSQL, remembered for a few seconds.
 import { createPersons } from '@millrace/contracts'
 import type { Persons } from '@millrace/contracts'
-import { createLru } from '@millrace/kernel'
+import { createLru, withDeadline } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import { inForce, readMerges } from '@millrace/operations/identity-merges'
 import type { Queryable } from '@millrace/stores/postgres'
 
 export interface PersonReader {
-  /** The persons of a project. Throws PIPE_POSTGRES_UNAVAILABLE when they are not known and cannot be asked. */
+  /**
+   * The persons of a project. Throws PIPE_POSTGRES_UNAVAILABLE or PIPE_DEADLINE when they are not known and cannot be
+   * asked.
+   */
   of(projectId: string): Promise<Persons>
 }
 
 const freshMs = 10_000
+const longestMs = 2_000
 /** Merges hardly ever change: while PostgreSQL is away older ones do. */
 const usableMs = 3_600_000
 
@@ -26,7 +30,8 @@ export function createPersonReader(postgres: Queryable, clock: Clock): PersonRea
       if (before !== undefined && ageMs < freshMs) return before.persons
       try {
         const atMs = clock.monotonic()
-        const { merges } = await readMerges(postgres, projectId)
+        const read = readMerges(postgres, projectId)
+        const { merges } = await withDeadline(read, longestMs, clock, 'read merges of users')
         const persons = createPersons(inForce(merges))
         known.set(projectId, { persons, atMs })
         return persons

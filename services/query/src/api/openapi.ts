@@ -61,7 +61,9 @@ const sqlPaths = {
       summary: 'What can be asked',
       description: 'Tables and columns, and the most frequent properties of each event type of the last week.',
       parameters: common,
-      responses: responses({ 200: { description: 'It.', headers: answerHeaders, content: jsonOf(ref('Schema')) } }, [])
+      responses: responses({ 200: { description: 'It.', headers: answerHeaders, content: jsonOf(ref('Schema')) } }, [
+        'rate_limited'
+      ])
     }
   },
   '/v1/sessions/{sessionId}': {
@@ -71,7 +73,7 @@ const sqlPaths = {
       parameters: [{ name: 'sessionId', in: 'path', required: true, schema: text }, ...common],
       responses: responses(
         { 200: { description: 'The session.', headers: answerHeaders, content: jsonOf({ type: 'object' }) } },
-        ['not_found']
+        ['not_found', 'rate_limited']
       )
     }
   },

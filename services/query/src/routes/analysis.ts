@@ -1,6 +1,6 @@
 // Questions that dashboards ask, without SQL: a user's timeline, funnels, retention, the most frequent values.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { AppError } from '@millrace/kernel'
+import { AppError, isTransient } from '@millrace/kernel'
 import { sendProblem } from '@millrace/service'
 import { WrongInput } from '../analysis/input.ts'
 import { funnelQuery, funnelUntilMs, readFunnel, toFunnel } from '../analysis/funnel.ts'
@@ -9,6 +9,7 @@ import { readRetention, retentionQuery, retentionUntilMs, toRetention } from '..
 import { keptUntil } from '../analysis/span.ts'
 import { readTimeline, timelineQuery, toTimeline } from '../analysis/timeline.ts'
 import { readTop, toTop, topQuery } from '../analysis/top.ts'
+import { tooLong } from '../parameters.ts'
 import { handler } from './answer-request.ts'
 import type { Caller } from './answer-request.ts'
 import { answerFixed } from './fixed-question.ts'
@@ -47,9 +48,11 @@ async function answer(
     question = await understand(request, deps.clock.now(), caller, deps)
   } catch (error) {
     if (error instanceof WrongInput) return sendProblem(reply, error.code, placeOf(error, request.method === 'GET'))
-    if (!(error instanceof AppError) || error.code !== 'PIPE_POSTGRES_UNAVAILABLE') throw error
+    if (!(error instanceof AppError) || !isTransient(error)) throw error
     return sendProblem(reply, 'unavailable', { detail: 'it is not known who is one person; identity=raw can be asked' })
   }
+  const detail = tooLong(question.params)
+  if (detail !== undefined) return sendProblem(reply, 'invalid_field', { detail, pointer: '' })
   return await answerFixed(request, reply, caller, deps, question)
 }
 

@@ -78,7 +78,8 @@ export function handler(
       return sendProblem(reply, code, { detail, ...more })
     } finally {
       const tookMs = clock.monotonic() - startedAtMs
-      const status = over.signal.aborted ? goneStatus : reply.statusCode
+      const isGone = over.signal.aborted && !(over.signal.reason instanceof AppError)
+      const status = isGone ? goneStatus : reply.statusCode
       if (reader !== undefined && note.text !== undefined)
         deps.audit?.add(toAudited(endpoint, reader, note, { reply, status, tookMs }))
       metrics.latency.observe(tookMs / 1_000, { endpoint })
@@ -122,11 +123,17 @@ export function sendAnswer(
 const longestSendMs = 60_000
 
 function releaseWhenSent({ raw }: FastifyReply, lease: Lease, clock: Clock): void {
-  const timer = clock.timer(longestSendMs, () => raw.destroy())
-  finished(raw, () => {
+  let isOver = false
+  const end = (): void => {
     timer[Symbol.dispose]()
-    lease.release()
+    if (!isOver) lease.release()
+    isOver = true
+  }
+  const timer = clock.timer(longestSendMs, () => {
+    raw.destroy()
+    end()
   })
+  finished(raw, end)
 }
 
 function timeoutOf(request: FastifyRequest, mostMs: number): number {

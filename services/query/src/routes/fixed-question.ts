@@ -65,9 +65,9 @@ export async function answerFixed(
     try {
       const { body: rows, lease, work } = await engine.ask(asked)
       if (work !== undefined) caller.note.readBytes = work.readBytes
-      const answer = toAnswer(rows)
+      // Nothing of it is left when this turn of the loop is over.
       lease?.release()
-      const shape = question.toReply(answer)
+      const shape = question.toReply(toAnswer(rows))
       if (shape === undefined) return madeProblem('not_found', { detail: question.missing }, queryId, kept)
       const body = Buffer.from(JSON.stringify(shape))
       return { status: 200, contentType: 'application/json; charset=utf-8', queryId, body, kept }
