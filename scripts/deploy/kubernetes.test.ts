@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { listed, root, serviceNames, settingsProblems, stopMs } from './declared.ts'
@@ -81,8 +82,10 @@ const modelOf = ({ apiVersion, kind }: Manifest): readonly [from: string, name: 
 
 /** Complaints of the compiler about `objects` as literals of their types: that finds fields which do not exist. */
 function typeProblems(objects: readonly Manifest[]): string {
-  const folder = mkdtempSync(join(import.meta.dirname, 'manifests-'))
+  // Outside of the tree: another compiler may be looking at it now.
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-manifests-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  symlinkSync(join(root, 'scripts/node_modules'), join(folder, 'node_modules'))
   const models = [...new Set(objects.map((object) => modelOf(object).join(' ')))].map((each) => each.split(' '))
   const lines = [
     ...models.map(([from, name]) => `import type { I${name} } from '${from}'`),
@@ -118,7 +121,7 @@ describe('infra/k8s', () => {
     const typo = structuredClone(find(base, 'Deployment', 'gateway')) as unknown as { spec: Record<string, unknown> }
     typo.spec['replica'] = 3
     expect(typeProblems([typo as unknown as Manifest])).toContain('"replica"')
-  })
+  }, 60_000)
 
   it.each(folders)('%s passes the schemas of Kubernetes and KEDA', async (folder) => {
     for (const object of rendered.get(folder) ?? []) {
