@@ -164,7 +164,7 @@ describe('the book of samples', () => {
     expect(sawTeeth).toHaveLength(1)
     // A burst into one partition every hour that takes three minutes to work off.
     const bursts = run(
-      day,
+      day / 4,
       (partition, atMs) => (partition === 0 ? Math.ceil(atMs / 3_600_000) * 90_000 : 0),
       (partition, atMs) =>
         partition === 0 ? Math.floor(atMs / 3_600_000) * 90_000 + Math.min(90_000, (atMs % 3_600_000) / 2) : 0

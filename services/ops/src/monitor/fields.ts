@@ -9,15 +9,15 @@ export const monitorFields = {
     max: 10_000
   }),
   MONITOR_GROUPS: list({
-    doc: 'Consumer groups whose commits are their position; empty: none.',
+    doc: 'Consumer groups whose commits are their position; `-`: none.',
     default: ['process', 'load', 'record']
   }),
   AGGREGATOR_GROUP: str({
-    doc: 'Group of the aggregators, whose position is in Redis; empty: not looked at.',
+    doc: 'Group of the aggregators, whose position is in Redis; `-`: not looked at.',
     default: 'aggregate'
   }),
   ARCHIVER_GROUP: str({
-    doc: 'Group of the archivers, whose position is in PostgreSQL; empty: not looked at.',
+    doc: 'Group of the archivers, whose position is in PostgreSQL; `-`: not looked at.',
     default: 'archive'
   }),
   ARCHIVE_HELD_MS: ms({

@@ -94,12 +94,12 @@ describe('the monitor', () => {
     expect(raised.map(({ kind, partitions }) => [kind, partitions])).toEqual([['lag', [0, 1, 2, 3]]])
   })
 
-  test('never raises one in an idle day', async () => {
+  test('never raises one in idle hours', async () => {
     const { tenSeconds, raised, calls } = await open()
     await tenSeconds(50, [3])
-    for (let tick = 0; tick < 8_640; tick++) await tenSeconds(0, [3])
+    for (let tick = 0; tick < 720; tick++) await tenSeconds(0, [3])
     expect(raised).toEqual([])
-    expect(calls.heads).toBeGreaterThan(8_000)
+    expect(calls.heads).toBeGreaterThan(700)
   })
 
   test('tells records, age and produce rate as series', async () => {

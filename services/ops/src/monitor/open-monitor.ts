@@ -32,6 +32,8 @@ export interface OpenMonitorDeps {
 }
 
 const webhookTimeoutMs = 5_000
+/** In a setting, since an empty one is the default. */
+const noGroup = '-'
 
 /** Starts the monitor. Throws a RangeError for settings of the webhook that are wrong. */
 export function openMonitor({
@@ -78,9 +80,9 @@ export function sinksOf({
 }): readonly Sink[] {
   const { AGGREGATOR_GROUP: aggregators, ARCHIVER_GROUP: archivers } = config
   return [
-    ...config.MONITOR_GROUPS.map((group) => committedSink(sampler, group)),
-    ...(aggregators === '' ? [] : [liveStateSink(createRedisEpochs(redis), aggregators)]),
-    ...(archivers === '' ? [] : [archiveSink(createArchiveManifest(postgres), archivers)])
+    ...config.MONITOR_GROUPS.filter((group) => group !== noGroup).map((group) => committedSink(sampler, group)),
+    ...(aggregators === noGroup ? [] : [liveStateSink(createRedisEpochs(redis), aggregators)]),
+    ...(archivers === noGroup ? [] : [archiveSink(createArchiveManifest(postgres), archivers)])
   ]
 }
 

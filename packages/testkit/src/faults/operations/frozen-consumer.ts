@@ -4,7 +4,6 @@ import { createServer } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { systemClock } from '@millrace/kernel'
-import { eventually } from '../../eventually.ts'
 import type { FaultCase } from '../fault-case.ts'
 import { broken, openOperationsRig } from './rig.ts'
 
@@ -33,8 +32,8 @@ export const frozenConsumer: FaultCase = {
         ALERT_WEBHOOK_URL: receiver.url,
         ALERT_WEBHOOK_PRIVATE: '127.0.0.0/8',
         MONITOR_GROUPS: 'load',
-        AGGREGATOR_GROUP: '',
-        ARCHIVER_GROUP: ''
+        AGGREGATOR_GROUP: '-',
+        ARCHIVER_GROUP: '-'
       }
     })
     const stop = new AbortController()
@@ -51,10 +50,7 @@ export const frozenConsumer: FaultCase = {
     say('the loader freezes')
     rig.service('loader').kill('SIGSTOP')
     const frozenMs = systemClock.monotonic()
-    const raised = await eventually('the alert', () => own('raised'), {
-      timeoutMs: mostMs + 60_000,
-      intervalMs: 500
-    }).catch(() => undefined)
+    const raised = await arrived(() => own('raised'), mostMs + 60_000, signal)
     const afterMs = systemClock.monotonic() - frozenMs
     if (raised !== undefined) counters.count('alert raised')
     say(`${raised?.text ?? 'no alert'} after ${Math.round(afterMs / 1_000)} s`)
@@ -62,9 +58,7 @@ export const frozenConsumer: FaultCase = {
     stop.abort()
     await writing
     await rig.caughtUp(['load'], 240_000)
-    await eventually('the alert is taken back', () => own('cleared'), { timeoutMs: 150_000, intervalMs: 500 }).catch(
-      () => undefined
-    )
+    await arrived(() => own('cleared'), 150_000, signal)
     if (own('cleared') !== undefined) counters.count('alert cleared')
     const isInTime = afterMs >= leastMs && afterMs <= mostMs
     return rig.verdict(
@@ -75,6 +69,14 @@ export const frozenConsumer: FaultCase = {
       []
     )
   }
+}
+
+/** What `found` says as soon as it says something; undefined after `timeoutMs`, or when the run is given up. */
+async function arrived<T>(found: () => T | undefined, timeoutMs: number, signal: AbortSignal): Promise<T | undefined> {
+  const endMs = systemClock.monotonic() + timeoutMs
+  while (found() === undefined && systemClock.monotonic() < endMs && !signal.aborted)
+    await systemClock.sleep(500, signal).catch(() => {})
+  return found()
 }
 
 /** A webhook that remembers. */
