@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { enrich } from '@millrace/contracts'
+import { enrich, replayHeader } from '@millrace/contracts'
 import { createToProcessed } from './to-processed.ts'
 import type { RawEvent } from './to-processed.ts'
 
@@ -35,6 +35,12 @@ describe('createToProcessed', () => {
     const value = processed.kind === 'item' ? processed.item.value.toString() : ''
     expect(value).not.toContain('\n')
     expect(JSON.parse(value)).toMatchObject({ projectId: 'shop', eventId: 'e-1', eventType: 'purchase', offset: 42 })
+  })
+
+  it('marks what a replay makes again, beside the raw coordinates', () => {
+    const again = createToProcessed(enrich, { [replayHeader]: '1' })
+    const processed = again(record('{"eventId":"e-1","eventType":"purchase"}'))
+    expect(processed).toMatchObject({ item: { headers: { replay: '1', 'raw.offset': '42' } } })
   })
 
   it.each([
