@@ -3,11 +3,13 @@ import { createRedisEpochs } from '@millrace/aggregation/redis-epochs'
 import type { ConfigOf } from '@millrace/config'
 import { samplerLater } from '@millrace/kafka'
 import type { Kafka } from '@millrace/kafka'
+import { AppError, toError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import { bindMetrics } from '@millrace/observability'
 import type { Logger, Registry } from '@millrace/observability'
 import { createGuardedPost } from '@millrace/operations/guarded-post'
 import { createAddressGuard } from '@millrace/operations/outside-address'
+import type { AddressGuard } from '@millrace/operations/outside-address'
 import { archiveSink, committedSink, liveStateSink } from '@millrace/operations/sinks'
 import type { Sink } from '@millrace/operations/sinks'
 import { createArchiveManifest } from '@millrace/stores/archive-manifest'
@@ -35,7 +37,7 @@ const webhookTimeoutMs = 5_000
 /** In a setting, since an empty one is the default. */
 const noGroup = '-'
 
-/** Starts the monitor. Throws a RangeError for settings of the webhook that are wrong. */
+/** Starts the monitor. Throws PIPE_CONFIG_INVALID for settings of the webhook that are wrong. */
 export function openMonitor({
   config,
   kafka,
@@ -89,11 +91,19 @@ export function sinksOf({
 function webhookOf(config: ConfigOf<typeof monitorFields>): ((body: string) => Promise<void>) | undefined {
   const { ALERT_WEBHOOK_URL: url, ALERT_WEBHOOK_HOSTS: hosts, ALERT_WEBHOOK_PRIVATE: allowed } = config
   if (url === '') return undefined
-  if (!URL.canParse(url)) throw new RangeError('ALERT_WEBHOOK_URL is no URL')
+  if (!URL.canParse(url)) throw new AppError('PIPE_CONFIG_INVALID', 'ALERT_WEBHOOK_URL is no URL')
   const post = createGuardedPost({
     hosts: hosts.length === 0 ? [new URL(url).hostname] : hosts,
-    guard: createAddressGuard(allowed),
+    guard: guardOf(allowed),
     timeoutMs: webhookTimeoutMs
   })
   return (body) => post(url, body)
+}
+
+function guardOf(allowed: readonly string[]): AddressGuard {
+  try {
+    return createAddressGuard(allowed)
+  } catch (error) {
+    throw new AppError('PIPE_CONFIG_INVALID', `ALERT_WEBHOOK_PRIVATE: ${toError(error).message}`, { cause: error })
+  }
 }
