@@ -33,6 +33,38 @@ describe('the bytes that queries may read', () => {
   })
 })
 
+describe('large answers', () => {
+  it('are whole or refused, and nothing of them is held when they are sent or their clients are gone', async () => {
+    await using query = await openQuery({ QUERY_BYTES_AT_ONCE: '32MiB', QUERY_QUEUE_MS: '10s' })
+    const address = await query.app.listen({ port: 0, host: '127.0.0.1' })
+    const [project, rows] = [uniqueProject('large'), 5_000]
+    const ask = async (number: number, signal?: AbortSignal) => {
+      const sql = `SELECT leftPad(toString(number + ${number}), 1000, '.') FROM numbers(${rows})`
+      const headers = { 'x-api-key': `key-${project}`, 'cache-control': number % 2 === 0 ? 'no-store' : 'no-cache' }
+      return await fetch(`${address}/v1/query?${new URLSearchParams({ sql }).toString()}`, {
+        headers,
+        ...(signal && { signal })
+      })
+    }
+    const whole = Array.from({ length: 4 }, async (_, number) => {
+      const response = await ask(number)
+      const { rowCount, rows: found } = (await response.json()) as { rowCount: number; rows: string[][] }
+      return [response.status, rowCount, found.length, found.at(-1)?.[0]?.replaceAll('.', '')]
+    })
+    const leaving = Array.from({ length: 3 }, async () => {
+      const client = new AbortController()
+      const response = await ask(99, client.signal)
+      client.abort()
+      return response.status
+    })
+    expect(await Promise.all(whole)).toEqual([0, 1, 2, 3].map((number) => [200, rows, rows, String(number + rows - 1)]))
+    expect(await Promise.all(leaving)).toEqual([200, 200, 200])
+    await expect.poll(() => query.series('analytics_query_bytes_held'), { timeout: 5_000 }).toBe(0)
+    query.app.server.closeAllConnections()
+    await query.app.close()
+  })
+})
+
 describe('the audit of queries', () => {
   it('has a row for each question that the cache did not answer, refused ones included', async () => {
     const project = uniqueProject('audit')
