@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createManualClock } from '@millrace/kernel'
+import { AppError, createManualClock } from '@millrace/kernel'
 import { createSilentLogger } from '@millrace/observability'
 import { startAuditLog } from './audit-log.ts'
 import type { AuditPolicy, AuditedQuestion } from './audit-log.ts'
@@ -13,7 +13,8 @@ function setup(policy: Partial<AuditPolicy> = {}, maxQueued = 3) {
   const audit = startAuditLog({
     rows: {
       insert: async (rows) => {
-        if (state.isAway) throw new Error('down')
+        if (state.isAway) throw new AppError('PIPE_POSTGRES_UNAVAILABLE', 'down')
+        if (rows.some(({ sql }) => sql === 'bad')) throw new AppError('PIPE_POSTGRES_REFUSED', 'bad')
         written.push(...rows)
       },
       deleteBefore: async (at) => pruned.push(at)
@@ -75,6 +76,15 @@ describe('the audit of queries', () => {
     state.isAway = false
     await clock.advance(1_000)
     expect([written.length, state.dropped]).toEqual([3, 2])
+  })
+
+  it('drops and counts what PostgreSQL refuses, and goes on', async () => {
+    const { clock, written, state, audit } = setup({ text: 'text' })
+    for (const text of ['a', 'bad']) audit.add(question(text))
+    await clock.advance(1_000)
+    audit.add(question('b'))
+    await clock.advance(1_000)
+    expect([written.map(({ sql }) => sql), state.dropped]).toEqual([['b'], 2])
   })
 
   it('deletes what is too old each hour, and writes what is queued when it ends', async () => {

@@ -1,7 +1,7 @@
 // Who asked what: one row for each question, written behind, many at once. The queue is bounded: what finds no place in it,
 // because PostgreSQL is away or late, is dropped and counted; no question ever waits for its row.
 import { createHash } from 'node:crypto'
-import { toError } from '@millrace/kernel'
+import { isPoison, toError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { BoundMetrics, Logger } from '@millrace/observability'
 import type { queryMetrics } from '../metrics.ts'
@@ -69,6 +69,8 @@ export function startAuditLog(options: AuditLogOptions): AuditLog {
       isFailing = false
       return true
     } catch (error) {
+      // What PostgreSQL refuses it will refuse again, and all that comes behind would wait for it.
+      if (isPoison(error)) metrics.auditDropped.add(queue.splice(0, some.length).length)
       if (!isFailing) log.warn({ err: toError(error) }, 'rows of the query audit are not written')
       isFailing = true
       return false
