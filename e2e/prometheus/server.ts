@@ -57,7 +57,9 @@ export async function openPrometheus(targets: readonly Target[]): Promise<Promet
     get,
     async value(expression) {
       const query = new URLSearchParams({ query: expression })
-      const { result } = await get<{ result: readonly { value: [number, string] }[] }>(`/api/v1/query?${query.toString()}`)
+      const { result } = await get<{ result: readonly { value: [number, string] }[] }>(
+        `/api/v1/query?${query.toString()}`
+      )
       const [first] = result
       return first === undefined ? undefined : Number(first.value[1])
     },

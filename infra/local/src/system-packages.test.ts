@@ -26,12 +26,15 @@ describe('missingPrograms', () => {
     expect(await missingPrograms(run)).toEqual(['java', 'mvn', 'redis-server', 'postgres'])
   })
 
-  test.each(['chromium', 'pgbouncer', 'nginx', 'prometheus'] as const)('asks for %s only when it is wanted', async (program) => {
-    const run: RunCommand = async (file) =>
-      file === 'java' ? { code: 0, output: 'openjdk version "21.0.2"' } : file === program ? absent : ok
-    expect(await missingPrograms(run)).toEqual([])
-    expect(await missingPrograms(run, [program])).toEqual([program])
-  })
+  test.each(['chromium', 'pgbouncer', 'nginx', 'prometheus'] as const)(
+    'asks for %s only when it is wanted',
+    async (program) => {
+      const run: RunCommand = async (file) =>
+        file === 'java' ? { code: 0, output: 'openjdk version "21.0.2"' } : file === program ? absent : ok
+      expect(await missingPrograms(run)).toEqual([])
+      expect(await missingPrograms(run, [program])).toEqual([program])
+    }
+  )
 })
 
 test.each([
