@@ -53,7 +53,10 @@ describe('the gateway process', () => {
     expect(await send(gateway, unique('e'), secretKey.key)).toEqual({ status: 202, code: undefined })
     expect(await send(gateway, unique('e'), generateApiKey('write').key)).toEqual({ status: 401, code: 'unauthorized' })
     const health = (await (await fetch(`${gateway.url}/health`)).json()) as { status: string; checks: object }
-    expect([health.status, health.checks]).toEqual(['healthy', { kafka: 'ok', redis: 'ok', postgres: 'ok' }])
+    expect([health.status, health.checks]).toEqual([
+      'healthy',
+      { kafka: 'ok', redis: 'ok', postgres: 'ok', replicas: 'ok' }
+    ])
     gateway.stop()
     expect(await gateway.exited).toBe(0)
   })
@@ -92,7 +95,7 @@ describe('the gateway process', () => {
     expect(await send(gateway, unique('e'))).toEqual({ status: 503, code: 'unavailable' })
     const health = await fetch(`${gateway.url}/health`)
     const { checks } = (await health.json()) as { checks: object }
-    expect([health.status, checks]).toEqual([503, { kafka: 'failed', redis: 'failed', postgres: 'ok' }])
+    expect([health.status, checks]).toEqual([503, { kafka: 'failed', redis: 'failed', postgres: 'ok', replicas: 'ok' }])
   })
 })
 
