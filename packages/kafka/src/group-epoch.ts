@@ -18,6 +18,8 @@ export interface GroupEpoch {
   position(partition: TopicPartition): bigint | undefined
   /** Sets the position; the handlers may do so before the start. */
   move(partition: TopicPartition, offset: bigint): void
+  /** How often the position was set: what was taken before the last time is not to be handed over after it. */
+  moves(partition: TopicPartition): number
   /** Whether a batch fetched at `fetchedAt` continues this epoch; if so, the position moves to `nextOffset`. */
   take(partition: TopicPartition, fetchedAt: bigint, nextOffset: bigint): boolean
   setPaused(partition: TopicPartition, paused: boolean): void
@@ -34,6 +36,7 @@ export interface EpochIdentity {
 export function createGroupEpoch({ memberId, generationId, assignment }: EpochIdentity): GroupEpoch {
   const held = new Set(assignment.map(partitionKey))
   const positions = new Map<string, bigint>()
+  const moves = new Map<string, number>()
   const paused = new Set<string>()
   let state: EpochState = 'starting'
   return {
@@ -49,7 +52,12 @@ export function createGroupEpoch({ memberId, generationId, assignment }: EpochId
       state = 'over'
     },
     position: (partition) => positions.get(partitionKey(partition)),
-    move: (partition, offset) => void positions.set(partitionKey(partition), offset),
+    move(partition, offset) {
+      const key = partitionKey(partition)
+      positions.set(key, offset)
+      moves.set(key, (moves.get(key) ?? 0) + 1)
+    },
+    moves: (partition) => moves.get(partitionKey(partition)) ?? 0,
     take(partition, fetchedAt, nextOffset) {
       const key = partitionKey(partition)
       if (state !== 'active' || paused.has(key) || positions.get(key) !== fetchedAt) return false

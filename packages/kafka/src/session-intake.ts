@@ -15,9 +15,11 @@ export function createIntake(
 ): (fetched: EachBatchPayload) => Promise<void> {
   const { state, handlers, calls, fail } = context
   const probed = new WeakMap<GroupEpoch, Map<string, bigint>>()
-  const hand = async (epoch: GroupEpoch, batch: Batch): Promise<void> => {
+  const hand = async (epoch: GroupEpoch, batch: Batch, moves: number): Promise<void> => {
     await breathe()
-    if (state.current === epoch && epoch.state() === 'active') await handlers.onBatch(toRecordBatch(batch))
+    if (state.current !== epoch || epoch.state() !== 'active') return
+    // A handler that moved the position meanwhile gets everything from there; this batch would look like a hole before it.
+    if (epoch.moves(batch) === moves) await handlers.onBatch(toRecordBatch(batch))
   }
   return async ({ batch, resolveOffset, isStale, isRunning }) => {
     const epoch = state.current
@@ -27,7 +29,8 @@ export function createIntake(
     if (epoch.take(partition, fetchedAt(batch), nextOffset(batch))) {
       // In the same turn as `take`: after a rejoin the library would apply it to the next assignment.
       resolveOffset(batch.lastOffset())
-      await Promise.race([calls.run(() => hand(epoch, batch)).catch(fail), closing])
+      const moves = epoch.moves(partition)
+      await Promise.race([calls.run(() => hand(epoch, batch, moves)).catch(fail), closing])
       return
     }
     const probes = probed.get(epoch) ?? new Map<string, bigint>()
