@@ -24,6 +24,6 @@ export function createDropGate(onDropped: () => void): Gate {
 }
 
 function dropped(kind: DropKind): Acceptance {
-  const detail = `events with this ${kind} are dropped by a rule of the operator; it is not stored`
+  const detail = `events with this ${kind} are dropped by a rule of the operator; not stored by this request`
   return { kind: 'rejected', refusal: { ok: false, status: 422, code: 'event_dropped', pointer: `/${kind}`, detail } }
 }
