@@ -1,6 +1,5 @@
 // Samples of many partitions through the library. Its admin client asks topic by topic; these requests carry all topics of
 // a broker, all partitions of a group, so that a thousand partitions cost a handful of requests.
-import kafkajs from 'kafkajs'
 import type { Broker, Cluster, Kafka as KafkaJS } from 'kafkajs'
 import type { Clock } from '@millrace/kernel'
 import { within } from './bounded.ts'
@@ -8,6 +7,8 @@ import { openCluster } from './kafkajs-cluster.ts'
 import { classifyKafka, toAppError } from './kafkajs-errors.ts'
 import { partitionKey } from './port.ts'
 import type { Commit, LogSampler, PartitionHead, TopicPartition } from './port.ts'
+import { holdersIn } from './topic-holders.ts'
+import type { DescribedGroup } from './topic-holders.ts'
 import { guardNull } from './topic-leaders.ts'
 
 const latest = '-1'
@@ -33,7 +34,7 @@ interface Fetched {
   }[]
 }
 interface DescribedGroups {
-  readonly groups: readonly { readonly groupId: string; readonly members: readonly { memberAssignment: Buffer }[] }[]
+  readonly groups: readonly DescribedGroup[]
 }
 
 /** Opens a sampler. Throws PIPE_KAFKA_UNAVAILABLE when no broker answers. */
@@ -206,34 +207,15 @@ async function appendTime(cluster: Cluster, leader: number, position: Commit): P
 }
 
 async function holdersOf(cluster: Cluster, topic: string): Promise<ReadonlyMap<string, ReadonlySet<number>>> {
-  const held = new Map<string, Set<number>>()
+  const described: DescribedGroup[] = []
   for (const nodeId of cluster.getNodeIds()) {
     // A broker knows the groups that it coordinates.
     const broker = (await cluster.findBroker({ nodeId: String(nodeId) })) as SampledBroker
     const groupIds = (await broker.listGroups()).groups.map(({ groupId }) => groupId)
     if (groupIds.length === 0) continue
-    const { groups } = (await broker.describeGroups({ groupIds })) as DescribedGroups
-    for (const { groupId, members } of groups) {
-      for (const { memberAssignment } of members) {
-        const assigned = assignedOf(memberAssignment)?.[topic]
-        if (assigned === undefined) continue
-        const partitions = held.get(groupId) ?? new Set()
-        for (const partition of assigned) partitions.add(partition)
-        held.set(groupId, partitions)
-      }
-    }
+    described.push(...((await broker.describeGroups({ groupIds })) as DescribedGroups).groups)
   }
-  return held
-}
-
-/** A member that is joining has no assignment; a group of another protocol (Connect) has something else there. */
-function assignedOf(assignment: Buffer): Readonly<Record<string, readonly number[]>> | undefined {
-  if (assignment.length === 0) return undefined
-  try {
-    return kafkajs.AssignerProtocol.MemberAssignment.decode(assignment)?.assignment
-  } catch {
-    return undefined
-  }
+  return holdersIn(described, topic)
 }
 
 function byTopic<T>(

@@ -207,7 +207,10 @@ export interface LogSampler extends AsyncDisposable {
    * for each, which may carry a whole batch of records: for a few.
    */
   appendTimes(positions: readonly Commit[]): Promise<ReadonlyMap<string, number>>
-  /** Partitions of `topic` that members of each group hold now; groups that read nothing of it are absent. */
+  /**
+   * Partitions of `topic` that members of each group hold now; groups that read nothing of it are absent. A group that is
+   * being assigned is there with none, whatever it reads.
+   */
   holders(topic: string): Promise<ReadonlyMap<string, ReadonlySet<number>>>
 }
 

@@ -90,6 +90,18 @@ test('does not grow the raw topic while a reader of the processed one has not fo
   expect((await growTopics(deps, 'shop', 8)).steps).toEqual([])
 })
 
+test('waits for a group that is being assigned, but not for somebody who only looks at the log', async () => {
+  let held = 0
+  const { deps, done } = await open(() => ({ 'read-c0ffee': 1, load: held, process: 8 }))
+  await expect(growTopics(deps, 'shop', 8)).rejects.toMatchObject({
+    code: 'PIPE_DEADLINE',
+    message: expect.stringMatching(/are held: load \(0\)$/)
+  })
+  expect(done.filter((each) => each.startsWith('events.'))).toEqual(['events.processed.shop 8'])
+  held = 8
+  expect((await growTopics(deps, 'shop', 8)).steps).toEqual(['grow raw'])
+})
+
 test('refuses fewer partitions, numbers that are none, and projects without topics, before anything changes', async () => {
   const { deps, done, file } = await open()
   const before = await readFile(file, 'utf8')

@@ -10,6 +10,7 @@ import type { Clock } from '@millrace/kernel'
 import type { Admin, LogSampler } from '@millrace/kafka'
 import type { Postgres } from '@millrace/stores/postgres'
 import { writeAudit } from './audit.ts'
+import { readGroupPrefix } from './read-log.ts'
 import { topicsFile } from './topics.ts'
 
 export interface GrowDeps {
@@ -130,7 +131,7 @@ async function declare(file: URL | string, projectId: string, partitions: number
   }
 }
 
-/** Resolves when every group that reads `topic` holds all of its partitions. */
+/** Resolves when every group that reads `topic` holds all of its partitions; who only looks at the log is no such group. */
 async function served(
   { sampler, clock, say, waitMs = 120_000 }: GrowDeps,
   topic: string,
@@ -138,7 +139,9 @@ async function served(
 ): Promise<void> {
   const startedMs = clock.monotonic()
   for (let told = false; ; told = true) {
-    const behind = [...(await sampler.holders(topic))].filter(([, held]) => held.size < partitions)
+    const behind = [...(await sampler.holders(topic))].filter(
+      ([group, held]) => held.size < partitions && !group.startsWith(readGroupPrefix)
+    )
     if (behind.length === 0) return
     const names = behind.map(([group, held]) => `${group} (${held.size})`).join(', ')
     if (!told) say(`waiting for the groups of ${topic} to take ${partitions} partitions: ${names}`)

@@ -5,6 +5,9 @@ import type { Clock } from '@millrace/kernel'
 import { partitionKey } from '@millrace/kafka'
 import type { ConsumerClient, RecordBatch, TopicPartition } from '@millrace/kafka'
 
+/** How the groups of readers that commit nothing are called. */
+export const readGroupPrefix = 'read-'
+
 /** Offsets `from` (included) to `to` (excluded) of one partition. */
 export interface LogPart extends TopicPartition {
   readonly from: bigint
@@ -37,7 +40,7 @@ export async function readLog(
   let silence = clock.timer(silenceMs, fail)
   const member = await client.join(
     {
-      groupId: `read-${randomUUID()}`,
+      groupId: `${readGroupPrefix}${randomUUID()}`,
       topics: async () => [...new Set(parts.map(({ topic }) => topic))],
       fallback: 'earliest',
       sessionTimeoutMs: 30_000,
