@@ -4,8 +4,9 @@
 //
 // | state    | when                                                                                             |
 // | open     | nobody did anything about its latest copy                                                        |
-// | redriven | a copy made from its latest copy waits in the redrive topic                                      |
-// | closed   | the group passed such a copy without writing the letter anew; or its day is counted again        |
+// | redriven | a copy made from its latest copy waits in a redrive topic                                        |
+// | closed   | all groups that it was sent to passed such a copy without the letter being written anew; or its  |
+// |          | day is counted again                                                                             |
 // | dropped  | a person gave it up                                                                              |
 
 /** Where a copy of a letter lies in its dead-letter topic. */
@@ -17,8 +18,9 @@ export interface LetterPlace {
 export const letterStates = ['open', 'redriven', 'closed', 'dropped'] as const
 export type LetterState = (typeof letterStates)[number]
 
-/** A copy of a letter in the redrive topic of its group. */
+/** A copy of a letter in the redrive topic of `group`. */
 export interface Redriven {
+  readonly group: string
   /** The copy in the dead-letter topic that it was made from. */
   readonly from: LetterPlace
   /** `waiting`: the group has not come to it. `passed`: it has. */
@@ -32,19 +34,24 @@ export interface LetterDecision {
 }
 
 /**
- * The state of the letter whose latest copy lies at `latest`. A copy that was written after the redrive or the decision
+ * The state of the letter of `group` whose latest copy lies at `latest`. What was sent to other groups alone is the rest of
+ * a redrive that was killed: its own group is sent to last. A copy that was written after the redrive or the decision
  * is a failure after it: the letter is open again.
  */
 export function letterStateOf(
-  latest: LetterPlace,
+  { group, at: latest }: { readonly group: string; readonly at: LetterPlace },
   redriven: readonly Redriven[],
   decision: LetterDecision | undefined
 ): LetterState {
-  const fates = redriven.filter(({ from }) => covers(from, latest)).map(({ fate }) => fate)
+  const made = Map.groupBy(
+    redriven.filter(({ from }) => covers(from, latest)),
+    (copy) => copy.group
+  )
+  const hasPassed = [...made.values()].every((copies) => copies.some(({ fate }) => fate === 'passed'))
   const decided = decision !== undefined && covers(decision.at, latest) ? decision.kind : undefined
-  if (fates.includes('passed') || decided === 'recount') return 'closed'
+  if ((made.has(group) && hasPassed) || decided === 'recount') return 'closed'
   if (decided === 'drop') return 'dropped'
-  return fates.includes('waiting') ? 'redriven' : 'open'
+  return made.has(group) ? 'redriven' : 'open'
 }
 
 /** A letter has one partition as long as the topic does not grow; places of two partitions cannot be compared. */

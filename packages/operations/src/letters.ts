@@ -67,7 +67,7 @@ export async function readLetters(
   return [...found.values()]
     .map((letter) => ({
       ...letter,
-      state: letterStateOf(letter.at, redriven.of(letter.id), decisions.get(letter.id))
+      state: letterStateOf(letter, redriven.of(letter.id), decisions.get(letter.id))
     }))
     .toSorted((a, b) => a.at.partition - b.at.partition || (a.at.offset < b.at.offset ? -1 : 1))
 }
@@ -108,7 +108,7 @@ async function partsOf(
 async function openRedriven(admin: LettersDeps['admin'], topics: readonly string[]) {
   const parts: LogPart[] = []
   const passed = new Map<string, bigint>()
-  const found = new Map<string, { place: LetterPlace; key: string; offset: bigint }[]>()
+  const found = new Map<string, { group: string; place: LetterPlace; key: string; offset: bigint }[]>()
   for (const topic of topics) {
     const parsed = parseTopic(topic)
     if (parsed?.family !== 'redrive') continue
@@ -126,11 +126,13 @@ async function openRedriven(admin: LettersDeps['admin'], topics: readonly string
       const place = parseRedrivenFrom(record.headers[redrivenFrom]?.toString())
       if (letter === undefined || place === undefined) return
       const copies = found.get(letter.id) ?? []
-      copies.push({ place, key: partitionKey(record), offset: record.offset })
+      const group = parseTopic(record.topic)?.parameter ?? ''
+      copies.push({ group, place, key: partitionKey(record), offset: record.offset })
       found.set(letter.id, copies)
     },
     of: (id: string): readonly Redriven[] =>
-      (found.get(id) ?? []).map(({ place, key, offset }) => ({
+      (found.get(id) ?? []).map(({ group, place, key, offset }) => ({
+        group,
         from: place,
         fate: offset < (passed.get(key) ?? 0n) ? 'passed' : 'waiting'
       }))

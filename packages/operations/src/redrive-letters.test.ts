@@ -27,7 +27,7 @@ async function open() {
   const plain = { replicationFactor: 1, config: {} }
   await cluster.admin.createTopics([
     { topic: dlqTopic('shop'), partitions: 2, ...plain },
-    { topic: redriveTopic('load'), partitions: 1, ...plain }
+    ...['load', 'record', 'process'].map((group) => ({ topic: redriveTopic(group), partitions: 1, ...plain }))
   ])
   const database = openDecisions()
   const deps: RedriveDeps = {
@@ -39,11 +39,15 @@ async function open() {
     enrich: createEnrich(),
     actor: 'test:me',
     countingGroups: ['aggregate'],
-    loadingGroups: ['load']
+    loadingGroups: ['load'],
+    recordingGroups: ['record']
   }
   /** Writes the letter of `events.shop:partition:offset`, as the group does. */
-  const fail = async (offset: number, options: { group?: string; partition?: number; message?: string } = {}) => {
-    const { group = 'load', partition = 0, message = `row ${offset} is out of range` } = options
+  const fail = async (
+    offset: number,
+    options: { group?: string; partition?: number; message?: string; isEvent?: boolean } = {}
+  ) => {
+    const { group = 'load', partition = 0, message = `row ${offset} is out of range`, isEvent = true } = options
     const topic = rawTopic('shop')
     const headers = {
       trace: 'x',
@@ -53,9 +57,9 @@ async function open() {
       'dlq.offset': String(offset),
       'dlq.append-time': '1767225600000',
       'dlq.group': group,
-      'dlq.stage': 'handle',
+      'dlq.stage': isEvent ? 'handle' : 'decode',
       'dlq.error-class': 'constraint',
-      'dlq.error-code': 'PIPE_CLICKHOUSE_REFUSED',
+      'dlq.error-code': isEvent ? 'PIPE_CLICKHOUSE_REFUSED' : 'PIPE_NOT_AN_EVENT',
       'dlq.error-message': message,
       'dlq.attempts': '4',
       'dlq.first-failure': '1',
@@ -65,9 +69,10 @@ async function open() {
     const record = { partition, key: `k${offset}`, value: Buffer.from(`{"n":${offset}}`), headers }
     await cluster.producer.produce(dlqTopic('shop'), [record])
   }
-  const sent = () => cluster.records(redriveTopic('load'))
+  const sent = (group = 'load') => cluster.records(redriveTopic(group))
   /** The group handles everything that is in its redrive topic. */
-  const pass = () => cluster.admin.setGroupOffsets('load', redriveTopic('load'), new Map([[0, BigInt(sent().length)]]))
+  const pass = (group = 'load') =>
+    cluster.admin.setGroupOffsets(group, redriveTopic(group), new Map([[0, BigInt(sent(group).length)]]))
   const states = async () => Object.fromEntries((await readLetters(deps, request)).map(({ id, state }) => [id, state]))
   return { cluster, deps, database, fail, sent, pass, states }
 }
@@ -236,6 +241,63 @@ it('has the days of letters of the loaders counted again, asked for before they 
     ['shop', ['2025-12-31', '2026-01-01'], 'letter'],
     ['shop', ['2025-12-31', '2026-01-01'], 'letter']
   ])
+})
+
+it('sends what was no event to all that skipped it, has its days counted, and closes it when all have it', async () => {
+  const { deps, fail, sent, pass, states, database } = await open()
+  await fail(3, { group: 'process', isEvent: false })
+  await fail(4, { group: 'process' })
+  const report = await redriveLetters(deps, request)
+  expect(report.outcomes).toMatchObject({ waiting: 2 })
+  const offsets = (group: string) => sent(group).map(({ headers }) => headers['dlq.offset']?.toString())
+  expect([offsets('load'), offsets('record'), offsets('process')]).toEqual([['3'], ['3'], ['3', '4']])
+  expect(database.queued).toHaveLength(2)
+  await pass('process')
+  await pass('load')
+  expect(await states()).toEqual({ 'process:events.shop:0:3': 'redriven', 'process:events.shop:0:4': 'closed' })
+  await pass('record')
+  expect(await states()).toMatchObject({ 'process:events.shop:0:3': 'closed' })
+})
+
+it('leaves what was no event open until it was sent to all, and sends it to its own group once', async () => {
+  const { deps, fail, sent, pass, states } = await open()
+  await fail(3, { group: 'process', isEvent: false })
+  const killed = async (at: string): Promise<void> => {
+    const produce: RedriveDeps['producer']['produce'] = async (topic, records) => {
+      if (topic === redriveTopic(at)) throw new Error('killed')
+      return await deps.producer.produce(topic, records)
+    }
+    await expect(redriveLetters({ ...deps, producer: { ...deps.producer, produce } }, request)).rejects.toThrow(
+      'killed'
+    )
+    await pass('load')
+    expect(await states()).toEqual({ 'process:events.shop:0:3': 'open' })
+  }
+  await killed('record')
+  await killed('process')
+  const done = await redriveLetters(deps, request)
+  for (const group of ['load', 'record', 'process']) await pass(group)
+  expect([done.matched, sent('process').length, (await redriveLetters(deps, request)).matched]).toEqual([1, 1, 0])
+  expect(new Set(sent().map(({ headers }) => headers['dlq.id']?.toString()))).toEqual(
+    new Set(['process:events.shop:0:3'])
+  )
+})
+
+it('says that a letter failed when another group cannot take what is an event now, and keeps that letter', async () => {
+  const { deps, fail, pass, states } = await open()
+  await fail(3, { group: 'process', isEvent: false })
+  const produce: RedriveDeps['producer']['produce'] = async (topic, records) => {
+    const outcomes = await deps.producer.produce(topic, records)
+    if (topic === redriveTopic('load')) await fail(3, { message: 'no such column' })
+    for (const group of ['load', 'record', 'process']) await pass(group)
+    return outcomes
+  }
+  const report = await redriveLetters(
+    { ...deps, producer: { ...deps.producer, produce } },
+    { ...request, waitMs: 1_000 }
+  )
+  expect(report.results).toEqual([{ id: 'process:events.shop:0:3', outcome: 'failed', detail: 'no such column' }])
+  expect(await states()).toEqual({ 'process:events.shop:0:3': 'closed', 'load:events.shop:0:3': 'open' })
 })
 
 it('says why a letter cannot be sent', async () => {

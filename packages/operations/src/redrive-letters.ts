@@ -1,6 +1,6 @@
-// Sends dead letters once more to the group that wrote them, through its redrive topic; letters of a group that keeps its
-// own positions have their day counted again instead. What is on its way or closed is left alone, which is read from the
-// topics themselves: a redrive that was killed is repeated, and sends what is missing.
+// Sends dead letters once more to the groups that lack the record (redrive-targets.ts), through their redrive topics;
+// letters of a group that keeps its own positions have their day counted again instead. What is on its way or closed is left
+// alone, which is read from the topics themselves: a redrive that was killed is repeated, and sends what is missing.
 import { redriveTopic } from '@millrace/contracts'
 import type { Enrich, RawRecord } from '@millrace/contracts'
 import { AppError } from '@millrace/kernel'
@@ -16,6 +16,7 @@ import type { LetterRecord } from './letter-records.ts'
 import { redrivenFrom, writeRedrivenFrom } from './letter-states.ts'
 import { readLetters } from './letters.ts'
 import type { FoundLetter, LettersDeps } from './letters.ts'
+import { failedSince, redriveGroups } from './redrive-targets.ts'
 
 export interface RedriveDeps extends Omit<LettersDeps, 'postgres'> {
   readonly postgres: Postgres
@@ -27,6 +28,8 @@ export interface RedriveDeps extends Omit<LettersDeps, 'postgres'> {
   readonly countingGroups: readonly string[]
   /** Groups that fill the warehouse: the days of their letters are counted again when they have landed. */
   readonly loadingGroups: readonly string[]
+  /** Groups that keep events one by one: they skip what is no event, as those of the warehouse do. */
+  readonly recordingGroups: readonly string[]
   readonly onProgress?: (sent: number, of: number) => void
 }
 
@@ -51,8 +54,9 @@ export interface RedriveRequest {
 }
 
 /**
- * `landed`: the group passed it. `failed`: it wrote the letter anew. `waiting`: it has not come to it yet. `recounted`: its
- * day is counted again. `refused`: it was not sent; `detail` says why. `gone`: retention took it meanwhile.
+ * `landed`: all groups that it was sent to passed it. `failed`: one of them wrote a letter of it. `waiting`: one has not
+ * come to it yet. `recounted`: its day is counted again. `refused`: it was not sent; `detail` says why. `gone`: retention
+ * took it meanwhile.
  */
 export type RedriveOutcome = 'landed' | 'failed' | 'waiting' | 'recounted' | 'refused' | 'gone'
 
@@ -140,10 +144,11 @@ async function run(
 
 /** The letters that can be sent; the days of the others are counted again, or the reason is told. */
 async function splitByGroup(
-  { admin, postgres, enrich, clock, client, countingGroups }: RedriveDeps,
+  deps: RedriveDeps,
   letters: readonly FoundLetter[],
   results: RedriveResult[]
 ): Promise<readonly FoundLetter[]> {
+  const { admin, postgres, enrich, clock, client, countingGroups } = deps
   const topics = new Set(await admin.listTopics())
   const counting = letters.filter(({ group }) => countingGroups.includes(group))
   const [projectId = ''] = counting.map((letter) => letter.projectId)
@@ -163,7 +168,8 @@ async function splitByGroup(
     const { id, group, origin, stub } = letter
     const refuse = (detail: string): void => void results.push({ id, outcome: 'refused', detail })
     if (countingGroups.includes(group)) continue
-    if (!topics.has(redriveTopic(group))) refuse(`the group '${group}' has no topic ${redriveTopic(group)}`)
+    const lacking = redriveGroups(deps, letter).find((each) => !topics.has(redriveTopic(each)))
+    if (lacking !== undefined) refuse(`the group '${lacking}' has no topic ${redriveTopic(lacking)}`)
     else if (stub)
       refuse(`its bytes are only in ${origin.topic}:${origin.partition}:${origin.offset}; replay that offset`)
     else sendable.push(letter)
@@ -178,7 +184,7 @@ function toRaw({ letter: { origin }, record: { value } }: LetterRecord): RawReco
 
 interface Sent {
   readonly letter: FoundLetter
-  readonly topic: string
+  readonly group: string
   readonly partition: number
   readonly offset: bigint
 }
@@ -190,39 +196,61 @@ async function sendWave(
   letters: readonly FoundLetter[],
   results: RedriveResult[]
 ): Promise<readonly Sent[]> {
-  const { clock, client, producer } = deps
+  const { clock, client } = deps
   const sent: Sent[] = []
   const seen = new Set<string>()
   const startedAtMs = clock.monotonic()
   let count = 0
   await readLetterRecords({ client, clock }, letters, async (records) => {
-    for (const [group, own] of Map.groupBy(records, ({ letter }) => letter.group)) {
-      const topic = redriveTopic(group)
-      const partitions = await producer.partitionCount(topic)
+    for (const own of Map.groupBy(records, ({ letter }) => redriveGroups(deps, letter).join()).values()) {
       for (const batch of toBatches(own, perSecond)) {
         const dueAtMs = startedAtMs + (count / perSecond) * 1_000
         if (dueAtMs > clock.monotonic()) await clock.sleep(dueAtMs - clock.monotonic())
         count += batch.length
-        const recounts = deps.loadingGroups.includes(group)
-        const queueDays = async (): Promise<void> =>
-          recounts ? await queueLetterDays(deps, letters[0]?.projectId ?? '', batch.map(toRaw)) : undefined
-        // Before, or a redrive that is killed would forget them; after, since a count may be made in between.
-        await queueDays()
-        const redriven = batch.map((record) => toRedriven(record, partitions))
-        const outcomes = await producer.produce(topic, redriven)
-        await queueDays()
-        for (const [index, { letter }] of batch.entries()) {
-          seen.add(letter.id)
-          const outcome = outcomes[index]
-          const partition = letter.origin.partition % partitions
-          if (outcome?.kind === 'acked') sent.push({ letter, topic, partition, offset: outcome.offset })
-          else results.push({ id: letter.id, outcome: 'refused', detail: whyNot(outcome) })
-        }
+        for (const { letter } of batch) seen.add(letter.id)
+        sent.push(...(await sendBatch(deps, batch, results)))
       }
     }
   })
   for (const { id } of letters) if (!seen.has(id)) results.push({ id, outcome: 'gone' })
   return sent
+}
+
+/** Sends letters that go to the same groups, to their own last: a letter that was not sent to all of them is open. */
+async function sendBatch(
+  deps: RedriveDeps,
+  batch: readonly LetterRecord[],
+  results: RedriveResult[]
+): Promise<readonly Sent[]> {
+  const { producer } = deps
+  const [first] = batch
+  const groups = first === undefined ? [] : redriveGroups(deps, first.letter)
+  const recounts = groups.some((group) => deps.loadingGroups.includes(group))
+  const queueDays = async (): Promise<void> =>
+    recounts ? await queueLetterDays(deps, first?.letter.projectId ?? '', batch.map(toRaw)) : undefined
+  // Before, or a redrive that is killed would forget them; after, since a count may be made in between.
+  await queueDays()
+  const sent: Sent[] = []
+  let left = batch
+  for (const group of groups) {
+    if (left.length === 0) break
+    const topic = redriveTopic(group)
+    const partitions = await producer.partitionCount(topic)
+    const outcomes = await producer.produce(
+      topic,
+      left.map((record) => toRedriven(record, partitions))
+    )
+    left = left.filter(({ letter }, index) => {
+      const outcome = outcomes[index]
+      const partition = letter.origin.partition % partitions
+      if (outcome?.kind === 'acked') sent.push({ letter, group, partition, offset: outcome.offset })
+      else results.push({ id: letter.id, outcome: 'refused', detail: whyNot(outcome) })
+      return outcome?.kind === 'acked'
+    })
+  }
+  await queueDays()
+  const whole = new Set(left.map(({ letter }) => letter))
+  return sent.filter(({ letter }) => whole.has(letter))
 }
 
 function whyNot(outcome: Exclude<ProduceOutcome, { kind: 'acked' }> | undefined): string {
@@ -277,18 +305,22 @@ async function watchWave(
   // Read after the positions: a letter that was written anew is there when its group has passed it.
   const letters = new Map((await readLetters(deps, { projectId })).map((letter) => [letter.id, letter]))
   const late = new Set(waiting.map(({ letter }) => letter.id))
-  return sent.map(({ letter: { id, at } }) => {
-    const now = letters.get(id)
-    if (now !== undefined && now.at.offset > at.offset) return { id, outcome: 'failed', detail: now.message }
+  return [...Map.groupBy(sent, ({ letter }) => letter)].map(([letter, copies]) => {
+    const { id } = letter
+    const again = failedSince(
+      letter,
+      copies.map(({ group }) => group),
+      letters
+    )
+    if (again !== undefined) return { id, outcome: 'failed', detail: again.message }
     return { id, outcome: late.has(id) ? 'waiting' : 'landed' }
   })
 }
 
 async function notPassed(admin: Pick<Admin, 'groupOffsets'>, sent: readonly Sent[]): Promise<readonly Sent[]> {
   const waiting: Sent[] = []
-  for (const [topic, own] of Map.groupBy(sent, (each) => each.topic)) {
-    const group = own[0]?.letter.group ?? ''
-    const committed = await admin.groupOffsets(group, topic)
+  for (const [group, own] of Map.groupBy(sent, (each) => each.group)) {
+    const committed = await admin.groupOffsets(group, redriveTopic(group))
     waiting.push(...own.filter(({ partition, offset }) => offset >= (committed.get(partition) ?? 0n)))
   }
   return waiting

@@ -25,6 +25,7 @@ export async function openLetterDeps(
     clock: context.clock,
     actor: actorOf(),
     countingGroups: ['aggregate'],
-    loadingGroups: ['load']
+    loadingGroups: ['load'],
+    recordingGroups: ['record']
   }
 }

@@ -37,6 +37,10 @@ export const opsSpec = {
     doc: 'Consumer group of the loaders: the days of its redriven letters are counted again.',
     default: 'load'
   }),
+  RECORDER_GROUP: str({
+    doc: 'Consumer group of the recorders: it gets the redriven letters of what was no event, as the loaders do.',
+    default: 'record'
+  }),
   TOPIC_PROFILE: oneOf({
     doc: 'Sizes of topics.yaml to use for new projects.',
     default: 'local',

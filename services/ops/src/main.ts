@@ -79,7 +79,8 @@ await runService({ name: 'ops', spec: opsSpec }, async (context) => {
       clock,
       actor: apiActor,
       countingGroups: config.COUNTING_GROUPS,
-      loadingGroups: [config.LOADER_GROUP]
+      loadingGroups: [config.LOADER_GROUP],
+      recordingGroups: [config.RECORDER_GROUP]
     }),
     doctor: openDoctor({ ...context, admin, declaration, postgres, clickhouse, redis, monitor }),
     ensureTopics: ensureTopicsOf

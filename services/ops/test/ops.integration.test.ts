@@ -19,10 +19,11 @@ let created: Answer
 beforeAll(async () => {
   const folder = await mkdtemp(join(tmpdir(), 'millrace-ops-'))
   stack.defer(() => rm(folder, { recursive: true, force: true }))
-  const env = { CONSUMER_GROUP: group, PROJECTS: projectId }
+  const others = { LOADER_GROUP: `${group}-load`, RECORDER_GROUP: `${group}-record` }
+  const env = { CONSUMER_GROUP: group, PROJECTS: projectId, ...others }
   pipeline = stack.use(await openPipeline({ endpoints: testEndpoints(), folder, only: ['ops', 'processor'], env }))
-  const topic = redriveTopic(group)
-  await pipeline.admin.createTopics([{ topic, partitions: 1, replicationFactor: 1, config: {} }])
+  const topics = [group, ...Object.values(others)].map(redriveTopic)
+  await pipeline.admin.createTopics(topics.map((topic) => ({ topic, partitions: 1, replicationFactor: 1, config: {} })))
   created = await call('POST', '/v1/projects', { projectId, name: 'Ops' })
 }, 60_000)
 afterAll(() => stack.disposeAsync())
@@ -113,7 +114,7 @@ it('shows a dead letter, sends it again, sees it fail again, and gives it up', {
   expect((await call('POST', `${letters}/redrive`, { dryRun: true })).body).toMatchObject({ dryRun: true, matched: 1 })
   expect(await states()).toEqual({ open: 1, redriven: 0, closed: 0, dropped: 0 })
 
-  const redriven = await call('POST', `${letters}/redrive`, { waitMs: 30_000 })
+  const redriven = await call('POST', `${letters}/redrive`, { waitMs: 3_000 })
   expect(redriven.body).toMatchObject({ matched: 1, outcomes: { failed: 1 }, results: [{ id: letterId }] })
   expect(await states()).toEqual({ open: 1, redriven: 0, closed: 0, dropped: 0 })
   const { body } = await call('GET', `${letters}/causes`)

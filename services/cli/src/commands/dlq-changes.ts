@@ -103,11 +103,12 @@ async function redrive(context: CliContext, projectId: string, options: RedriveO
 }
 
 /** What of a redrive is not as it was asked for; the exit code tells it, too. */
-function toUnwanted({ outcomes: { failed, refused, waiting }, dropped, stopped }: RedriveReport): string {
+function toUnwanted({ outcomes: { failed, refused, waiting, gone }, dropped, stopped }: RedriveReport): string {
   const parts = [
     failed > dropped ? `${failed} failed again` : '',
     refused > 0 ? `${refused} were not sent` : '',
     waiting > 0 ? `${waiting} still wait for their group` : '',
+    gone > 0 ? `${gone} were taken by retention meanwhile` : '',
     stopped ? 'the rest was not sent' : ''
   ]
   return parts.filter((part) => part !== '').join(', ')
