@@ -30,6 +30,14 @@ describe('differences of a table', () => {
     )
   })
 
+  it('are none under a sorting key that goes on behind the known one, and some under one that is cut or only looks alike', () => {
+    const { columns, sortingKey } = events
+    const found = (key: string) => tableDifferences(events, { columns, sortingKey: key })
+    expect(found(`${sortingKey}, later`)).toEqual([])
+    for (const key of [`${sortingKey}2`, sortingKey.slice(0, sortingKey.lastIndexOf(','))])
+      expect(found(key)).toEqual([`it is sorted by (${key}), not by (${sortingKey})`])
+  })
+
   it('name what is missing, what has another type, and another sorting key', () => {
     const columns = events.columns
       .filter(({ name }) => name !== 'isBot')

@@ -1,6 +1,7 @@
 // Whether the tables can take what this version writes. They are migrated before a loader is deployed, so they may know
 // more columns than this version, but never fewer and never others under the same name; and rows collapse by the sorting
-// key, so another one would show copies twice.
+// key, so another one would show copies twice. One that only goes on behind the known one does not: what this version leaves
+// out of a row is the same in every copy.
 import { AppError, isPoison } from '@millrace/kernel'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
 import type { WarehouseColumn } from './columns.ts'
@@ -22,7 +23,7 @@ export function tableDifferences(table: WarehouseTable, found: FoundTable | unde
     if (there === type) return []
     return [there === undefined ? `${name} ${type} is missing` : `${name} is ${there}, not ${type}`]
   })
-  if (found.sortingKey !== table.sortingKey)
+  if (found.sortingKey !== table.sortingKey && !found.sortingKey.startsWith(`${table.sortingKey}, `))
     differences.push(`it is sorted by (${found.sortingKey}), not by (${table.sortingKey})`)
   return differences
 }
