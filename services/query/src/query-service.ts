@@ -80,7 +80,7 @@ export function createQueryService(deps: ServiceDeps): QueryService {
     clock,
     onChange: (held) => metrics.bytesHeld.set(held)
   })
-  const runner = createQueryRunner(clickhouse, queryLimits(config), clock, budget)
+  const runner = createQueryRunner(clickhouse, queryLimits(config), clock, budget, config.QUERY_TIMEOUT_MS)
   const { QUERY_SCAN_BYTES_PER_SECOND: bytesPerSecond, QUERY_SCAN_BURST_BYTES: burstBytes } = config
   const scans = createScanBudget({
     rate: bytesPerSecond === 0 ? undefined : { bytesPerSecond, burstBytes },

@@ -48,7 +48,8 @@ export interface QueryAnswer {
 export interface QueryRunner {
   /**
    * The whole answer. Throws PIPE_CLICKHOUSE_QUERY, PIPE_CLICKHOUSE_UNAVAILABLE (also when the engine is silent beyond
-   * the deadline, and when there is no room for a large answer), or the signal's reason.
+   * the deadline, and when there is no room for a large answer), PIPE_DEADLINE when it is silent beyond a deadline too
+   * short to say anything of the engine, or the signal's reason.
    */
   run(request: QueryRequest): Promise<RawAnswer>
   /** The answer as it comes, of any number of rows up to `maxRows`; a stream that breaks is no whole answer. Throws as run. */
@@ -85,20 +86,31 @@ export function querySettings(
   }
 }
 
-/** Runs queries on `clickhouse`. */
+/** What a query without a wish of its own has at least of the time of the service: the rest it may have waited for a place. */
+const shareOfWholeTime = 0.75
+
+/**
+ * Runs queries on `clickhouse`. Silence speaks against the engine only where a query had the `wholeTimeMs` of the service
+ * (but for its wait): a client that allows its own less must not have the engine left alone for others.
+ */
 export function createQueryRunner(
   clickhouse: Pick<Clickhouse, 'queryStream' | 'kill'>,
   limits: QueryLimits,
   clock: Clock,
-  budget: ByteBudget
+  budget: ByteBudget,
+  wholeTimeMs: number
 ): QueryRunner {
+  const silence = ({ timeoutMs }: QueryRequest): AppError => {
+    const code = timeoutMs < wholeTimeMs * shareOfWholeTime ? 'PIPE_DEADLINE' : 'PIPE_CLICKHOUSE_UNAVAILABLE'
+    return new AppError(code, 'no answer of the engine beyond the deadline of a query')
+  }
   const kill = (queryId: string): void => {
     clock.timer(killAfterMs, () => void clickhouse.kill(queryId).catch(() => undefined))
   }
   /** Runs `work` under the deadline; the query is killed when it ends otherwise than by itself. */
   const bounded = async <T>(request: QueryRequest, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
     const silent = new AbortController()
-    using _timer = clock.timer(request.timeoutMs + graceMs, () => silent.abort(silence()))
+    using _timer = clock.timer(request.timeoutMs + graceMs, () => silent.abort(silence(request)))
     const signal = AbortSignal.any([request.signal, silent.signal])
     try {
       return await work(signal)
@@ -139,7 +151,7 @@ export function createQueryRunner(
         return clickhouse.queryStream({ ...raw, settings })
       })
       // A client that reads slowly must not keep its place for ever.
-      const timer = clock.timer(untilMs - clock.monotonic(), () => stream.destroy(silence()))
+      const timer = clock.timer(untilMs - clock.monotonic(), () => stream.destroy(silence(request)))
       stream.once('close', () => {
         timer[Symbol.dispose]()
         if (!stream.readableEnded) kill(request.queryId)
@@ -156,10 +168,6 @@ function asCut(signal: AbortSignal): (error: unknown) => never {
     if (error instanceof AppError) throw error
     throw new AppError('PIPE_CLICKHOUSE_UNAVAILABLE', 'the answer broke off', { cause: toError(error) })
   }
-}
-
-function silence(): AppError {
-  return new AppError('PIPE_CLICKHOUSE_UNAVAILABLE', 'no answer of the engine beyond the deadline of a query')
 }
 
 const statistics = /"rows_read":\s*(\d+),\s*"bytes_read":\s*(\d+)\s*\}\s*\}\s*$/

@@ -43,7 +43,7 @@ async function fill(projectId: string, users: readonly string[]): Promise<void> 
 }
 
 async function ask(sql: string, projectId = mine): Promise<readonly (readonly unknown[])[]> {
-  const runner = createQueryRunner(clickhouse, limits, systemClock, roomyBudget())
+  const runner = createQueryRunner(clickhouse, limits, systemClock, roomyBudget(), 10_000)
   const request = { projectId, sql, params: {}, signal: new AbortController().signal }
   return toAnswer(
     (await runner.run({ queryId: randomUUID(), format: 'JSONCompact', timeoutMs: 10_000, ...request })).body
@@ -90,7 +90,7 @@ describe('persons of a project', () => {
     'identity_single_users',
     'identity_several_users',
     'identity_merged_users',
-    'identity_subjects',
+    'identity_event_subjects',
     'identity_devices',
     'identity_shared',
     'identity_persons',

@@ -72,7 +72,7 @@ beforeAll(async () => {
   await migrate({ databaseDirectUrl: endpoints.DATABASE_DIRECT_URL, clickhouseUrl: endpoints.CLICKHOUSE_URL, log })
   clickhouse = await openClickhouse({ url: endpoints.CLICKHOUSE_URL, log, applicationName: 'test' })
   run = async (request, over = {}) => {
-    const runner = createQueryRunner(clickhouse, { ...limits, ...over }, systemClock, roomyBudget())
+    const runner = createQueryRunner(clickhouse, { ...limits, ...over }, systemClock, roomyBudget(), 10_000)
     const timeoutMs = 'maxMemoryBytes' in over ? 60_000 : 3_000
     return toAnswer((await runner.run({ queryId: randomUUID(), format: 'JSONCompact', timeoutMs, ...request })).body)
   }
