@@ -38,7 +38,8 @@ export const queryMetrics = {
   audited: counter({ name: 'analytics_query_audit_rows_total', help: 'Rows of the query audit that were written.' }),
   auditDropped: counter({
     name: 'analytics_query_audit_dropped_total',
-    help: 'Rows of the query audit that found no place, because PostgreSQL was away or late.'
+    help: 'Rows of the query audit that are not written. rate: more than a project may have in a second; full: PostgreSQL is away or late; refused: it refuses them; end: it was away when the process ended.',
+    labels: ['reason']
   }),
   cache: counter({
     name: 'analytics_query_cache_total',

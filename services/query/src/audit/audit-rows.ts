@@ -19,7 +19,7 @@ export interface AuditRow {
 export interface AuditRows {
   /** Throws as PostgreSQL fails; then none is there. */
   insert(rows: readonly AuditRow[]): Promise<void>
-  /** Deletes what is older, some thousand rows at a time; resolves with how many. */
+  /** Deletes some thousand rows that are older; resolves with how many, and with 0 when none is left. */
   deleteBefore(at: Date): Promise<number>
 }
 
@@ -51,15 +51,11 @@ export function createAuditRows(postgres: Queryable): AuditRows {
       ])
     },
     async deleteBefore(at) {
-      for (let deleted = 0; ;) {
-        const [row] = await postgres.query<{ count: string }>(
-          `WITH gone AS (${deleteSql} RETURNING 1) SELECT count(*)::text AS count FROM gone`,
-          [at]
-        )
-        const count = Number(row?.count ?? 0)
-        deleted += count
-        if (count < 5_000) return deleted
-      }
+      const [row] = await postgres.query<{ count: string }>(
+        `WITH gone AS (${deleteSql} RETURNING 1) SELECT count(*)::text AS count FROM gone`,
+        [at]
+      )
+      return Number(row?.count ?? 0)
     }
   }
 }
