@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { AppError, done } from '@millrace/kernel'
-import type { MemoryCluster } from '@millrace/kafka'
+import type { Clock } from '@millrace/kernel'
+import type { ConsumerClient, MemoryCluster } from '@millrace/kafka'
 import { createSilentLogger } from '@millrace/observability'
 import { createStage, partition, settle } from '../docs/setup.ts'
 import type { Stage } from '../docs/setup.ts'
@@ -12,11 +13,16 @@ import { fixedTopics } from './topic-set.ts'
 
 interface Desk extends GroupDesk {
   decide(orders: GroupOrders | Error): void
+  /** Somebody let the group go on that long ago; from then on the time passes. */
+  resume(agoMs: number): void
+  /** How often the desk does not take that a replay failed. */
+  deaf: number
   readonly failures: { readonly id: string; readonly error: unknown }[]
 }
 
-function createDesk(): Desk {
+function createDesk(clock?: Clock): Desk {
   let now: GroupOrders | Error = noOrders
+  let resumedAtMs: number | undefined
   const failures: { id: string; error: unknown }[] = []
   return {
     failures,
@@ -27,7 +33,15 @@ function createDesk(): Desk {
       if (now instanceof Error) throw now
       return now
     },
+    deaf: 0,
+    resume(agoMs) {
+      resumedAtMs = (clock?.monotonic() ?? 0) - agoMs
+    },
+    async resumedAgoMs() {
+      return resumedAtMs === undefined ? undefined : (clock?.monotonic() ?? 0) - resumedAtMs
+    },
     async failed(id, error) {
+      if (this.deaf-- > 0) throw new AppError('PIPE_POSTGRES_UNAVAILABLE', 'no answer')
       failures.push({ id, error })
     }
   }
@@ -41,11 +55,17 @@ interface Started {
   readonly replayed: string[]
 }
 
+interface Options {
+  readonly desk?: Desk
+  readonly handle?: ConsumerDef<string>['handle']
+  readonly giveWayMs?: number
+  readonly signal?: AbortSignal
+  readonly client?: ConsumerClient
+}
+
 async function start(
   stage: Stage,
-  desk = createDesk(),
-  handle?: ConsumerDef<string>['handle'],
-  giveWayMs?: number
+  { desk = createDesk(), handle, giveWayMs, signal, client = stage.cluster.client() }: Options = {}
 ): Promise<Started> {
   const live: string[] = []
   const replayed: string[] = []
@@ -69,7 +89,8 @@ async function start(
       handle: into(live)
     },
     {
-      client: stage.cluster.client(),
+      client,
+      ...(signal === undefined ? {} : { signal }),
       letters: {
         producer: stage.cluster.producer,
         topicFor: (topic) => topic.replace('events.', 'events.dlq.'),
@@ -120,7 +141,7 @@ describe('the worker of a group that can be replayed', () => {
     const desk = createDesk()
     desk.decide({ heldForMs: 5_000, replay: undefined })
     stage.append(0, 'a', 'b', 'c')
-    const { consumer, live } = await start(stage, desk)
+    const { consumer, live } = await start(stage, { desk })
     await stage.advance(3_000)
     expect([live, consumer.ready(), consumer.live()]).toEqual([[], false, true])
     await stage.cluster.admin.setGroupOffsets('g', 'events.a', new Map([[0, 1n]]))
@@ -153,7 +174,7 @@ describe('the worker of a group that can be replayed', () => {
     const desk = createDesk()
     desk.decide({ heldForMs: 5_000, replay: undefined })
     stage.append(0, 'a', 'b', 'c')
-    const { consumer, live } = await start(stage, desk)
+    const { consumer, live } = await start(stage, { desk })
     desk.decide(new AppError('PIPE_POSTGRES_UNAVAILABLE', 'no answer'))
     await stage.advance(4_000)
     expect(live).toEqual([])
@@ -162,7 +183,7 @@ describe('the worker of a group that can be replayed', () => {
     await consumer[Symbol.asyncDispose]()
     const alone = createDesk()
     alone.decide(new AppError('PIPE_POSTGRES_UNAVAILABLE', 'no answer'))
-    const second = await start(stage, alone)
+    const second = await start(stage, { desk: alone })
     stage.append(0, 'd', 'e', 'f')
     await settle()
     expect(second.live).toEqual(['d', 'e', 'f'])
@@ -229,7 +250,7 @@ describe('the worker of a group that can be replayed', () => {
     const stage = await createStage()
     const desk = createDesk()
     stage.append(0, 'a', 'b', 'c', 'd', 'e', 'f')
-    const { consumer, live, replayed } = await start(stage, desk, undefined, -1)
+    const { consumer, live, replayed } = await start(stage, { desk, giveWayMs: -1 })
     await place(stage.cluster, 0n)
     desk.decide(order())
     await stage.advance(5_000)
@@ -246,7 +267,7 @@ describe('the worker of a group that can be replayed', () => {
       calls++
       throw new Error('a bug')
     }
-    const { consumer, desk, live } = await start(stage, createDesk(), bug)
+    const { consumer, desk, live } = await start(stage, { handle: bug })
     await place(stage.cluster, 0n)
     desk.decide(order())
     await stage.advance(10_000)
@@ -257,28 +278,87 @@ describe('the worker of a group that can be replayed', () => {
     await consumer[Symbol.asyncDispose]()
   })
 
-  it('ends with its signal', async () => {
+  it('tells a replay that failed until the desk heard it', async () => {
     const stage = await createStage()
+    stage.append(0, 'a', 'b', 'c', 'd')
+    const bug = async (): Promise<never> => {
+      throw new Error('a bug')
+    }
+    const { consumer, desk } = await start(stage, { handle: bug })
+    desk.deaf = 2
+    await place(stage.cluster, 0n)
+    desk.decide(order())
+    await stage.advance(10_000)
+    expect([desk.deaf, desk.failures.map(({ id }) => id)]).toEqual([-1, ['1']])
+    await consumer[Symbol.asyncDispose]()
+  })
+
+  it('hears that a replay is over and that the group is held while the replay cannot join', async () => {
+    const stage = await createStage()
+    const inner = stage.cluster.client()
+    const away = new AppError('PIPE_KAFKA_UNAVAILABLE', 'no coordinator')
+    const client: ConsumerClient = {
+      join: async (options, handlers) => {
+        if (options.groupId === 'g-replay') throw away
+        return await inner.join(options, handlers)
+      }
+    }
+    const { consumer, desk, live } = await start(stage, { client })
+    desk.decide(order())
+    await stage.advance(3_000)
+    stage.append(0, 'a', 'b', 'c')
+    await settle()
+    expect([live, desk.failures]).toEqual([['a', 'b', 'c'], []])
+    desk.decide({ heldForMs: 60_000, replay: undefined })
+    await stage.advance(3_000)
+    expect(consumer.ready()).toBe(false)
+    desk.decide(order())
+    await stage.advance(3_000)
+    expect(consumer.ready()).toBe(true)
+    await consumer[Symbol.asyncDispose]()
+    await expect(consumer.done).resolves.toBeUndefined()
+  })
+
+  it('is not stopped by what is dead in a replay, nor says that live reading is', async () => {
+    const stage = await createStage()
+    stage.append(0, ...Array.from({ length: 300 }, () => 'bad'))
+    await stage.cluster.admin.setGroupOffsets('g', 'events.a', new Map([[0, 300n]]))
     const { consumer, desk } = await start(stage)
+    await place(stage.cluster, 0n)
+    desk.decide(order({ ends: new Map([[0, 300n]]) }))
+    await stage.advance(5_000)
+    expect([stage.letters().length, stage.cluster.committed('g-replay', partition(0))]).toEqual([300, 300n])
+    expect([consumer.stopped(), consumer.ready()]).toEqual([undefined, true])
+    await consumer[Symbol.asyncDispose]()
+  })
+
+  it('ends with its signal, the replay too', async () => {
+    const stage = await createStage()
+    const ending = new AbortController()
+    const { consumer, desk, replayed } = await start(stage, { signal: ending.signal })
     await place(stage.cluster, 0n)
     desk.decide(order())
     stage.append(0, 'a', 'b', 'c', 'd')
     await stage.advance(1_500)
-    await consumer[Symbol.asyncDispose]()
+    expect(replayed).toEqual(['a', 'b', 'c', 'd'])
+    ending.abort()
+    await stage.advance(1_500)
     await expect(consumer.done).resolves.toBeUndefined()
-    await expect(place(stage.cluster, 0n)).resolves.toBeUndefined()
+    for (const group of ['g', 'g-replay'])
+      await expect(stage.cluster.admin.setGroupOffsets(group, 'events.a', new Map([[0, 0n]]))).resolves.toBeUndefined()
   })
 
-  it('lets a stopped group go on when the desk says so, but not for what was said before it began', async () => {
+  it('lets a stopped group go on when the desk says so after it stopped, but not for what was said before', async () => {
     const stage = await createStage()
-    const desk = createDesk()
-    desk.decide({ ...noOrders, resumedAtMs: 1_000 })
-    const { consumer } = await start(stage, desk)
+    const desk = createDesk(stage.clock)
+    desk.resume(0)
+    const { consumer } = await start(stage, { desk })
+    await stage.advance(1_500)
     stage.append(0, ...Array.from({ length: 120 }, () => 'bad'))
     await stage.advance(20_000)
     expect([consumer.stopped()?.limit, consumer.ready()]).toEqual(['share', false])
     await expect(consumer.checks.letters.run()).rejects.toThrow('too many dead letters')
-    desk.decide({ ...noOrders, resumedAtMs: 2_000 })
+    desk.resume(0)
     await stage.advance(20_000)
     expect([stage.letters().length, stage.committed(), consumer.stopped(), consumer.ready()]).toEqual([
       120,
@@ -286,5 +366,20 @@ describe('the worker of a group that can be replayed', () => {
       undefined,
       true
     ])
+    await consumer[Symbol.asyncDispose]()
+  })
+
+  it('goes on for an order that it hears of first, and late, and while nothing else is known', async () => {
+    const stage = await createStage()
+    const desk = createDesk(stage.clock)
+    const { consumer } = await start(stage, { desk })
+    stage.append(0, ...Array.from({ length: 120 }, () => 'bad'))
+    await stage.advance(10_000)
+    expect(consumer.stopped()?.limit).toBe('share')
+    desk.decide(new AppError('PIPE_KAFKA_UNAVAILABLE', 'no answer'))
+    desk.resume(5_000)
+    await stage.advance(5_000)
+    expect([stage.letters().length, consumer.stopped()]).toEqual([120, undefined])
+    await consumer[Symbol.asyncDispose]()
   })
 })

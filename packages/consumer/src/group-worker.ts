@@ -6,13 +6,16 @@
 // | held     | intake ends, what is buffered has its effect and is committed, the group is left until it is over |
 // | a replay | a second consumer of the same worker reads the part again under a group of its own, beside it     |
 //
-// A desk that does not answer changes nothing, and a hold ends by itself: an order is never worth a stopped group.
+// A desk that does not answer changes nothing, and a hold ends by itself: an order is never worth a stopped group. Too many
+// dead letters stop live reading alone: a replay reads what is known, and its letters are there already or wanted.
 import { AppError, toError, withDeadline } from '@millrace/kernel'
 import type { Consumer, ConsumerDef, ConsumerDeps } from './definition.ts'
+import { resumeWhenTold } from './group-resume.ts'
 import { createPacedHandle } from './pace.ts'
 import { createBoundedClient, createWatchedClient } from './replay-client.ts'
 import { noOrders } from './replay-order.ts'
 import type { GroupDesk, GroupOrders, ReplayOrder } from './replay-order.ts'
+import { resolveSettings } from './settings.ts'
 import { lettersCheck, startConsumer } from './start-consumer.ts'
 import { fixedTopics } from './topic-set.ts'
 
@@ -54,6 +57,12 @@ export async function startGroupWorker<Item>(
   }
 }
 
+interface RunningReplay {
+  readonly id: string
+  /** Leaves its group, or gives up joining it. */
+  end(): Promise<void>
+}
+
 class GroupWorker<Item> {
   readonly #def: ConsumerDef<Item>
   readonly #deps: ConsumerDeps
@@ -65,13 +74,12 @@ class GroupWorker<Item> {
   /** Monotonic time until which the group is left alone. */
   #heldUntilMs = 0
   #live: Consumer | undefined
-  #replay: { readonly id: string; readonly consumer: Consumer | undefined } | undefined
-  /** Replays that end, by id. */
-  readonly #ending = new Set<string>()
+  #replay: RunningReplay | undefined
   #failures: { readonly id: string; readonly count: number } | undefined
+  /** A replay that was given up, which the desk does not know yet. */
+  #untold: { readonly id: string; readonly error: unknown } | undefined
   #turns: Promise<void> = Promise.resolve()
   #silent = false
-  #resumedAtMs: number | undefined
 
   constructor(def: ConsumerDef<Item>, deps: ConsumerDeps, options: GroupWorkerOptions<Item>) {
     this.#def = def
@@ -100,12 +108,11 @@ class GroupWorker<Item> {
   }
 
   stopped(): ReturnType<Consumer['stopped']> {
-    return this.#live?.stopped() ?? this.#replay?.consumer?.stopped()
+    return this.#live?.stopped()
   }
 
   resume(): void {
     this.#live?.resume()
-    this.#replay?.consumer?.resume()
   }
 
   /** The first turn, and the others behind it. */
@@ -124,7 +131,7 @@ class GroupWorker<Item> {
   }
 
   async #stopBoth(): Promise<void> {
-    await Promise.all([this.#live?.[Symbol.asyncDispose](), this.#replay?.consumer?.[Symbol.asyncDispose]()])
+    await Promise.all([this.#live?.[Symbol.asyncDispose](), this.#replay?.end()])
   }
 
   async #keepAsking(): Promise<void> {
@@ -133,8 +140,16 @@ class GroupWorker<Item> {
       await this.#deps.clock.sleep(this.#options.askEveryMs, signal).catch(() => undefined)
       if (signal.aborted) return
       await this.#ask(this.#options.askEveryMs + firstAnswerMs)
+      await this.#hearResume()
+      await this.#tellFailure()
       if (!signal.aborted) await this.#obey()
     }
+  }
+
+  async #hearResume(): Promise<void> {
+    const { resumedAgoMs } = this.#options.desk
+    if (this.#live === undefined || resumedAgoMs === undefined) return
+    await resumeWhenTold(this.#live, { group: this.#def.group, resumedAgoMs }, this.#deps)
   }
 
   async #ask(limitMs: number): Promise<void> {
@@ -143,23 +158,12 @@ class GroupWorker<Item> {
     try {
       this.#orders = await withDeadline(this.#options.desk.orders(), limitMs, clock, `orders of ${group}`)
       this.#heldUntilMs = clock.monotonic() + this.#orders.heldForMs
-      this.#resumeWhenTold()
       this.#silent = false
     } catch (error) {
       if (!(error instanceof AppError)) throw error
       if (!this.#silent) log.warn({ group, error: String(error) }, 'what is decided about the group is not known')
       this.#silent = true
     }
-  }
-
-  /** What was said before this process asked for the first time was said to another one. */
-  #resumeWhenTold(): void {
-    const { resumedAtMs = 0 } = this.#orders
-    const before = this.#resumedAtMs
-    this.#resumedAtMs = resumedAtMs
-    if (before === undefined || resumedAtMs <= before) return
-    this.#deps.log.info({ group: this.#def.group }, 'told to go on')
-    this.resume()
   }
 
   async #obey(): Promise<void> {
@@ -178,11 +182,9 @@ class GroupWorker<Item> {
       log.info({ group, replay: this.#replay.id }, 'the replay is over')
       const over = this.#replay
       this.#replay = undefined
-      this.#ending.add(over.id)
-      await over.consumer?.[Symbol.asyncDispose]()
-      this.#ending.delete(over.id)
+      await over.end()
     }
-    if (this.#replay === undefined && replay !== undefined) await this.#startReplay(replay)
+    if (this.#replay === undefined && replay !== undefined) this.#startReplay(replay)
   }
 
   async #startLive(): Promise<Consumer> {
@@ -191,7 +193,26 @@ class GroupWorker<Item> {
     return consumer
   }
 
-  async #startReplay(order: ReplayOrder): Promise<void> {
+  /** Not waited for: as long as its group cannot be joined, the worker hears what else is decided. */
+  #startReplay(order: ReplayOrder): void {
+    if (this.#stopping.signal.aborted) return
+    const ending = new AbortController()
+    const joined = this.#joinReplay(order, ending.signal).catch((error: unknown) => {
+      this.#onFailed(replay, order, error)
+      return undefined
+    })
+    const replay: RunningReplay = {
+      id: order.id,
+      end: async () => {
+        ending.abort()
+        await (await joined)?.[Symbol.asyncDispose]()
+      }
+    }
+    this.#replay = replay
+    void joined.then((consumer) => consumer?.done.catch((error: unknown) => this.#onFailed(replay, order, error)))
+  }
+
+  async #joinReplay(order: ReplayOrder, signal: AbortSignal): Promise<Consumer> {
     const { clock, log } = this.#deps
     const { id, ends } = order
     log.info({ group: order.group, replay: id, topic: order.topic }, 'a replay begins')
@@ -206,43 +227,49 @@ class GroupWorker<Item> {
     const def = { ...this.#def, ...replaying }
     const { maxBytes } = def.policy
     const { totalBytes = maxBytes * 3 } = def.settings ?? {}
+    const storm = { ...resolveSettings(this.#def).storm, perMinute: 0 }
     const handle = createPacedHandle(def.handle, {
       clock,
       giveWayMs,
       behindMs: this.#watched.behindMs,
-      isEnding: () => this.#stopping.signal.aborted || this.#ending.has(id),
+      isEnding: () => signal.aborted,
       perSecond: () => (order.perSecond === undefined ? undefined : Math.max(1, order.perSecond * share))
     })
-    try {
-      const consumer = await startConsumer<Item>(
-        {
-          ...def,
-          name: `${def.name}-replay`,
-          group: order.group,
-          lettersOf: def.group,
-          topics: fixedTopics([order.topic]),
-          handle,
-          settings: { ...def.settings, totalBytes }
-        },
-        { ...this.#deps, client }
-      )
-      this.#replay = { id, consumer }
-      consumer.done.catch((error: unknown) => void this.#onFailed(order, error))
-    } catch (error) {
-      await this.#onFailed(order, error)
-    }
+    return await startConsumer<Item>(
+      {
+        ...def,
+        name: `${def.name}-replay`,
+        group: order.group,
+        lettersOf: def.group,
+        topics: fixedTopics([order.topic]),
+        handle,
+        settings: { ...def.settings, totalBytes, storm }
+      },
+      { ...this.#deps, client, signal }
+    )
   }
 
   /** It begins again with the next turn; what fails for the third time does not. */
-  async #onFailed({ id, group }: ReplayOrder, error: unknown): Promise<void> {
-    const { log } = this.#deps
+  #onFailed(replay: RunningReplay, { id, group }: ReplayOrder, error: unknown): void {
+    if (this.#replay !== replay) return
     this.#failures = { id, count: this.#failures?.id === id ? this.#failures.count + 1 : 1 }
     const isGivenUp = this.#failures.count >= attempts
-    this.#replay = isGivenUp ? { id, consumer: undefined } : undefined
-    log.error({ group, replay: id, isGivenUp, err: toError(error) }, 'the replay failed')
-    if (!isGivenUp) return
-    await this.#options.desk.failed(id, error).catch((second: unknown) => {
-      log.warn({ group, replay: id, error: String(second) }, 'that the replay failed could not be told')
-    })
+    this.#deps.log.error({ group, replay: id, isGivenUp, err: toError(error) }, 'the replay failed')
+    if (isGivenUp) this.#untold = { id, error }
+    else this.#replay = undefined
+  }
+
+  /** Again with every turn until the desk heard it: nobody else knows. */
+  async #tellFailure(): Promise<void> {
+    if (this.#untold === undefined) return
+    const { id, error } = this.#untold
+    if (this.#orders.replay?.id !== id) return void (this.#untold = undefined)
+    try {
+      await this.#options.desk.failed(id, error)
+      this.#untold = undefined
+    } catch (second) {
+      const { group } = this.#def
+      this.#deps.log.warn({ group, replay: id, error: String(second) }, 'that the replay failed could not be told')
+    }
   }
 }

@@ -17,6 +17,7 @@ export type {
 } from './definition.ts'
 export { parseLetter } from './dead-letter.ts'
 export type { Letter, LetterStage, Origin } from './dead-letter.ts'
+export { keepResuming } from './group-resume.ts'
 export { startGroupWorker } from './group-worker.ts'
 export type { GroupWorkerOptions } from './group-worker.ts'
 export { consumerMetrics } from './metrics.ts'

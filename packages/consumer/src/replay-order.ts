@@ -17,8 +17,6 @@ export interface GroupOrders {
   /** Milliseconds from now for which members stay out of the group; 0: they may be in it. */
   readonly heldForMs: number
   readonly replay: ReplayOrder | undefined
-  /** When somebody last let a stopped group go on, by the clock of the desk; a later time than before is an order. */
-  readonly resumedAtMs?: number
 }
 
 /** Nothing is decided: the group works as ever. */
@@ -27,6 +25,11 @@ export const noOrders: GroupOrders = { heldForMs: 0, replay: undefined }
 export interface GroupDesk {
   /** What is decided now. Throws an AppError while that cannot be known. */
   orders(): Promise<GroupOrders>
+  /**
+   * Milliseconds since somebody last let a stopped group go on, by the clock of the desk; undefined: nobody did. Throws an
+   * AppError while that cannot be known.
+   */
+  resumedAgoMs?(): Promise<number | undefined>
   /** A replay ended by an error that waiting does not help. */
   failed(id: string, error: unknown): Promise<void>
 }

@@ -83,9 +83,9 @@ export function createReport<Item>(def: ConsumerDef<Item>, deps: ConsumerDeps) {
       metrics.retries.add(1, { group, step: 'record' })
       log.warn({ records, waitMs }, 'refused records are tried again')
     },
-    stopped(storm: Storm): void {
+    stopped({ letters, records, limit }: Storm): void {
       metrics.stopped.set(1, { group })
-      log.error({ ...storm }, 'the group is stopped: too many dead letters, page')
+      log.error({ letters, records, limit }, 'the group is stopped: too many dead letters, page')
     },
     resumed(): void {
       metrics.stopped.set(0, { group })

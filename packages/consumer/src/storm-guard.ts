@@ -16,6 +16,8 @@ export interface Storm {
   readonly letters: number
   readonly records: number
   readonly limit: 'perMinute' | 'share'
+  /** Monotonic time at which it stopped. */
+  readonly sinceMs: number
 }
 
 export interface StormGuard {
@@ -42,7 +44,7 @@ export function createStormGuard({ perMinute, share, leastLetters }: StormLimits
       // A letter is a record whose fate is not counted yet.
       const all = Math.max(records.sum(nowMs), dead)
       const limit = dead > perMinute ? 'perMinute' : dead >= leastLetters && dead > share * all ? 'share' : undefined
-      if (limit !== undefined) return { letters: dead, records: all, limit }
+      if (limit !== undefined) return { letters: dead, records: all, limit, sinceMs: nowMs }
       letters.add(count, nowMs)
       return undefined
     },

@@ -10,20 +10,25 @@ import { writeAudit } from './audit.ts'
 export interface ResumeDeps {
   readonly postgres: Postgres
   readonly admin: Pick<Admin, 'listTopics'>
+  /** Groups without a redrive topic that hear of it all the same. */
+  readonly countingGroups: readonly string[]
   /** Who acts, for the audit log. */
   readonly actor: string
 }
 
 /**
  * Lets every process of `group` go on; what it held back becomes dead letters. Nothing happens to one that works. Throws
- * PIPE_NOT_FOUND for a group that does not hear of it: it has no redrive topic.
+ * PIPE_NOT_FOUND for a group that does not hear of it.
  */
-export async function resumeGroup({ postgres, admin, actor }: ResumeDeps, group: string): Promise<void> {
+export async function resumeGroup(
+  { postgres, admin, countingGroups, actor }: ResumeDeps,
+  group: string
+): Promise<void> {
   const topics = await admin.listTopics()
-  if (!topics.includes(redriveTopic(group))) {
+  if (!topics.includes(redriveTopic(group)) && !countingGroups.includes(group)) {
     const known = topics.map(parseTopic).flatMap((topic) => (topic?.family === 'redrive' ? topic.parameter : []))
-    const rest = `one of ${known.join(', ')}; a process of any other group goes on when it is restarted`
-    throw new AppError('PIPE_NOT_FOUND', `'${group}' is no group that can be told: ${rest}`)
+    const all = [...known, ...countingGroups].join(', ')
+    throw new AppError('PIPE_NOT_FOUND', `'${group}' is no group that can be told: one of ${all}`)
   }
   await postgres.transaction(async (tx) => {
     await tx.query(
@@ -34,20 +39,24 @@ export async function resumeGroup({ postgres, admin, actor }: ResumeDeps, group:
   })
 }
 
-/** `desk`, which also tells when its group was last let go on. */
-export function withResumes(
-  desk: GroupDesk,
-  { postgres, group }: { readonly postgres: Queryable; readonly group: string }
-): GroupDesk {
-  return {
-    failed: (id, error) => desk.failed(id, error),
-    async orders() {
-      const [row] = await postgres.query<{ ms: number }>(
-        'SELECT (extract(epoch FROM resumed_at) * 1000)::float8 AS ms FROM group_resumes WHERE group_id = $1',
-        [group]
-      )
-      const orders = await desk.orders()
-      return row === undefined ? orders : { ...orders, resumedAtMs: row.ms }
-    }
+/** Milliseconds since `group` was last let go on, by the clock of the database. Throws PIPE_POSTGRES_UNAVAILABLE. */
+export function resumesOf({ postgres, group }: GroupResumes): () => Promise<number | undefined> {
+  return async () => {
+    const [row] = await postgres.query<{ ms: number }>(
+      `SELECT (extract(epoch FROM clock_timestamp() - resumed_at) * 1000)::float8 AS ms FROM group_resumes
+       WHERE group_id = $1`,
+      [group]
+    )
+    return row?.ms
   }
+}
+
+interface GroupResumes {
+  readonly postgres: Queryable
+  readonly group: string
+}
+
+/** `desk`, which also tells when its group was last let go on, whatever else it knows. */
+export function withResumes(desk: GroupDesk, resumes: GroupResumes): GroupDesk {
+  return { ...desk, resumedAgoMs: resumesOf(resumes) }
 }

@@ -1,11 +1,12 @@
 // aggregator: folds every event of the raw log into live windows and sessions in Redis. Wiring only.
 import { createToEntry } from '@millrace/aggregation/entry'
-import { startConsumer, topicFamily } from '@millrace/consumer'
+import { keepResuming, startConsumer, topicFamily } from '@millrace/consumer'
 import { letterTopic, rawTopicsOf } from '@millrace/contracts'
 import { adminLater, openKafka } from '@millrace/kafka'
 import { bindMetrics, startCpuCost } from '@millrace/observability'
 import { startDefinitionCache } from '@millrace/operations/definition-cache'
 import { createDefinitionCopy } from '@millrace/operations/definition-copy'
+import { resumesOf } from '@millrace/operations/group-resumes'
 import { loadTopicDeclaration } from '@millrace/operations/topics'
 import { runService } from '@millrace/service'
 import { openEnrich } from '@millrace/stores/country-database'
@@ -91,6 +92,8 @@ await runService(
         }
       )
     )
+    const resumes = { group, resumedAgoMs: resumesOf({ postgres, group }), askEveryMs: config.CHECK_EVERY_MS }
+    keepResuming(consumer, resumes, { clock, log, signal }).catch(failed.reject)
     const tasks = createTasks({
       planted,
       faults,
