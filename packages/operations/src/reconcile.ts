@@ -1,8 +1,9 @@
 // Whether everything that was accepted is where it belongs: every event of a part of the log is shown by the warehouse once,
 // or has a dead letter, or waits; nothing is shown that the log does not have; and closed live windows count what is there.
 //
-// Memory: keys go to disk in classes of some hundred thousand and are compared class by class. What is held besides are the
-// dead letters of the range.
+// Memory: keys go to disk in classes of some ten thousand and are compared class by class, about 900 bytes an event while it
+// is being compared. What is held besides are the dead letters of the range and the places of what is no event.
+import { tmpdir } from 'node:os'
 import { parseLetter } from '@millrace/consumer'
 import { createEnrich, dlqTopic, rawTopic } from '@millrace/contracts'
 import type { RawRecord } from '@millrace/contracts'
@@ -11,6 +12,7 @@ import type { Admin } from '@millrace/kafka'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
 import { readLog } from './read-log.ts'
 import type { ReadLogDeps } from './read-log.ts'
+import { countOf, rangeOf } from './reconcile-range.ts'
 import { openSpool } from './reconcile-spool.ts'
 import type { Spool } from './reconcile-spool.ts'
 import { eventKey, findKeys, readShown } from './reconcile-warehouse.ts'
@@ -24,7 +26,19 @@ export interface ReconcileDeps {
   readonly clickhouse: Pick<Clickhouse, 'queryStream' | 'rows'>
   /** Undefined: live windows are not compared. */
   readonly windows: WindowsDeps | undefined
+  /** Undefined: all that is asked for, in the temporary folder. */
+  readonly limits?: ReconcileLimits
   readonly onProgress?: (done: bigint, of: bigint) => void
+}
+
+/** What a comparison may take of its machine. */
+export interface ReconcileLimits {
+  /** Folder for the keys. */
+  readonly folder: string
+  /** Of the keys; of a range that would need more, the newest part is compared. */
+  readonly maxBytes: number
+  /** Dead letters of the range, and records that are no events, at most. */
+  readonly maxHeld: number
 }
 
 export interface ReconcileRequest {
@@ -57,6 +71,8 @@ export interface Reconciliation {
   /** What was compared. */
   readonly parts: readonly ReplayPart[]
   readonly records: number
+  /** The oldest records of the range, left out because of a limit. */
+  readonly cut: bigint
   /** Different events among them, and further copies of those. */
   readonly events: number
   readonly copies: number
@@ -79,13 +95,16 @@ export interface Reconciliation {
 }
 
 const maxExamples = 20
-const perClass = 250_000
+const perClass = 50_000
 /** Two files each. */
 const maxClasses = 400
+/** Keys of both sides; 193 were measured with ids of 36 characters. */
+const bytesPerRecord = 400
 
 /**
  * Compares a part of the log of a project. Throws PIPE_NOT_FOUND for a project without a log, PIPE_KAFKA_UNAVAILABLE,
- * PIPE_CLICKHOUSE_UNAVAILABLE and PIPE_DEADLINE.
+ * PIPE_CLICKHOUSE_UNAVAILABLE, PIPE_SPOOL_UNAVAILABLE and PIPE_DEADLINE, and PIPE_INVALID_INPUT over a limit that cutting
+ * the range did not keep.
  */
 export async function reconcile(deps: ReconcileDeps, request: ReconcileRequest): Promise<Reconciliation> {
   const { clickhouse } = deps
@@ -93,20 +112,24 @@ export async function reconcile(deps: ReconcileDeps, request: ReconcileRequest):
   const topic = rawTopic(projectId)
   if (!(await deps.admin.listTopics()).includes(topic))
     throw new AppError('PIPE_NOT_FOUND', `there is no topic ${topic}: is '${projectId}' a project?`)
-  const { parts, pending } = await rangeOf(deps, request, topic)
-  const total = parts.reduce((sum, { from, to }) => sum + to - from, 0n)
-  await using spool = await openSpool(Math.min(maxClasses, Math.max(1, Math.ceil(Number(total) / perClass))))
+  const { folder, maxBytes, maxHeld } = deps.limits ?? { folder: tmpdir(), maxBytes: Infinity, maxHeld: Infinity }
+  const groups = { load: request.loadGroup ?? 'load', process: request.processGroup ?? 'process' }
+  const { fromMs, toMs } = request
+  const wanted = { topic, loadGroup: groups.load, fromMs, toMs, most: maxBytes / bytesPerRecord }
+  const { parts, pending, cut } = await rangeOf(deps.admin, wanted)
+  const total = countOf(parts)
+  const classes = Math.min(maxClasses, Math.max(1, Math.ceil(Number(total) / perClass)))
+  await using spool = await openSpool({ folder, classes, maxBytes })
   const latenessMs = deps.windows?.latenessMs ?? 0
   // Before the log: what the processors have passed by then has its letter.
-  const processed = await deps.admin.groupOffsets(request.processGroup ?? 'process', topic)
-  const read = await spoolLog(deps, { topic, parts, total, latenessMs }, spool)
-  const letters = await readLetterPlaces(deps, projectId, read.firstMs)
+  const processed = await deps.admin.groupOffsets(groups.process, topic)
+  const read = await spoolLog(deps, { topic, parts, total, latenessMs, maxHeld }, spool)
+  const letters = await readLetterPlaces(deps, { projectId, sinceMs: read.firstMs, maxHeld })
   await readShown(clickhouse, { projectId, topic, parts, table }, ({ key, partition, offset }) =>
     spool.add('there', key, `${key}\t${partition}\t${offset}`)
   )
   const tally = createTally()
   let unprocessed = 0n
-  const groups = { load: request.loadGroup ?? 'load', process: request.processGroup ?? 'process' }
   for (const { partition, offset } of read.invalid.places)
     if (letters.has(`${groups.process}:${partition}:${offset}`)) tally.dead++
     else if (offset < (processed.get(partition) ?? 0n))
@@ -125,6 +148,7 @@ export async function reconcile(deps: ReconcileDeps, request: ReconcileRequest):
     topic,
     parts,
     records: read.records,
+    cut,
     events,
     copies,
     landed,
@@ -137,32 +161,6 @@ export async function reconcile(deps: ReconcileDeps, request: ReconcileRequest):
     windows,
     isGreen: wrong === 0
   }
-}
-
-interface Range {
-  readonly parts: readonly ReplayPart[]
-  readonly pending: bigint
-}
-
-/** Up to where the loaders have been: what lies behind waits. */
-async function rangeOf(
-  { admin }: ReconcileDeps,
-  { fromMs, toMs, loadGroup = 'load' }: ReconcileRequest,
-  topic: string
-): Promise<Range> {
-  const committed = await admin.groupOffsets(loadGroup, topic)
-  const ranges = await admin.ranges(topic)
-  const starts = fromMs === undefined ? new Map<number, bigint>() : await admin.offsetsAt(topic, fromMs)
-  const ends = toMs === undefined ? new Map<number, bigint>() : await admin.offsetsAt(topic, toMs)
-  let pending = 0n
-  const parts = ranges.map(({ partition, start, end }): ReplayPart => {
-    const from = max(start, starts.get(partition) ?? start)
-    const until = max(from, ends.get(partition) ?? end)
-    const to = max(from, min(until, committed.get(partition) ?? from))
-    pending += until - to
-    return { partition, from, to }
-  })
-  return { parts, pending }
 }
 
 interface ReadParts {
@@ -178,11 +176,12 @@ interface LogWanted {
   readonly parts: readonly ReplayPart[]
   readonly total: bigint
   readonly latenessMs: number
+  readonly maxHeld: number
 }
 
 async function spoolLog(
   { log, onProgress }: ReconcileDeps,
-  { topic, parts, total, latenessMs }: LogWanted,
+  { topic, parts, total, latenessMs, maxHeld }: LogWanted,
   spool: Spool
 ): Promise<ReadParts> {
   const enrich = createEnrich()
@@ -209,6 +208,7 @@ async function spoolLog(
     parts.map((part) => ({ ...part, topic })),
     (found) => {
       for (const record of found) take(record)
+      refuseOver(maxHeld, places.length, 'records that are no events')
       onProgress?.(BigInt(records), total)
     }
   )
@@ -218,8 +218,7 @@ async function spoolLog(
 /** `group:partition:offset` of the records of a project that have a letter. */
 async function readLetterPlaces(
   { admin, log }: ReconcileDeps,
-  projectId: string,
-  sinceMs: number
+  { projectId, sinceMs, maxHeld }: { readonly projectId: string; readonly sinceMs: number; readonly maxHeld: number }
 ): Promise<ReadonlySet<string>> {
   const topic = dlqTopic(projectId)
   const raw = rawTopic(projectId)
@@ -239,8 +238,14 @@ async function readLetterPlaces(
       if (letter?.origin.topic === raw)
         letters.add(`${letter.group}:${letter.origin.partition}:${letter.origin.offset}`)
     }
+    refuseOver(maxHeld, letters.size, 'dead letters')
   })
   return letters
+}
+
+function refuseOver(most: number, count: number, what: string): void {
+  if (count > most)
+    throw new AppError('PIPE_INVALID_INPUT', `there are more than ${most} ${what} in the range; compare a shorter time`)
 }
 
 interface MutableFound {
@@ -356,12 +361,4 @@ function toLogged(line: string): Omit<Logged, 'isDead'> {
     timestampMs: Number(timestamp),
     eventId: Buffer.from(id, 'base64').toString()
   }
-}
-
-function min(a: bigint, b: bigint): bigint {
-  return a < b ? a : b
-}
-
-function max(a: bigint, b: bigint): bigint {
-  return a > b ? a : b
 }

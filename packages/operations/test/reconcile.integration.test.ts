@@ -120,6 +120,7 @@ describe('the comparison of log and warehouse', () => {
       projectId: project,
       topic,
       records: 442,
+      cut: 0n,
       events: 401,
       copies: 40,
       landed: 401,

@@ -36,7 +36,7 @@ await runService({ name: 'ops', spec: opsSpec }, async (context) => {
   )
   const monitor = openMonitor({ ...context, kafka, postgres, redis })
   stack.defer(() => monitor.done)
-  const reconciliation = openReconcile({ ...context, kafka, admin, postgres, clickhouse, redis })
+  const reconciliation = await openReconcile({ ...context, kafka, admin, postgres, clickhouse, redis })
   stack.defer(() => reconciliation.done)
   const watching = openStoreWatch({ ...context, admin, postgres, clickhouse, redis })
   stack.defer(() => watching)

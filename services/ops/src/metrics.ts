@@ -122,13 +122,18 @@ export const storeMetrics = {
 export const reconcileMetrics = {
   differences: gauge({
     name: 'analytics_reconcile_differences',
-    help: 'Events that a sink lacks or has twice, of the last finished reconciliation, over all projects.',
+    help: 'Events that a sink lacks or has twice, of the last reconciliation of each project.',
     labels: ['sink'],
     across: 'max'
   }),
   age: gauge({
     name: 'analytics_reconcile_age_seconds',
-    help: 'Time since a reconciliation was finished.',
+    help: 'Time since a reconciliation of all projects was finished, by any process; since the first look while none was.',
     across: 'max'
+  }),
+  projects: counter({
+    name: 'analytics_reconcile_projects_total',
+    help: 'Reconciliations of a project: compared, cut (its newest part was), refused by a limit, or failed.',
+    labels: ['outcome']
   })
 }

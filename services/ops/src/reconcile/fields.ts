@@ -1,5 +1,6 @@
 // Settings of the comparison of log and sinks.
-import { liveStateFields, ms } from '@millrace/config'
+import { tmpdir } from 'node:os'
+import { bytes, liveStateFields, ms, str } from '@millrace/config'
 
 export const reconcileFields = {
   LATENESS_MS: liveStateFields.LATENESS_MS,
@@ -14,5 +15,20 @@ export const reconcileFields = {
     default: 4 * 3_600_000,
     min: 60_000,
     max: 7 * 86_400_000
+  }),
+  RECONCILE_DIR: str({
+    doc: 'Folder for the keys that are compared; nothing is left in it by a process that ended. - = the temporary folder.',
+    default: '-'
+  }),
+  RECONCILE_DISK_BYTES: bytes({
+    doc: 'Disk for the keys of one project, 200 to 400 bytes a record; of a range that needs more, the newest part is compared.',
+    default: 2 * 1024 ** 3,
+    min: 1024 ** 2,
+    max: 1024 ** 4
   })
+}
+
+/** The folder that RECONCILE_DIR names. */
+export function reconcileFolder(setting: string): string {
+  return setting === '-' ? tmpdir() : setting
 }

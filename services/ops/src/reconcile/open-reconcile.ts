@@ -7,11 +7,14 @@ import { bindMetrics } from '@millrace/observability'
 import type { Logger, Registry } from '@millrace/observability'
 import { listProjects } from '@millrace/operations/projects'
 import { reconcile } from '@millrace/operations/reconcile'
+import { removeLeftSpools } from '@millrace/operations/reconcile-spool'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
 import type { Postgres } from '@millrace/stores/postgres'
 import type { Redis } from '@millrace/stores/redis'
 import { reconcileMetrics } from '../metrics.ts'
+import { reconcileFolder } from './fields.ts'
 import type { reconcileFields } from './fields.ts'
+import { createMarkStore } from './marks.ts'
 import { startReconcileJob } from './reconcile-job.ts'
 import type { ReconcileJob } from './reconcile-job.ts'
 
@@ -29,14 +32,21 @@ export interface OpenReconcileDeps {
   readonly signal: AbortSignal
 }
 
+/** Dead letters and records that are no events, of one project; some 30 MB. */
+const maxHeld = 200_000
+
 /** Starts the comparison. */
-export function openReconcile(deps: OpenReconcileDeps): ReconcileJob {
+export async function openReconcile(deps: OpenReconcileDeps): Promise<ReconcileJob> {
   const { config, kafka, admin, postgres, clickhouse, redis, log, registry, clock, signal } = deps
   const windows = { reader: createWindowReader(redis), clock, latenessMs: config.LATENESS_MS }
-  const compare = { admin, log: { client: kafka.consumers, clock }, clickhouse, windows }
+  const folder = reconcileFolder(config.RECONCILE_DIR)
+  await removeLeftSpools(folder)
+  const limits = { folder, maxBytes: config.RECONCILE_DISK_BYTES, maxHeld }
+  const compare = { admin, log: { client: kafka.consumers, clock }, clickhouse, windows, limits }
   return startReconcileJob({
     listProjects: async () => (await listProjects(postgres)).map(({ projectId }) => projectId),
     reconcile: (request) => reconcile(compare, { ...request, loadGroup: config.LOADER_GROUP }),
+    marks: createMarkStore(redis),
     metrics: bindMetrics(reconcileMetrics, registry),
     log,
     clock,

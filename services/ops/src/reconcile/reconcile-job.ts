@@ -1,14 +1,16 @@
 // Compares the log of every project with its sinks again and again, and tells by series, log and API what is not there.
-import { isTransient } from '@millrace/kernel'
+import { AppError, isTransient, toError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { BoundMetrics, Logger } from '@millrace/observability'
 import type { Reconciliation, ReconcileRequest } from '@millrace/operations/reconcile'
 import { errorFields } from '@millrace/service'
 import type { reconcileMetrics } from '../metrics.ts'
+import type { Differences, Marks, MarkStore } from './marks.ts'
 
 export interface ReconcileJobDeps {
   readonly listProjects: () => Promise<readonly string[]>
   readonly reconcile: (request: ReconcileRequest) => Promise<Reconciliation>
+  readonly marks: MarkStore
   readonly metrics: BoundMetrics<typeof reconcileMetrics>
   readonly log: Logger
   readonly clock: Clock
@@ -21,10 +23,12 @@ export interface ReconcileJobDeps {
 export interface LastReconciliation {
   readonly endedAt: string
   readonly projects: readonly Reconciliation[]
+  /** Projects that could not be compared. */
+  readonly failed: readonly { readonly projectId: string; readonly reason: string }[]
 }
 
 export interface ReconcileJob {
-  /** The last comparison of all projects that came to its end. */
+  /** The last comparison that this process came to the end of. */
   last(): LastReconciliation | undefined
   /** Resolves when the job has stopped. */
   readonly done: Promise<void>
@@ -33,56 +37,95 @@ export interface ReconcileJob {
 /** The age of the last comparison is told this often. */
 const lookMs = 10_000
 
-/** Starts the job; it ends with `signal`. A store that is away is a warning, and the next turn tries again. */
+/**
+ * Starts the job; it ends with `signal`. It begins when the interval has passed since any process began last, whatever became
+ * of that. A project that cannot be compared does not stop the others.
+ */
 export function startReconcileJob(deps: ReconcileJobDeps): ReconcileJob {
-  const { metrics, log, clock, signal, everyMs } = deps
+  const { marks, metrics, clock, signal, everyMs } = deps
   let last: LastReconciliation | undefined
-  let endedMs = clock.monotonic()
-  const turn = async (): Promise<void> => {
-    const projects: Reconciliation[] = []
-    for (const projectId of await deps.listProjects()) {
-      if (signal.aborted) return
-      const nowMs = clock.now()
-      const found = await deps.reconcile({ projectId, fromMs: nowMs - deps.rangeMs, table: 'events_raw' })
-      projects.push(found)
-      if (!found.isGreen) log.error(summary(found), 'the sinks do not have what the log has')
-    }
-    last = { endedAt: new Date(clock.now()).toISOString(), projects }
-    endedMs = clock.monotonic()
-    tell(metrics, projects)
+  let known: Marks = { sinceMs: clock.now(), begunMs: undefined, endedMs: undefined, differences: {} }
+  const look = async (): Promise<void> => {
+    known = await marks.read(clock.now())
+    tellDifferences(metrics, known)
+    if (clock.now() - (known.begunMs ?? -Infinity) < everyMs) return
+    const projectIds = await deps.listProjects()
+    await marks.begun(clock.now())
+    const found = await compareAll(deps, projectIds)
+    if (found === undefined) return
+    last = found
+    await marks.found(differencesAfter(known, found), found.failed.length === 0 ? clock.now() : undefined)
+    known = await marks.read(clock.now())
+    tellDifferences(metrics, known)
   }
   const run = async (): Promise<void> => {
-    let nextMs = clock.monotonic() + Math.min(everyMs, lookMs)
     while (!signal.aborted) {
       await clock.sleep(lookMs, signal).catch(() => undefined)
       if (signal.aborted) return
-      if (clock.monotonic() >= nextMs) {
-        nextMs = clock.monotonic() + everyMs
-        await turn().catch((error: unknown) => {
-          if (!isTransient(error)) log.error(errorFields(error), 'the comparison of log and sinks failed')
-          else log.warn(errorFields(error), 'log and sinks are compared later')
-        })
-      }
-      metrics.age.set((clock.monotonic() - endedMs) / 1_000)
+      await look().catch((error: unknown) => warn(deps, error, {}))
+      metrics.age.set((clock.now() - (known.endedMs ?? known.sinceMs)) / 1_000)
     }
   }
   return { last: () => last, done: everyMs === 0 ? Promise.resolve() : run() }
 }
 
-function tell(metrics: ReconcileJobDeps['metrics'], projects: readonly Reconciliation[]): void {
-  const sum = (of: (each: Reconciliation) => number): number => projects.reduce((total, each) => total + of(each), 0)
-  metrics.differences.set(
-    sum(({ missing, extra, repeated }) => missing.count + extra.count + repeated.count),
-    { sink: 'warehouse' }
-  )
-  metrics.differences.set(
-    sum(({ unlettered }) => unlettered.count),
-    { sink: 'letters' }
-  )
-  metrics.differences.set(
-    sum(({ windows }) => windows?.wrong.length ?? 0),
-    { sink: 'live' }
-  )
+/** Undefined when it was told to stop. */
+async function compareAll(
+  deps: ReconcileJobDeps,
+  projectIds: readonly string[]
+): Promise<LastReconciliation | undefined> {
+  const { metrics, log, clock, signal, rangeMs } = deps
+  const projects: Reconciliation[] = []
+  const failed: { projectId: string; reason: string }[] = []
+  for (const projectId of projectIds) {
+    if (signal.aborted) return undefined
+    try {
+      const found = await deps.reconcile({ projectId, fromMs: clock.now() - rangeMs, table: 'events_raw' })
+      projects.push(found)
+      metrics.projects.add(1, { outcome: found.cut > 0n ? 'cut' : 'compared' })
+      if (!found.isGreen) log.error(summary(found), 'the sinks do not have what the log has')
+      if (found.cut > 0n)
+        log.warn(
+          { project: projectId, records: found.records, cut: String(found.cut) },
+          'only the newest part of the range was compared'
+        )
+    } catch (error) {
+      const isRefused = error instanceof AppError && error.code === 'PIPE_INVALID_INPUT'
+      metrics.projects.add(1, { outcome: isRefused ? 'refused' : 'failed' })
+      failed.push({ projectId, reason: toError(error).message })
+      warn(deps, error, { project: projectId })
+    }
+  }
+  return { endedAt: new Date(clock.now()).toISOString(), projects, failed }
+}
+
+function warn({ log }: ReconcileJobDeps, error: unknown, about: object): void {
+  const fields = { ...errorFields(error), ...about }
+  if (!isTransient(error)) log.error(fields, 'the comparison of log and sinks failed')
+  else log.warn(fields, 'log and sinks are compared later')
+}
+
+function tellDifferences(metrics: ReconcileJobDeps['metrics'], { differences }: Marks): void {
+  for (const sink of ['warehouse', 'letters', 'live'] as const)
+    metrics.differences.set(
+      Object.values(differences).reduce((sum, each) => sum + each[sink], 0),
+      { sink }
+    )
+}
+
+/** Of a project that could not be compared, what was known of it. */
+function differencesAfter({ differences }: Marks, { projects, failed }: LastReconciliation): Marks['differences'] {
+  const isFailed = new Set(failed.map(({ projectId }) => projectId))
+  const kept = Object.entries(differences).filter(([projectId]) => isFailed.has(projectId))
+  return Object.fromEntries([...kept, ...projects.map((each) => [each.projectId, differencesOf(each)] as const)])
+}
+
+function differencesOf({ missing, extra, repeated, unlettered, windows }: Reconciliation): Differences {
+  return {
+    warehouse: missing.count + extra.count + repeated.count,
+    letters: unlettered.count,
+    live: windows?.wrong.length ?? 0
+  }
 }
 
 function summary({ projectId, missing, extra, repeated, unlettered, windows }: Reconciliation): object {

@@ -49,8 +49,8 @@ export function createTrailRoutes({ clock, trail, reconciliation }: TrailRouteDe
       method: 'GET',
       path: '/v1/reconciliation',
       summary: 'What the last comparison of log, warehouse, dead letters and live hours found',
-      reply: { status: 200, description: 'When it ended, and what each project lacks.' },
-      handle: async () => reconciliation.last() ?? { endedAt: null, projects: [] }
+      reply: { status: 200, description: 'When it ended, what each project lacks, and which could not be compared.' },
+      handle: async () => reconciliation.last() ?? { endedAt: null, projects: [], failed: [] }
     })
   ]
 }
