@@ -40,12 +40,13 @@ function memoryCache(): AnswerCache & { purges: string[] } {
 }
 
 function setup(
-  run: (request: QueryRequest) => Promise<unknown[][]> = async () => [[3]],
+  run: (request: QueryRequest) => Promise<unknown[][] | string> = async () => [[3]],
   queued = 0,
   columns: readonly string[] = ['count()']
 ) {
   const seen: QueryRequest[] = []
   const clock = createManualClock()
+  const lease = { held: 1, share: () => void lease.held++, shrink: () => {}, release: () => void lease.held-- }
   const breaker: Breaker = {
     name: 'warehouse',
     state: 'closed',
@@ -57,6 +58,7 @@ function setup(
       seen.push(request)
       const data = await run(request)
       const raw = (text: string) => ({ body: Buffer.from(text), lease: undefined, work: undefined })
+      if (typeof data === 'string') return { ...raw(data), lease }
       if (request.format !== 'JSONCompact') return raw(`"${request.format}"\n`)
       const statistics = { elapsed: 0.001, rows_read: 3, bytes_read: 30 }
       return raw(
@@ -104,7 +106,7 @@ function setup(
     app.inject({ url: '/v1/query', query: { sql, ...values }, headers })
   const post = (payload: object, headers: Record<string, string> = auth) =>
     app.inject({ method: 'POST', url: '/v1/query', payload, headers })
-  return { app, clock, cache, bulkhead, seen, get, post }
+  return { app, clock, cache, bulkhead, seen, lease, get, post }
 }
 
 describe('/v1/query', () => {
@@ -218,6 +220,18 @@ describe('/v1/query', () => {
     expect([response.statusCode, response.json()]).toMatchObject([status, { code }])
     expect(response.body).not.toContain('secret')
     expect(response.headers['retry-after']).toBe(status === 503 ? '2' : undefined)
+  })
+
+  it('gives the room of a large answer back, whether it was sent or could not be read', async () => {
+    const statistics = { elapsed: 0, rows_read: 0, bytes_read: 0 }
+    for (const [body, status] of [
+      [JSON.stringify({ meta: [], data: [], rows: 0, statistics }), 200],
+      ['{"meta":', 500]
+    ] as const) {
+      const { get, lease } = setup(async () => body)
+      expect((await get('SELECT 1')).statusCode).toBe(status)
+      expect(lease.held).toBe(0)
+    }
   })
 
   it('answers 503 when too many queries run, and serves again afterwards', async () => {

@@ -19,6 +19,7 @@ import {
 import type { ConfigOf } from '@millrace/config'
 import type { AuditPolicy } from './audit/audit-log.ts'
 import type { CacheTimes } from './cache/freshness.ts'
+import { smallBytes } from './collect-answer.ts'
 import type { QueryLimits } from './run-query.ts'
 
 export const querySpec = {
@@ -105,7 +106,12 @@ export const querySpec = {
     max: 3_600_000
   }),
   CACHE_TTL_MS: ms({ doc: 'No answer is kept longer.', default: 3_600_000, min: 1_000, max: 86_400_000 }),
-  CACHE_MAX_BYTES: bytes({ doc: 'Larger answers are not kept.', default: 1024 ** 2, min: 1_024, max: 64 * 1024 ** 2 }),
+  CACHE_MAX_BYTES: bytes({
+    doc: 'Larger answers are not kept; what takes room of QUERY_BYTES_AT_ONCE never is.',
+    default: smallBytes,
+    min: 1_024,
+    max: smallBytes
+  }),
   CACHE_LOCAL_BYTES: bytes({
     doc: 'Answers in the memory of the process, for when neither Redis nor the warehouse can be asked.',
     default: 32 * 1024 ** 2,

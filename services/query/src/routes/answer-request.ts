@@ -108,7 +108,7 @@ export function sendAnswer(
   { status, contentType, queryId, body, use, ageMs, lease }: Reply,
   { metrics, clock }: Pick<RequestDeps, 'metrics' | 'clock'>
 ): FastifyReply {
-  if (lease !== undefined) releaseWhenSent(reply, lease, clock)
+  endInTime(reply, lease, clock)
   metrics.cache.add(1, { use: use.toLowerCase() })
   if (use === 'HIT' || use === 'STALE') reply.header('age', String(Math.floor(ageMs / 1_000)))
   return reply
@@ -119,14 +119,14 @@ export function sendAnswer(
     .send(body)
 }
 
-/** A client that reads slowly must not keep the room of a large answer for ever. */
+/** A client that reads slowly must not keep the memory of an answer for ever. */
 const longestSendMs = 60_000
 
-function releaseWhenSent({ raw }: FastifyReply, lease: Lease, clock: Clock): void {
+function endInTime({ raw }: FastifyReply, lease: Lease | undefined, clock: Clock): void {
   let isOver = false
   const end = (): void => {
     timer[Symbol.dispose]()
-    if (!isOver) lease.release()
+    if (!isOver) lease?.release()
     isOver = true
   }
   const timer = clock.timer(longestSendMs, () => {

@@ -6,9 +6,11 @@ import { problemContentType, toProblem } from '@millrace/contracts'
 import type { ProblemCode } from '@millrace/contracts'
 import { sendProblem } from '@millrace/service'
 import type { Priority } from '../bulkhead.ts'
+import type { Lease } from '../byte-budget.ts'
 import type { Answers, Made } from '../cache/answers.ts'
 import type { cacheKeyOf } from '../cache/cache-key.ts'
 import type { Kept } from '../cache/freshness.ts'
+import { smallBytes } from '../collect-answer.ts'
 import type { Engine } from '../engine.ts'
 import { toQueryProblem } from '../query-error.ts'
 import { readOptions } from '../request-options.ts'
@@ -62,16 +64,23 @@ export async function answerFixed(
   const make = async (signal: AbortSignal, given: Priority): Promise<Made> => {
     const queryId = randomUUIDv7()
     const asked = { ...caller, sql, params, signal, queryId, format: 'JSONCompact', priority: given, maxResultBytes }
+    let room: Lease | undefined
     try {
       const { body: rows, lease, work } = await engine.ask(asked)
+      room = lease
       if (work !== undefined) caller.note.readBytes = work.readBytes
-      // Nothing of it is left when this turn of the loop is over.
-      lease?.release()
       const shape = question.toReply(toAnswer(rows))
-      if (shape === undefined) return madeProblem('not_found', { detail: question.missing }, queryId, kept)
-      const body = Buffer.from(JSON.stringify(shape))
-      return { status: 200, contentType: 'application/json; charset=utf-8', queryId, body, kept }
+      const body = shape === undefined ? undefined : Buffer.from(JSON.stringify(shape))
+      // Of the rows nothing is left when this turn of the loop is over; the reply is sent as long as its client takes.
+      if (body !== undefined && body.byteLength > smallBytes) room?.shrink(body.byteLength)
+      else {
+        room?.release()
+        room = undefined
+      }
+      if (body === undefined) return madeProblem('not_found', { detail: question.missing }, queryId, kept)
+      return { status: 200, contentType: 'application/json; charset=utf-8', queryId, body, lease: room, kept }
     } catch (error) {
+      room?.release()
       return madeMistake(error, queryId)
     }
   }

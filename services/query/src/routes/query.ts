@@ -5,6 +5,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ProblemCode } from '@millrace/contracts'
 import { sendProblem } from '@millrace/service'
 import type { Priority } from '../bulkhead.ts'
+import type { Lease } from '../byte-budget.ts'
 import type { cacheKeyOf } from '../cache/cache-key.ts'
 import type { Answers, Made } from '../cache/answers.ts'
 import type { Kept } from '../cache/freshness.ts'
@@ -97,9 +98,11 @@ async function ask(
   const queryId = randomUUIDv7()
   const { sql, params } = asked
   const { contentType, format } = forms[form]
+  let room: Lease | undefined
   try {
     const { note } = caller
     const { body: raw, lease, work } = await deps.engine.ask({ ...caller, queryId, sql, params, format, priority })
+    room = lease
     if (work !== undefined) note.readBytes = work.readBytes
     const kept: Kept = asked.isOver ? 'closed' : 'open'
     if (form !== 'json') return { status: 200, contentType, queryId, body: raw, lease, kept }
@@ -107,6 +110,7 @@ async function ask(
     deps.metrics.readRows.add(stats.readRows)
     return { status: 200, contentType, queryId, body, lease, kept }
   } catch (error) {
+    room?.release()
     return madeMistake(error, queryId)
   }
 }
