@@ -54,8 +54,7 @@ function fakeTable() {
   return { server, add, postgres: { query } as Queryable }
 }
 
-function setup(options: Partial<KeyStoreOptions> = {}) {
-  const clock = createManualClock()
+function setup(options: Partial<KeyStoreOptions> = {}, clock = createManualClock()) {
   const table = fakeTable()
   const store = createKeyStore({ postgres: table.postgres, pepper, clock, log: createSilentLogger(), ...options })
   return { clock, store, ...table }
@@ -278,15 +277,17 @@ describe('with a replica', () => {
   /** Answers from what it was given, as a server does that is some seconds late. */
   function late(from: 'replica' | 'primary' = 'replica') {
     const table = fakeTable()
+    const clock = createManualClock()
+    const whole = { untilMs: (): number => clock.monotonic() - 5_000 }
     const reads = {
-      maxLagMs: 5_000,
       ask: async (text: string, params?: readonly unknown[]) => ({
         rows: await table.postgres.query(text, params),
-        from
+        from,
+        checkedAtMs: whole.untilMs()
       })
     }
     // The row types of the key store's statements are not known here either.
-    return { table, reads: reads as unknown as NonNullable<KeyStoreOptions['reads']> }
+    return { table, clock, whole, reads: reads as unknown as NonNullable<KeyStoreOptions['reads']> }
   }
 
   it('does not ask the primary for a key that the replica has', async () => {
@@ -327,8 +328,8 @@ describe('with a replica', () => {
   })
 
   it('takes what a replica says for as old as it may be: a revocation takes effect in the same time', async () => {
-    const { table, reads } = late()
-    const { store, clock } = setup({ reads, freshMs: 30_000 })
+    const { table, reads, clock } = late()
+    const { store } = setup({ reads, freshMs: 30_000 }, clock)
     const { key, stored } = table.add('write')
     await store.authenticate(key, 'write')
     stored.revoked = true
@@ -337,4 +338,44 @@ describe('with a replica', () => {
     expect(asked).toBeInstanceOf(Promise)
     expect(await asked).toEqual({ kind: 'invalid' })
   })
+
+  it('asks the primary as well when nobody knows what the replica lacks since longer than a key is fresh', async () => {
+    const { table, reads, clock, whole } = late()
+    const { store, server } = setup({ reads }, clock)
+    const { key } = table.add('write')
+    const untilMs = clock.monotonic()
+    whole.untilMs = () => untilMs
+    await clock.advance(59_999)
+    expect(await store.authenticate(key, 'write')).toMatchObject({ kind: 'ok' })
+    expect([table.server.reads, server.reads]).toEqual([1, 0])
+    await clock.advance(1)
+    // The primary knows that it is revoked.
+    expect(await store.authenticate(key, 'write')).toEqual({ kind: 'invalid' })
+    expect([table.server.reads, server.reads]).toEqual([2, 1])
+  })
+
+  it.each(['down', 'hangs'] as const)(
+    'believes such a replica for a day while the primary %s, without waiting for it, and not longer',
+    async (mode) => {
+      const { table, reads, clock, whole } = late()
+      const { store, server } = setup({ reads }, clock)
+      const [{ key }, other] = [table.add('write'), table.add('write')]
+      const untilMs = clock.monotonic()
+      whole.untilMs = () => untilMs
+      server.mode = mode
+      const settle = async (rawKey: string) => {
+        const asked = store.authenticate(rawKey, 'write')
+        if (asked instanceof Promise) await clock.advance(400)
+        return { isWaiting: asked instanceof Promise, kind: (await asked).kind }
+      }
+      await clock.advance(60_000)
+      expect(await settle(key)).toEqual({ isWaiting: true, kind: 'ok' })
+      expect(await settle(key)).toEqual({ isWaiting: false, kind: 'ok' })
+      await clock.advance(86_300_000)
+      expect(await settle(other.key)).toEqual({ isWaiting: true, kind: 'ok' })
+      await clock.advance(60_000)
+      expect((await settle(key)).kind).toBe('unavailable')
+      expect((await settle(other.key)).kind).toBe('unavailable')
+    }
+  )
 })

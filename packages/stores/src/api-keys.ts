@@ -37,7 +37,7 @@ export interface KeyStoreOptions {
    * Asked in place of `postgres` where a key is good. One that a replica does not find good may be newer than the replica:
    * then `postgres` decides.
    */
-  readonly reads?: Pick<PostgresReads, 'ask' | 'maxLagMs'>
+  readonly reads?: Pick<PostgresReads, 'ask'>
   readonly pepper: string
   readonly clock: Clock
   readonly log: Logger
@@ -77,6 +77,8 @@ interface KeyRow {
 const lookupDeadlineMs = 1_000
 /** After a failed look-up PostgreSQL is left alone for this time: waiting requests would only pile up. */
 const pauseAfterFailureMs = 1_000
+/** A primary that is taken to be away has this time to say something else of a key than a replica. */
+const primaryPatienceMs = 400
 /** For this long after one nobody waits for PostgreSQL who can go on with what is known: it is tried behind. */
 const awayAfterFailureMs = 10_000
 const maxLookups = 200
@@ -89,9 +91,11 @@ export function createKeyStore(options: KeyStoreOptions): KeyStore {
   const wrong = createBoundedMap<string, number>(maxEntries)
   const lookups = new Map<string, Promise<KeyDecision>>()
   let failedAtMs = Number.NEGATIVE_INFINITY
+  // A replica answered that nobody knows to be whole: the primary is away.
+  let lateAtMs = Number.NEGATIVE_INFINITY
 
   const isPausing = (): boolean => clock.monotonic() - failedAtMs < pauseAfterFailureMs
-  const isAway = (): boolean => clock.monotonic() - failedAtMs < awayAfterFailureMs
+  const isAway = (): boolean => clock.monotonic() - Math.max(failedAtMs, lateAtMs) < awayAfterFailureMs
   const decisionOf = (entry: Remembered): KeyDecision =>
     clock.now() >= entry.expiresAtMs ? { kind: 'invalid' } : entry.decision
   const remembered = (rawKey: string, maxAgeMs: number): KeyDecision | undefined => {
@@ -104,7 +108,7 @@ export function createKeyStore(options: KeyStoreOptions): KeyStore {
     const fallback = (): KeyDecision => remembered(rawKey, staleMs) ?? { kind: 'unavailable' }
     if (isPausing()) return fallback()
     try {
-      const entry = await withDeadline(readKey(options, key), lookupDeadlineMs, clock, 'look up an API key')
+      const entry = await withDeadline(readKey(options, key, freshMs), lookupDeadlineMs, clock, 'look up an API key')
       failedAtMs = Number.NEGATIVE_INFINITY
       if (entry === undefined) {
         good.delete(rawKey)
@@ -112,6 +116,9 @@ export function createKeyStore(options: KeyStoreOptions): KeyStore {
         return { kind: 'invalid' }
       }
       wrong.delete(rawKey)
+      const ageMs = clock.monotonic() - entry.checkedAtMs
+      lateAtMs = ageMs >= freshMs ? clock.monotonic() : Number.NEGATIVE_INFINITY
+      if (ageMs >= staleMs) return fallback()
       good.set(rawKey, entry)
       return entry.decision
     } catch (error) {
@@ -163,17 +170,23 @@ function permit(decision: KeyDecision, need: KeyNeed): KeyDecision {
 }
 
 /** The key as the table has it; undefined when it is unknown, revoked, expired, or its secret is another one. */
-async function readKey(options: KeyStoreOptions, key: ParsedApiKey): Promise<Remembered | undefined> {
+async function readKey(options: KeyStoreOptions, key: ParsedApiKey, freshMs: number): Promise<Remembered | undefined> {
   const { postgres, reads, clock } = options
-  if (reads !== undefined) {
-    const { rows, from } = await reads.ask<KeyRow>(keyStatement, [key.id])
-    // A replica may not know yet that the key is revoked: what it says is as old as it may be.
-    const checkedAtMs = clock.monotonic() - (from === 'replica' ? reads.maxLagMs : 0)
-    const found = toRemembered(options, key, rows[0], checkedAtMs)
-    if (found !== undefined || from === 'primary') return found
+  const fromPrimary = async (): Promise<Remembered | undefined> => {
+    const [row] = await postgres.query<KeyRow>(keyStatement, [key.id])
+    return toRemembered(options, key, row, clock.monotonic())
   }
-  const [row] = await postgres.query<KeyRow>(keyStatement, [key.id])
-  return toRemembered(options, key, row, clock.monotonic())
+  if (reads === undefined) return await fromPrimary()
+  // A replica may not know yet that the key is revoked: what it says is as old as what it is known to have.
+  const { rows, from, checkedAtMs } = await reads.ask<KeyRow>(keyStatement, [key.id])
+  const found = toRemembered(options, key, rows[0], checkedAtMs)
+  if (from === 'primary') return found
+  if (found === undefined) return await fromPrimary()
+  if (clock.monotonic() - checkedAtMs < freshMs) return found
+  return await withDeadline(fromPrimary(), primaryPatienceMs, clock, 'look up an API key').catch((error: unknown) => {
+    if (error instanceof AppError) return found
+    throw error
+  })
 }
 
 const keyStatement = `SELECT k.id, k.project_id, k.kind, k.digest, k.expires_at, p.log_generation, p.settings,

@@ -8,7 +8,7 @@ import type { Queryable } from './postgres-run.ts'
 type Mode = 'up' | 'down' | 'hangs'
 
 /** A primary that writes one byte a second, and replicas that have replayed what the test says. */
-function setup(count = 1) {
+function setup(count = 1, atFirst: Mode = 'up') {
   const clock = createManualClock()
   const start = clock.monotonic()
   const seconds = (): number => Math.floor((clock.monotonic() - start) / 1_000)
@@ -24,7 +24,7 @@ function setup(count = 1) {
       return [{ name } as R]
     }
   })
-  const primary = { mode: 'up' as Mode }
+  const primary = { mode: atFirst }
   const servers = Array.from({ length: count }, (_, index) => ({
     name: `replica ${index}`,
     mode: 'up' as Mode,
@@ -61,7 +61,7 @@ function setup(count = 1) {
   const who = async (): Promise<unknown> => (await reads.query('SELECT name'))[0]?.['name']
   const series = async (name: string): Promise<readonly string[]> =>
     (await registry.metrics()).split('\n').filter((line) => line.startsWith(name))
-  return { clock, primary, servers, reads, who, asked, series }
+  return { clock, start, primary, servers, reads, who, asked, series }
 }
 
 describe('createPostgresReads', () => {
@@ -125,7 +125,7 @@ describe('createPostgresReads', () => {
   )
 
   it('goes on with replicas that had everything while the primary is away', async () => {
-    const { who, clock, servers, primary } = setup(2)
+    const { who, clock, servers, primary, reads, start } = setup(2)
     await clock.advance(20_000)
     const [whole, late] = servers
     if (whole === undefined || late === undefined) throw new Error('no replicas')
@@ -137,13 +137,36 @@ describe('createPostgresReads', () => {
     late.behind = 1_000
     await clock.advance(60_000)
     expect([await who(), await who()]).toEqual(['replica 0', 'replica 0'])
+    // That was known of it when the primary answered last.
+    expect(await reads.ask('SELECT name')).toMatchObject({ from: 'replica', checkedAtMs: start + 21_000 })
+  })
+
+  it('takes the primary for away after three checks without an answer, not after two', async () => {
+    const { who, clock, reads, start } = setup(1, 'down')
+    await clock.advance(1_999)
+    await expect(who()).rejects.toMatchObject({ code: 'PIPE_POSTGRES_UNAVAILABLE' })
+    await clock.advance(1)
+    // Nothing is known of the replica but that nothing is known that it lacks.
+    expect(await reads.ask('SELECT name')).toMatchObject({ from: 'replica', checkedAtMs: start })
+  })
+
+  it('says until when what it read is whole', async () => {
+    const { clock, servers, reads, start } = setup()
+    await clock.advance(20_000)
+    const [replica] = servers
+    if (replica === undefined) throw new Error('no replica')
+    replica.behind = 3
+    await clock.advance(1_000)
+    expect(await reads.ask('SELECT name')).toMatchObject({ from: 'replica', checkedAtMs: start + 18_000 })
+    replica.mode = 'down'
+    expect(await reads.ask('SELECT name')).toMatchObject({ from: 'primary', checkedAtMs: start + 21_000 })
   })
 
   it('asks the next replica when one fails while the primary is away', async () => {
     const { who, clock, servers, primary } = setup(2)
     await clock.advance(2_500)
     primary.mode = 'down'
-    await clock.advance(1_000)
+    await clock.advance(3_000)
     const [first, second] = servers
     if (first === undefined || second === undefined) throw new Error('no replicas')
     first.mode = 'down'
@@ -171,7 +194,6 @@ describe('createPostgresReads', () => {
   it('is the primary when there are no replicas', async () => {
     const { reads, who, series } = setup(0)
     expect(await who()).toBe('primary')
-    expect(reads.maxLagMs).toBe(0)
     await reads.check()
     expect(await series('analytics_replica_reads_total{')).toEqual([])
   })

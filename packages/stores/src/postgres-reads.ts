@@ -18,11 +18,11 @@ import { createServerSet } from './server-set.ts'
 export interface ReadFrom<R extends Row> {
   readonly rows: readonly R[]
   readonly from: 'replica' | 'primary'
+  /** On the monotonic clock: what was written before is in them. */
+  readonly checkedAtMs: number
 }
 
 export interface PostgresReads extends Queryable, AsyncDisposable {
-  /** Answers of a replica are later than this by no more; while the primary does not answer nothing is known of that. */
-  readonly maxLagMs: number
   /** `query`, and who answered. Throws as `query` of the primary. */
   ask<R extends Row = Row>(text: string, params?: readonly unknown[]): Promise<ReadFrom<R>>
   /** Resolves when every replica is asked; throws PIPE_POSTGRES_UNAVAILABLE that says which are left out, and why. */
@@ -124,18 +124,22 @@ export function createPostgresReads(replicas: readonly Queryable[], options: Pos
   }
   const ask = async <R extends Row>(text: string, params: readonly unknown[] = []): Promise<ReadFrom<R>> => {
     let rows: readonly Row[] | undefined
+    let checkedAtMs = Number.NEGATIVE_INFINITY
     // One that fails is left out by then; another is asked only where the primary cannot be.
     for (let tries = 0; rows === undefined && tries < (lag.isPrimaryAway() ? replicas.length : 1); tries++) {
       const replica = choose()
-      if (replica !== undefined) rows = await askReplica(replica, text, params)
+      if (replica === undefined) break
+      checkedAtMs = lag.wholeUntilMs(replica)
+      rows = await askReplica(replica, text, params)
     }
     const from = rows === undefined ? 'primary' : 'replica'
     if (replicas.length > 0) metrics.reads.add(1, { store, from })
     // Rows have the shape of the statement, whoever answers it.
-    return { rows: (rows as readonly R[] | undefined) ?? (await primary.query<R>(text, params)), from }
+    if (rows !== undefined) return { rows: rows as readonly R[], from, checkedAtMs }
+    const askedAtMs = clock.monotonic()
+    return { rows: await primary.query<R>(text, params), from, checkedAtMs: askedAtMs }
   }
   return {
-    maxLagMs: replicas.length === 0 ? 0 : maxLagMs,
     ask,
     query: async <R extends Row>(text: string, params?: readonly unknown[]) => (await ask<R>(text, params)).rows,
     check: async () => {

@@ -24,19 +24,28 @@ export interface ReplicaLag {
    * has is the best there is: then one that had everything is always in time.
    */
   isWithin(replica: number, lagMs: number): boolean
-  /** Whether the primary did not answer when it was asked last. */
+  /** Whether the primary did not answer several times in a row: its pool may be taken once, or an answer lost. */
   isPrimaryAway(): boolean
+  /**
+   * Everything written before this time (monotonic) is there. Of a replica that nothing could be compared with, since the
+   * primary never answered, it is when the measuring began.
+   */
+  wholeUntilMs(replica: number): number
   /** How late it is at most; ten minutes and more are not told apart. */
   behindMs(replica: number): number
 }
 
 const rememberedMs = 600_000
+/** Failed checks in a row. */
+const failuresOfAway = 3
 
 /** Nothing is measured yet. */
 export function createReplicaLag({ primary, replicas, clock, deadlineMs }: ReplicaLagDeps): ReplicaLag {
   const written = createPrimaryLog(rememberedMs)
   const replayed = new Map<number, { readonly wholeUntilMs: number; readonly hasAll: boolean }>()
-  let isPrimaryAway = false
+  const startedAtMs = clock.monotonic()
+  let failures = 0
+  const isPrimaryAway = (): boolean => failures >= failuresOfAway
   const ask = async <R extends Row>(server: Queryable | undefined, text: string): Promise<R | undefined> =>
     (
       await withDeadline(Promise.resolve(server?.query<R>(text)), deadlineMs, clock, 'check a server of PostgreSQL')
@@ -53,9 +62,9 @@ export function createReplicaLag({ primary, replicas, clock, deadlineMs }: Repli
   }
   return {
     async measurePrimary() {
-      isPrimaryAway = await readPrimary().then(
-        () => false,
-        () => true
+      failures = await readPrimary().then(
+        () => 0,
+        () => failures + 1
       )
     },
     async measure(replica) {
@@ -69,8 +78,12 @@ export function createReplicaLag({ primary, replicas, clock, deadlineMs }: Repli
       return lsn !== undefined
     },
     isWithin: (replica, lagMs) =>
-      behindMs(replica) <= lagMs || (isPrimaryAway && replayed.get(replica)?.hasAll === true),
-    isPrimaryAway: () => isPrimaryAway,
+      behindMs(replica) <= lagMs || (isPrimaryAway() && replayed.get(replica)?.hasAll === true),
+    isPrimaryAway,
+    wholeUntilMs: (replica) => {
+      const { wholeUntilMs = Number.NEGATIVE_INFINITY, hasAll = false } = replayed.get(replica) ?? {}
+      return hasAll ? Math.max(wholeUntilMs, startedAtMs) : wholeUntilMs
+    },
     behindMs: (replica) => Math.min(rememberedMs, behindMs(replica))
   }
 }
