@@ -19,7 +19,7 @@ const tab = 0x09
 const newline = 0x0a
 const backslash = 0x5c
 
-/** Makes lines one after the other. A line of at most `mostBytes` bytes is what `put` writes. */
+/** Makes lines one after the other. A line of at most `mostBytes` bytes is what `put` writes; throws when it wrote more. */
 export function createLines(): (mostBytes: number, put: PutFields) => Line {
   let bytes = Buffer.alloc(0)
   let at = 0
@@ -29,9 +29,13 @@ export function createLines(): (mostBytes: number, put: PutFields) => Line {
       at = 0
     }
     const start = at
-    at = put(bytes, start)
-    bytes[at - 1] = newline
-    return { bytes, start, end: at }
+    const end = put(bytes, start)
+    // Beyond the end of the buffer nothing is written, and nothing else would say so.
+    if (end - start > mostBytes)
+      throw new Error(`a line of ${end - start} bytes where at most ${mostBytes} were expected`)
+    bytes[end - 1] = newline
+    at = end
+    return { bytes, start, end }
   }
 }
 
