@@ -143,6 +143,16 @@ describe('too many parts', () => {
     expect(await total('analytics_loader_batches_apart_total')).toMatchObject([{ value: 1 }])
   })
 
+  it('have the whole time limit each', async () => {
+    const answer: Answer = (_table, lines) => (lines > 2 ? Promise.reject(unavailable(252)) : undefined)
+    const progress = vi.fn<() => void>()
+    const months = [5, 6, 7].map((month) => entry({ userId: '', timestampMs: Date.UTC(2026, month, 1) }))
+    const { load, inserts } = setUp({ answer })
+    await load(batchOf(...months), { ...context, progress })
+    // All at once, which is refused; a single row; three months; and of two tables nothing.
+    expect([inserts.length, progress.mock.calls.length]).toEqual([5, 4 + 2])
+  })
+
   it('are an overload when not even a single row is taken: then it waits', async () => {
     const { load, inserts } = setUp({ answer: () => Promise.reject(unavailable(252)) })
     await expect(load(batchOf(may, june), context)).rejects.toMatchObject({ class: 'transient' })

@@ -62,9 +62,11 @@ export function createLoad(deps: LoadDeps): Load {
     await faults.at('loader.before-insert')
     const settings = settingsOf(batch)
     const fill = async (table: WarehouseTable): Promise<void> => {
-      const isApart = await insertByMonth(items, (some) => insert(deps, table, some, { signal, settings }))
+      const isApart = await insertByMonth(items, async (some) => {
+        await insert(deps, table, some, { signal, settings })
+        progress()
+      })
       if (isApart) deps.metrics.apart.add(1)
-      progress()
       await faults.at(`loader.after-${table.name.replaceAll('_', '-')}`)
     }
     if (first !== undefined) await fill(first)
