@@ -87,6 +87,11 @@ export interface ConsumerDef<Item> {
   /** Pure. Bad bytes are a value; a throw is a bug in it and makes the record dead with reason `bug`. */
   readonly decode: (record: ConsumedRecord) => Decoded<Item>
   /**
+   * Bytes of memory that an item keeps beside its record. With `decodeOnArrival` they are held for everything that is
+   * buffered, and count towards `totalBytes`. Default: none.
+   */
+  readonly itemBytes?: (item: Item) => number
+  /**
    * Has the effect of every item and resolves with one outcome per item, in order. Throws an AppError: transient = the
    * same batch again, poison = some item is refused (the batch is halved until it stands alone). Anything else thrown
    * ends the consumer without a commit. Must bear to see an item again.
@@ -104,7 +109,7 @@ export interface ConsumerSettings {
   /** A partition is paused when this much of it is buffered. */
   readonly laneRows: number
   readonly laneBytes: number
-  /** Bytes buffered in all partitions; above it the largest buffer is flushed first and full partitions pause. */
+  /** Bytes held in all partitions, items that were made on arrival included; above it the largest buffer is flushed first and full partitions pause. */
   readonly totalBytes: number
   /** Waits between attempts after a transient error. */
   readonly backoff: BackoffPolicy

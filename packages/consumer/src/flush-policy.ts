@@ -32,7 +32,7 @@ function ageLimitMs({ behind }: LaneLoad, { maxAgeMs, behindAgeMs = maxAgeMs }: 
 }
 
 /** The loads of several lanes as one. */
-export function sumLoads(loads: readonly LaneLoad[]): LaneLoad {
+function sumLoads(loads: readonly LaneLoad[]): LaneLoad {
   let rows = 0
   let bytes = 0
   let oldestMs = Infinity

@@ -5,14 +5,13 @@ import { partitionKey } from '@millrace/kafka'
 import type { Commit, GroupMember, KafkaRecord, RecordBatch, TopicPartition } from '@millrace/kafka'
 import { isFull } from './backpressure.ts'
 import type { ConsumerDef, ConsumerDeps, ConsumerSettings, Decoded } from './definition.ts'
-import { sumLoads } from './flush-policy.ts'
 import { Lane } from './lane.ts'
 import { decodeRecord } from './origin.ts'
 import type { Report } from './report.ts'
 
 /** What the lanes need from their loop. */
 export interface LaneSetHost<Item> {
-  readonly def: Pick<ConsumerDef<Item>, 'startAt' | 'decode' | 'topics'>
+  readonly def: Pick<ConsumerDef<Item>, 'startAt' | 'decode' | 'itemBytes' | 'topics'>
   readonly deps: Pick<ConsumerDeps, 'clock'>
   readonly settings: Pick<ConsumerSettings, 'laneRows' | 'laneBytes' | 'totalBytes' | 'decodeOnArrival'>
   readonly report: Report<Item>
@@ -55,7 +54,7 @@ export class LaneSet<Item> {
   }
 
   get overBudget(): boolean {
-    return sumLoads(this.all().map((lane) => lane.load())).bytes >= this.#host.settings.totalBytes
+    return this.all().reduce((sum, lane) => sum + lane.heldBytes, 0) >= this.#host.settings.totalBytes
   }
 
   all(): readonly Lane<Item>[] {
@@ -93,7 +92,8 @@ export class LaneSet<Item> {
     if (lane === undefined) return
     const { def, deps, report, settings } = this.#host
     const decode = (record: KafkaRecord): Decoded<Item> => decodeRecord(record, def.topics.redrive, def.decode)
-    report.taken(batch, lane.take(batch, deps.clock.monotonic(), settings.decodeOnArrival ? decode : undefined))
+    const early = settings.decodeOnArrival ? decode : undefined
+    report.taken(batch, lane.take(batch, deps.clock.monotonic(), early, def.itemBytes))
   }
 
   /** Throws PIPE_TOPIC_DRIFT when the log ends before the position of a sink that owns it. */

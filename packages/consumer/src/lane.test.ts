@@ -34,6 +34,18 @@ describe('a lane', () => {
     expect(lane.peek(10, 1_000).map((entry) => entry.decoded?.kind)).toEqual(['item', 'item', 'item', undefined])
   })
 
+  it('counts what items hold beside their records until they are settled or dropped, apart from what a batch counts', () => {
+    const lane = new Lane<bigint>(at, 0n)
+    const decode = ({ offset }: KafkaRecord) =>
+      offset === 1n ? ({ kind: 'skip', reason: 'invalid' } as const) : ({ kind: 'item', item: offset } as const)
+    lane.take(batch([0n, 1n, 2n]), 0, decode, (item) => 1_000 + Number(item))
+    expect([lane.load().bytes, lane.heldBytes]).toEqual([300, 2_302])
+    lane.settle(1, 1n)
+    expect([lane.load().bytes, lane.heldBytes]).toEqual([200, 1_202])
+    lane.clear()
+    expect(lane.heldBytes).toBe(0)
+  })
+
   it('takes the offset of the first record for its position when none is given', () => {
     const lane = new Lane(at, undefined)
     expect(lane.position).toBeUndefined()

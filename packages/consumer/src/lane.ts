@@ -13,6 +13,8 @@ export interface Entry<Item> {
   /** Position after it. */
   next: bigint
   readonly bytes: number
+  /** What is held for it beside its bytes: the item that was made when it arrived. */
+  readonly itemBytes: number
   readonly arrivedAtMs: number
   /** The verdict on it once it is known, kept over attempts, and who gave it. */
   decoded: Decoded<Item> | undefined
@@ -39,6 +41,7 @@ export class Lane<Item> {
   #state: LaneState = 'filling'
   #buffer: Entry<Item>[] = []
   #bytes = 0
+  #itemBytes = 0
   #position: bigint | undefined
   /** Offset expected next from the driver. */
   #cursor: bigint | undefined
@@ -81,6 +84,11 @@ export class Lane<Item> {
     return { rows: this.#buffer.length, bytes: this.#bytes, oldestMs: this.#buffer[0]?.arrivedAtMs ?? Infinity, behind }
   }
 
+  /** Bytes of memory that the buffer holds, items included. */
+  get heldBytes(): number {
+    return this.#bytes + this.#itemBytes
+  }
+
   /** Records behind the end of the log that had no effect yet, as far as known. */
   lag(): bigint {
     if (this.#highWatermark === undefined || this.#position === undefined) return 0n
@@ -88,10 +96,15 @@ export class Lane<Item> {
   }
 
   /**
-   * Buffers what was not seen yet, with the verdict of `decode` when it is given; returns how many records were seen (a
-   * driver that fetched them twice).
+   * Buffers what was not seen yet, with the verdict of `decode` when it is given and what `bytesOf` says of an item;
+   * returns how many records were seen (a driver that fetched them twice).
    */
-  take(batch: RecordBatch, nowMs: number, decode?: (record: KafkaRecord) => Decoded<Item>): number {
+  take(
+    batch: RecordBatch,
+    nowMs: number,
+    decode?: (record: KafkaRecord) => Decoded<Item>,
+    bytesOf: (item: Item) => number = () => 0
+  ): number {
     this.#highWatermark = batch.highWatermark
     let repeated = 0
     for (const record of batch.records) {
@@ -101,18 +114,22 @@ export class Lane<Item> {
       }
       const next = record.offset + 1n
       const bytes = sizeOf(record)
+      const decoded = decode?.(record)
+      const itemBytes = decoded?.kind === 'item' ? bytesOf(decoded.item) : 0
       this.#position ??= record.offset
       this.#buffer.push({
         record,
         next,
         bytes,
+        itemBytes,
         arrivedAtMs: nowMs,
-        decoded: decode?.(record),
+        decoded,
         stage: 'decode',
         lettered: false,
         refusals: 0
       })
       this.#bytes += bytes
+      this.#itemBytes += itemBytes
       this.#cursor = next
     }
     // Control records and holes at the end of the batch belong to its last record, so that the commit passes them.
@@ -138,7 +155,10 @@ export class Lane<Item> {
 
   /** The first `rows` records had their effect; the position moves to `to`. */
   settle(rows: number, to: bigint): void {
-    for (const entry of this.#buffer.splice(0, rows)) this.#bytes -= entry.bytes
+    for (const entry of this.#buffer.splice(0, rows)) {
+      this.#bytes -= entry.bytes
+      this.#itemBytes -= entry.itemBytes
+    }
     this.#position = to
     this.rewinds = 0
   }
@@ -163,6 +183,7 @@ export class Lane<Item> {
     const rows = this.#buffer.length
     this.#buffer = []
     this.#bytes = 0
+    this.#itemBytes = 0
     return rows
   }
 }

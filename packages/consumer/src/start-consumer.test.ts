@@ -5,21 +5,28 @@ import { AppError, createManualClock, done } from '@millrace/kernel'
 import type { ConsumerClient, GroupHandlers, KafkaRecord } from '@millrace/kafka'
 import { createRegistry, createSilentLogger } from '@millrace/observability'
 import { fixedTopics, item, startConsumer } from './index.ts'
+import type { ConsumerDef } from './index.ts'
 
 const at = { topic: 't', partition: 0 }
 const policy = { maxRows: 2, maxBytes: 1_000_000, maxAgeMs: 100, scope: 'lane' } as const
 
 /** A consumer whose driver is the test: `handlers` are called by hand, `calls` is what the member was asked. */
-async function open(options: { joins?: (() => Promise<void>)[]; handle?: () => never; signal?: AbortSignal } = {}) {
+interface Options extends Partial<Pick<ConsumerDef<string>, 'policy' | 'itemBytes' | 'settings'>> {
+  readonly joins?: (() => Promise<void>)[]
+  readonly handle?: () => void | Promise<void>
+  readonly signal?: AbortSignal
+}
+
+async function open({ joins: given = [], handle, signal, ...over }: Options = {}) {
   const clock = createManualClock()
   const asked: string[] = []
   const texts: string[] = []
   let handlers: GroupHandlers | undefined
-  const joins = [...(options.joins ?? [])]
+  const joins = [...given]
   const client: ConsumerClient = {
-    async join(_options, given) {
+    async join(_options, made) {
       await joins.shift()?.()
-      handlers = given
+      handlers = made
       return {
         pause: (partitions) => void asked.push(`pause ${partitions.length}`),
         resume: (partitions) => void asked.push(`resume ${partitions.length}`),
@@ -38,9 +45,10 @@ async function open(options: { joins?: (() => Promise<void>)[]; handle?: () => n
       group: 'g',
       topics: fixedTopics(['t']),
       policy,
+      ...over,
       decode: ({ value }) => item(value?.toString() ?? ''),
       async handle({ items }) {
-        options.handle?.()
+        await handle?.()
         texts.push(...items)
         return items.map(() => done)
       }
@@ -55,7 +63,7 @@ async function open(options: { joins?: (() => Promise<void>)[]; handle?: () => n
       log: createSilentLogger(),
       registry: createRegistry(),
       clock,
-      ...(options.signal !== undefined && { signal: options.signal })
+      ...(signal !== undefined && { signal })
     }
   )
   const driver = (): GroupHandlers => {
@@ -179,4 +187,28 @@ it('leaves the group at once when it failed, and does not hold up a rebalance th
   await deliver(0n, 1n)
   await consumer[Symbol.asyncDispose]()
   expect(asked).toEqual(['stop'])
+})
+
+it('stops the intake at its budget, the items that were made on arrival counted, and goes on when they are gone', async () => {
+  const gate = Promise.withResolvers<void>()
+  const itemBytes = (): number => 10_000
+  const settings = { totalBytes: 30_000, decodeOnArrival: true }
+  const { clock, starting, driver, deliver, texts, asked } = await open({
+    policy: { ...policy, maxRows: 10 },
+    itemBytes,
+    settings: { ...settings, laneRows: 100 },
+    handle: () => gate.promise
+  })
+  await using _consumer = await starting
+  await driver().onAssigned([at])
+  await deliver(0n, 1n)
+  expect(asked).toEqual([])
+  await deliver(2n)
+  await setImmediate()
+  expect(asked).toEqual(['pause 1'])
+  gate.resolve()
+  await clock.advance(1_000)
+  await setImmediate()
+  expect(texts).toEqual(['r0', 'r1', 'r2'])
+  expect(asked).toEqual(['pause 1', 'commit 3', 'resume 1'])
 })

@@ -19,6 +19,14 @@ export interface WarehouseEntry {
   readonly link: Line | undefined
 }
 
+/** Objects and short texts of an entry beside its lines, in bytes, rounded up. */
+const entryOverhead = 700
+
+/** Bytes of memory that an entry holds. */
+export function entryBytes({ event, link }: WarehouseEntry): number {
+  return entryOverhead + (event.end - event.start) + (link === undefined ? 0 : link.end - link.start)
+}
+
 /** The entry of a record, or nothing: the processor writes the letter of what is not an event. */
 export type DecodedEntry =
   | { readonly kind: 'item'; readonly item: WarehouseEntry }

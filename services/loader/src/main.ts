@@ -11,7 +11,7 @@ import { openClickhouse } from '@millrace/stores/clickhouse'
 import { openEnrich } from '@millrace/stores/country-database'
 import { openPostgres } from '@millrace/stores/postgres'
 import { createTableCheck } from '@millrace/warehouse/check-tables'
-import { createToEntry } from '@millrace/warehouse/entry'
+import { createToEntry, entryBytes } from '@millrace/warehouse/entry'
 import { loaderRules, loaderSpec } from './config.ts'
 import { loaderMetrics } from './metrics.ts'
 import { createPlantedLoad } from './planted.ts'
@@ -59,6 +59,7 @@ await runService(
             scope: 'process'
           },
           decode: createToEntry(await openEnrich(config)),
+          itemBytes: entryBytes,
           handle: cost.counting(load),
           settings: {
             ...letterSettings(config),

@@ -13,7 +13,7 @@ import { createDays } from './days.ts'
 import { recorderMetrics } from './metrics.ts'
 import { withPlantedOutage } from './planted.ts'
 import { createRecord } from './record.ts'
-import { createToRow } from './to-row.ts'
+import { createToRow, rowBytes } from './to-row.ts'
 import { keepDays } from './upkeep.ts'
 
 await runService(
@@ -54,6 +54,7 @@ await runService(
             scope: 'process'
           },
           decode: createToRow(config.METADATA, await openEnrich(config)),
+          itemBytes: rowBytes,
           handle: cost.counting(
             withPlantedOutage(createRecord({ postgres, days, retentionDays, metrics, clock, faults }), planted)
           ),

@@ -15,6 +15,14 @@ export interface RecordedRow {
   readonly line: Line
 }
 
+/** Objects of a row beside its line, in bytes, at most. */
+const rowOverhead = 300
+
+/** Bytes of memory that a row holds. */
+export function rowBytes({ line }: RecordedRow): number {
+  return rowOverhead + (line.end - line.start)
+}
+
 /** The row of a record, or nothing: the processor writes the letter of what is not an event. */
 export type ToRow = (record: RawRecord) => Recorded
 type Recorded =
