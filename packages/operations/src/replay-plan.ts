@@ -125,7 +125,8 @@ export async function planReplay(deps: PlanDeps, request: ReplayRequest): Promis
     refusals: [
       // An epoch says by itself from when on it is whole.
       ...(effect === 'epoch' ? [] : await outOfRetention(deps, request, topic, ranges)),
-      ...againstMode(request, committed),
+      ...againstGroup(request, effect, committed),
+      ...againstMode(request),
       ...(effect === 'nothing' ? [text] : []),
       ...(effect === 'reads' && records === 0n ? ['there is no record in this range'] : []),
       ...(records > request.limit
@@ -178,15 +179,23 @@ async function outOfRetention(
   ]
 }
 
-function againstMode(
-  { kind, group, mode, to }: ReplayRequest,
+/** A name that is mistyped would be a replay that nobody reads, and lock the group of another kind. */
+function againstGroup(
+  { kind, group }: ReplayRequest,
+  effect: ReplayEffect,
   committed: ReadonlyMap<number, bigint>
 ): readonly string[] {
+  const meant = replayKinds.find((known) => known === group && known !== kind)
+  if (meant !== undefined) return [`${group} is the group of ${meant}, not of ${kind}`]
+  if (effect !== 'reads' || committed.size > 0) return []
+  return [`group ${group} has no position in this log: is it the one of the ${kind} workers?`]
+}
+
+function againstMode({ kind, group, mode, to }: ReplayRequest): readonly string[] {
   if (mode === 'beside') return []
   if (kind === 'aggregate' || kind === 'archive')
     return [`group ${group} does not go by its offsets, so it cannot be moved back in place`]
-  if (to.kind !== 'all') return ['in place a group reads on to where it stood; it takes no other end']
-  return committed.size === 0 ? [`group ${group} has no position in this log yet`] : []
+  return to.kind === 'all' ? [] : ['in place a group reads on to where it stood; it takes no other end']
 }
 
 function edgeText(edge: ReplayEdge, all: string): string {
