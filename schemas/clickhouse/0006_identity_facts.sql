@@ -1,4 +1,5 @@
--- Exact before a merge, safe across projects, and cheaper to ask. Three things change in who did an event.
+-- Exact before a merge, safe across projects, and cheaper to ask. Three things change in who did an event. What was there
+-- answers as before until the two views at the end are replaced, so after any statement of this file answers are right.
 
 -- What a link says stands, whatever copy of its event is shown: a copy with another time or user is a fact of its own
 -- (`fact`: both of them), so merging parts collapses repeats and changes nothing else. Nothing that reads links needs
@@ -83,13 +84,13 @@ ARRAY JOIN
 WHERE fromMs <= toMs
   AND (projectId, userId) NOT IN (SELECT projectId, userId FROM identity_crowds);
 
--- A device with several users has none here: its intervals tell.
+-- What has a second user keeps its mark: its intervals tell.
 CREATE OR REPLACE VIEW identity_single_users AS
 SELECT
   SHA256(concat(projectId, ':', anonymousId)) AS hash,
   reinterpretAsUInt64(substring(hash, 1, 8)) AS deviceKey,
   reinterpretAsUInt64(substring(hash, 9, 8)) AS deviceCheck,
-  if(min(pairs.userId) = max(pairs.userId), min(pairs.userId), '') AS userId,
+  if(min(pairs.userId) = max(pairs.userId), min(pairs.userId), 'anon:') AS userId,
   toUnixTimestamp64Milli(min(since)) AS sinceMs
 FROM identity_pairs AS pairs
 GROUP BY projectId, anonymousId
@@ -119,7 +120,8 @@ LAYOUT(RANGE_HASHED())
 RANGE(MIN fromMs MAX toMs)
 LIFETIME(MIN 5 MAX 15);
 
-CREATE OR REPLACE VIEW identity_subjects AS
+-- Every event once, with whom it names.
+CREATE OR REPLACE VIEW identity_event_subjects AS
 SELECT
   projectId,
   eventId,
@@ -165,24 +167,24 @@ SELECT
 FROM events_raw FINAL
 SETTINGS do_not_merge_across_partitions_select_final = 1;
 
--- What people ask. A found device without a user has several, and only such are looked up by time. The view reads with
--- the rights of its maker, so that the asking user needs no right on what is behind it; the row filter or policy of the
--- tables still decides which rows there are.
+-- What people ask. A found device with the mark has several users, and only such are looked up by time. The view reads
+-- with the rights of its maker, so that the asking user needs no right on what is behind it; the row filter or policy of
+-- the tables still decides which rows there are.
 CREATE OR REPLACE VIEW events SQL SECURITY DEFINER DEFINER = CURRENT_USER AS
 WITH
   dictGetOrDefault('identity_devices', ('userId', 'deviceCheck'), subjectKey, ('', 1)) AS found,
   dictGetOrDefault('identity_shared', ('userId', 'deviceCheck'), subjectKey, ms, ('', 1)) AS shared,
   multiIf(
     found.2 != subjectCheck, subject,
-    notEmpty(found.1), found.1,
+    found.1 != 'anon:', found.1,
     shared.2 != subjectCheck, subject,
     shared.1
   ) AS person,
   dictGetOrDefault('identity_devices', ('userId', 'deviceCheck', 'sinceMs'), subjectKey, ('', 1, 0)) AS foundAt,
   dictGetOrDefault('identity_shared', ('userId', 'deviceCheck', 'sinceMs'), subjectKey, ms, ('', 1, 0)) AS sharedAt,
   multiIf(
-    foundAt.2 != subjectCheck OR (foundAt.3 > ms AND notEmpty(foundAt.1)), subject,
-    notEmpty(foundAt.1), foundAt.1,
+    foundAt.2 != subjectCheck OR (foundAt.3 > ms AND foundAt.1 != 'anon:'), subject,
+    foundAt.1 != 'anon:', foundAt.1,
     sharedAt.2 != subjectCheck OR sharedAt.3 > ms, subject,
     sharedAt.1
   ) AS personAt,
@@ -229,7 +231,7 @@ SELECT
   if(isPlain, person, dictGetOrDefault('identity_persons', 'personId', (projectId, person), person)) AS personId,
   if(isPlain, personAt,
     dictGetOrDefault('identity_persons', 'personId', (projectId, personAt), personAt)) AS personIdAtEvent
-FROM identity_subjects;
+FROM identity_event_subjects;
 
 -- The same without the dictionaries, so without their seconds of delay: it joins the facts themselves, and costs more.
 CREATE OR REPLACE VIEW events_fresh SQL SECURITY DEFINER DEFINER = CURRENT_USER AS
@@ -279,12 +281,14 @@ FROM
     subjects.*,
     if(subjectKey != 0 AND intervals.userId != '' AND ms <= intervals.toMs, intervals.userId, subject) AS person,
     intervals.sinceMs AS sinceMs
-  FROM identity_subjects AS subjects
+  FROM identity_event_subjects AS subjects
   ASOF LEFT JOIN identity_intervals AS intervals
     ON intervals.projectId = subjects.projectId AND intervals.anonymousId = subjects.anonymousId
     AND intervals.fromMs <= subjects.ms
 ) AS found
 LEFT JOIN identity_merged_users AS known ON known.projectId = found.projectId AND known.userId = found.person;
 
--- Nothing reads it any more.
+-- Nothing reads these any more. The column leaves the parts in the background, behind what is computed for them.
+DROP VIEW IF EXISTS identity_subjects;
+
 ALTER TABLE events_raw DROP COLUMN IF EXISTS deviceKey;

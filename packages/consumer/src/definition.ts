@@ -109,7 +109,10 @@ export interface ConsumerSettings {
   /** A partition is paused when this much of it is buffered. */
   readonly laneRows: number
   readonly laneBytes: number
-  /** Bytes held in all partitions, items that were made on arrival included; above it the largest buffer is flushed first and full partitions pause. */
+  /**
+   * Bytes held in all partitions, items that were made on arrival included; above it the largest buffer is flushed first
+   * and full partitions pause.
+   */
   readonly totalBytes: number
   /** Waits between attempts after a transient error. */
   readonly backoff: BackoffPolicy

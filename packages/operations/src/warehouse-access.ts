@@ -36,7 +36,7 @@ export const warehouseKinds: Readonly<Record<string, WarehouseKind>> = {
   identity_single_users: 'inner',
   identity_several_users: 'inner',
   identity_merged_users: 'inner',
-  identity_subjects: 'inner',
+  identity_event_subjects: 'inner',
   identity_devices: 'dictionary',
   identity_shared: 'dictionary',
   identity_persons: 'dictionary'

@@ -3,10 +3,11 @@
 import type { Logger } from '@millrace/observability'
 import { withAdvisoryLock } from './advisory-lock.ts'
 import { clickhouseTarget, openClickhouse } from './clickhouse.ts'
+import type { Clickhouse } from './clickhouse.ts'
 import { planMigrations, readMigrations } from './migration-plan.ts'
 import type { AppliedMigration, Migration } from './migration-plan.ts'
 import type { Queryable } from './postgres-run.ts'
-import { namesMadeBy, splitStatements, statementsToRepeat } from './sql-statements.ts'
+import { namesMadeBy, rewriteOf, splitStatements, statementsToRepeat } from './sql-statements.ts'
 
 export interface MigrationOptions {
   /** For PostgreSQL the direct URL, for ClickHouse the URL with the database to fill. */
@@ -42,8 +43,9 @@ export async function migratePostgres({ url, folder, log }: MigrationOptions): P
 /**
  * Creates the database of the URL when it is missing and applies what is pending, statement by statement; a file is
  * noted when its last statement ended. ClickHouse has no transactions, so every statement must bear being run again
- * (IF NOT EXISTS, OR REPLACE), and the caller sees to it that one process migrates at a time. Throws
- * PIPE_MIGRATION_DRIFT, PIPE_CLICKHOUSE_UNAVAILABLE, PIPE_CLICKHOUSE_QUERY.
+ * (IF NOT EXISTS, OR REPLACE), and the caller sees to it that one process migrates at a time. What writes old parts anew
+ * goes on behind it and is not begun twice. Throws PIPE_MIGRATION_DRIFT, PIPE_CLICKHOUSE_UNAVAILABLE,
+ * PIPE_CLICKHOUSE_QUERY.
  */
 export async function migrateClickhouse({ url, folder, log }: MigrationOptions): Promise<readonly string[]> {
   const files = await readMigrations(folder)
@@ -57,7 +59,7 @@ export async function migrateClickhouse({ url, folder, log }: MigrationOptions):
   )
   const pending = planMigrations(files, applied)
   for (const { number, name, checksum, sql } of pending) {
-    for (const statement of splitStatements(sql)) await clickhouse.command(statement)
+    for (const statement of splitStatements(sql)) await apply(clickhouse, statement)
     const note = Buffer.from(`${JSON.stringify({ number, name, checksum })}\n`)
     await clickhouse.insertLines('schema_migrations', ['number', 'name', 'checksum'], note)
     log.info({ migration: name, database: 'clickhouse' }, 'migration applied')
@@ -80,7 +82,7 @@ export async function restoreClickhouse(options: MigrationOptions): Promise<read
   )
   const present = new Set(rows.map(({ name }) => name))
   const missing = namesMadeBy(statements).filter((name) => !present.has(name))
-  for (const statement of statementsToRepeat(statements, present)) await clickhouse.command(statement)
+  for (const statement of statementsToRepeat(statements, present)) await apply(clickhouse, statement)
   if (missing.length > 0) log.info({ missing, database: 'clickhouse' }, 'migrations applied again')
   return missing
 }
@@ -100,6 +102,23 @@ async function applyPostgres(connection: Queryable, { number, name, checksum, sq
     await connection.query('ROLLBACK').catch(() => undefined)
     throw error
   }
+}
+
+/**
+ * Runs `statement`. What writes parts anew goes on behind the reply, since it may take hours, and is not begun while the
+ * server is still at it from an earlier run.
+ */
+async function apply(clickhouse: Clickhouse, statement: string): Promise<void> {
+  const rewrite = rewriteOf(statement)
+  if (rewrite === undefined) return await clickhouse.command(statement)
+  const rows = await clickhouse.rows<{ command: string }>(
+    `SELECT trim(BOTH '()' FROM command) AS command FROM system.mutations
+     WHERE database = {database:String} AND table = {table:String} AND NOT is_done`,
+    { database: clickhouse.database, table: rewrite.table }
+  )
+  const running = new Set(rows.map(({ command }) => command))
+  if (rewrite.commands.every((command) => running.has(command))) return
+  await clickhouse.command(statement, { settings: { mutations_sync: 0, alter_sync: 0 } })
 }
 
 async function createDatabase(url: string, log: Logger): Promise<void> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { namesMadeBy, splitStatements, statementsToRepeat } from './sql-statements.ts'
+import { namesMadeBy, rewriteOf, splitStatements, statementsToRepeat } from './sql-statements.ts'
 
 describe('splitStatements', () => {
   it.each([
@@ -58,5 +58,28 @@ describe('statementsToRepeat', () => {
       ...others,
       'ALTER TABLE t ADD COLUMN z Int8'
     ])
+  })
+
+  it('does not make what a later statement drops, unless something is missing', () => {
+    const kept = ['ALTER TABLE t ADD COLUMN IF NOT EXISTS z Int8', 'DROP VIEW IF EXISTS c']
+    const doomed = ['ALTER TABLE t ADD COLUMN IF NOT EXISTS\n  y Int8', 'CREATE OR REPLACE VIEW c AS SELECT y FROM t']
+    const drop = 'ALTER TABLE t DROP COLUMN IF EXISTS y'
+    const all = [...others, ...doomed, ...kept, drop]
+    expect(statementsToRepeat(all, new Set(['b', 't']))).toEqual([...others, ...kept, drop])
+    expect(statementsToRepeat(all, new Set(['t']))).toEqual(all)
+  })
+})
+
+describe('rewriteOf', () => {
+  it('names what the server does in the background, as the server lists it', () => {
+    expect(rewriteOf('ALTER TABLE t MATERIALIZE COLUMN x,\n  MATERIALIZE  PROJECTION y')).toEqual({
+      table: 't',
+      commands: ['MATERIALIZE COLUMN x', 'MATERIALIZE PROJECTION y']
+    })
+    expect(rewriteOf('ALTER TABLE t DROP COLUMN IF EXISTS x')).toEqual({
+      table: 't',
+      commands: ['DROP COLUMN IF EXISTS x']
+    })
+    expect(rewriteOf('ALTER TABLE t ADD COLUMN x Int8')).toBeUndefined()
   })
 })

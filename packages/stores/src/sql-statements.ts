@@ -40,17 +40,52 @@ export function namesMadeBy(statements: readonly string[]): readonly string[] {
 
 /** Computes a column or projection for rows that are older than it; tables that were made anew have no such rows. */
 const fills = /^ALTER\s+TABLE\s+\S+\s+MATERIALIZE\s/i
+const rewrites = /^ALTER\s+TABLE\s+`?(\w+)`?\s+((?:MATERIALIZE|DROP)\s+(?:COLUMN|PROJECTION)\s.*)$/is
+
+/** A statement that writes the parts of a table anew: the server does it after the reply, and lists it until it is done. */
+interface Rewrite {
+  readonly table: string
+  /** As in `system.mutations`, without parentheses. */
+  readonly commands: readonly string[]
+}
+
+/** What `statement` has the server do in the background; undefined for statements that are done with their reply. */
+export function rewriteOf(statement: string): Rewrite | undefined {
+  const [, table, commands] = rewrites.exec(statement) ?? []
+  if (table === undefined || commands === undefined) return undefined
+  return { table, commands: commands.split(',').map((command) => command.trim().replaceAll(/\s+/g, ' ')) }
+}
+
+const addsColumn = /^ALTER\s+TABLE\s+`?(\w+)`?\s+ADD\s+COLUMN\s+(?:IF\s+NOT\s+EXISTS\s+)?`?(\w+)/i
+const dropsColumn = /^ALTER\s+TABLE\s+`?(\w+)`?\s+DROP\s+COLUMN\s+(?:IF\s+EXISTS\s+)?`?(\w+)/i
+
+/** Whether the one thing that `statement` makes is dropped by one of `later`. */
+function isDropped(statement: string, later: readonly string[]): boolean {
+  const [, verb = '', name] = makes.exec(statement) ?? []
+  if (verb.toUpperCase() === 'CREATE') {
+    return later.some((each) => /^DROP\s/i.test(each) && makes.exec(each)?.[2] === name)
+  }
+  const [, table, column] = addsColumn.exec(statement) ?? []
+  if (table === undefined || /,\s*ADD\s/i.test(statement)) return false
+  return later.some((each) => {
+    const [, ofTable, dropped] = dropsColumn.exec(each) ?? []
+    return ofTable === table && dropped === column
+  })
+}
 
 /**
  * `statements` to run over a database that has them already. Of a name in `present` only the last definition is left:
- * an earlier one would take its place until the last one is run, or for good when that never happens. Old rows are not
+ * an earlier one would take its place until the last one is run, or for good when that never happens. While nothing is
+ * missing, what a later statement drops is not made for it; else a step in between may need it. Old rows are not
  * computed once more, which would write every part of a table again.
  */
 export function statementsToRepeat(statements: readonly string[], present: ReadonlySet<string>): readonly string[] {
   const names = statements.map((statement) => (replaces.test(statement) ? makes.exec(statement)?.[2] : undefined))
-  return statements.filter((_, index) => {
+  const isWhole = namesMadeBy(statements).every((name) => present.has(name))
+  return statements.filter((statement, index) => {
     const name = names[index]
-    if (fills.test(statements[index] ?? '')) return false
+    if (fills.test(statement)) return false
+    if (isWhole && isDropped(statement, statements.slice(index + 1))) return false
     return name === undefined || !present.has(name) || names.lastIndexOf(name) === index
   })
 }

@@ -81,6 +81,29 @@ describe('migrateClickhouse', () => {
     await write('0001_a.sql', whole)
     await expect(clickhouse()).rejects.toMatchObject({ code: 'PIPE_MIGRATION_DRIFT' })
   })
+
+  it('waits for nothing that the server does to old rows, and does not begin it a second time', async () => {
+    const table = 'CREATE TABLE IF NOT EXISTS a (s String, k String) ENGINE = MergeTree ORDER BY s;\n'
+    const later =
+      'ALTER TABLE a ADD COLUMN IF NOT EXISTS t String MATERIALIZED s, ADD COLUMN IF NOT EXISTS u String MATERIALIZED s;\n'
+    const fill = 'ALTER TABLE a MATERIALIZE COLUMN t, MATERIALIZE COLUMN u;\n'
+    await write('0001_a.sql', table)
+    await clickhouse()
+    await using database = await openClickhouse({ url: databases.clickhouseUrl, log, applicationName: 'test' })
+    await database.command("INSERT INTO a VALUES ('x', 'y')")
+    await database.command('SYSTEM STOP MERGES a')
+    const begun = async () =>
+      await database.rows('SELECT command FROM system.mutations WHERE database = currentDatabase() AND NOT is_done')
+    const steps = `${later}${fill}ALTER TABLE a DROP COLUMN IF EXISTS k;\n`
+    await write('0002_b.sql', `${steps}SELECT throwIf(1)`)
+    await expect(clickhouse()).rejects.toMatchObject({ code: 'PIPE_CLICKHOUSE_QUERY' })
+    const once = await begun()
+    expect(once.length).toBe(3)
+    await write('0002_b.sql', steps)
+    expect(await clickhouse()).toEqual(['0002_b.sql'])
+    expect(await begun()).toEqual(once)
+    await database.command('SYSTEM START MERGES a')
+  })
 })
 
 describe('the schemas of this version', () => {
@@ -96,7 +119,7 @@ describe('the schemas of this version', () => {
     expect(await migrateClickhouse(files)).toEqual(names)
   })
 
-  it('show the persons of events that were loaded before as they were', async () => {
+  it('show the persons of events that were loaded before as they were, after each statement of 0006, too', async () => {
     const files = { url: databases.clickhouseUrl, folder: new URL('clickhouse/', schemas), log }
     for (const name of ['0001_events_raw', '0002_events', '0003_first_seen', '0004_identity', '0005_identity_pairs'])
       await write(`${name}.sql`, await readFile(new URL(`${name}.sql`, files.folder), 'utf8'))
@@ -120,11 +143,18 @@ describe('the schemas of this version', () => {
     const shown = async () => {
       for (const name of ['devices', 'shared', 'persons'])
         await database.command(`SYSTEM RELOAD DICTIONARY identity_${name}`)
-      return await database.rows('SELECT eventId, personId, personIdAtEvent FROM events ORDER BY eventId')
+      const ask = (view: string) =>
+        database.rows(`SELECT eventId, personId, personIdAtEvent FROM ${view} ORDER BY eventId`)
+      return await Promise.all([ask('events'), ask('events_fresh')])
     }
     const before = await shown()
-    expect(before).toContainEqual({ eventId: 'e55d4', personId: 'bob', personIdAtEvent: 'bob' })
-    expect(before).toContainEqual({ eventId: 'e5d4', personId: 'ann', personIdAtEvent: 'anon:d4' })
+    expect(before[0]).toContainEqual({ eventId: 'e55d4', personId: 'bob', personIdAtEvent: 'bob' })
+    expect(before[0]).toContainEqual({ eventId: 'e5d4', personId: 'ann', personIdAtEvent: 'anon:d4' })
+    expect(before[1]).toEqual(before[0])
+    for (const statement of splitStatements(await readFile(new URL('0006_identity_facts.sql', files.folder), 'utf8'))) {
+      await database.command(statement)
+      expect(await shown(), statement).toEqual(before)
+    }
     expect((await migrateClickhouse(files)).length).toBeGreaterThan(0)
     expect(await shown()).toEqual(before)
   })
