@@ -64,13 +64,16 @@ export interface ReplayProgress {
   readonly parts: readonly PartProgress[]
   readonly records: bigint
   readonly remaining: bigint
+  /** Records of the topic that the live group has not come to: a replay beside it gives way to them. */
+  readonly liveBehind: bigint
 }
 
 /** How far the positions of a replay have come. What the log forgot meanwhile counts as passed. */
 async function progressOf(admin: ProgressAdmin, replay: Replay): Promise<ReplayProgress> {
   const { topic } = replay
-  const [committed, ranges] = await Promise.all([
+  const [committed, live, ranges] = await Promise.all([
     admin.groupOffsets(positionsGroup(replay), topic),
+    replay.mode === 'beside' ? admin.groupOffsets(replay.group, topic) : undefined,
     admin.ranges(topic)
   ])
   const starts = new Map(ranges.map(({ partition, start }) => [partition, start]))
@@ -83,7 +86,11 @@ async function progressOf(admin: ProgressAdmin, replay: Replay): Promise<ReplayP
   return {
     parts,
     records: parts.reduce((sum, { from, to }) => sum + rest(from, to), 0n),
-    remaining: parts.reduce((sum, { at, to }) => sum + rest(at, to), 0n)
+    remaining: parts.reduce((sum, { at, to }) => sum + rest(at, to), 0n),
+    liveBehind:
+      live === undefined
+        ? 0n
+        : ranges.reduce((sum, { partition, start, end }) => sum + rest(live.get(partition) ?? start, end), 0n)
   }
 }
 

@@ -46,7 +46,7 @@ export interface Trail {
   /** The file that holds the record. */
   readonly archive: HoldingFile | undefined
   readonly letters: readonly TrailLetter[]
-  /** Stores that did not answer: what they have is not known. */
+  /** Stores that did not answer: what they have is not known, and an event without a place may be there. */
   readonly problems: readonly string[]
 }
 

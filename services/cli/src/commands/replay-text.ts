@@ -42,8 +42,18 @@ export function renderReplays(replays: readonly ReplayStatus[], colour: boolean)
   const head = ['id', 'project', 'group', 'how', 'state', 'records', 'left', 'changed', 'by', 'reason']
   return [
     toTable(head, rows, colour),
-    ...replays.flatMap(({ id, problem }) => (problem === undefined ? [] : [`${id}: ${problem}`]))
+    ...replays.flatMap(({ id, problem }) => (problem === undefined ? [] : [`${id}: ${problem}`])),
+    ...replays.flatMap(heldText)
   ].join('\n')
+}
+
+/** What goes before a replay that runs: it gives way to live reading, also while that is stopped. */
+function heldText({ id, state, group, progress }: ReplayStatus): readonly string[] {
+  const behind = progress?.liveBehind ?? 0n
+  if (state !== 'running' || behind === 0n) return []
+  return [
+    `${id}: ${group} itself is ${formatCount(behind)} records behind, which go first; if that stays, look at its workers (\`/health\`)`
+  ]
 }
 
 function stateText({ state, heldForMs, id }: ReplayStatus): string {

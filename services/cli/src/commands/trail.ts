@@ -44,9 +44,28 @@ export function addTrailCommand(program: Command, context: CliContext): void {
         { projectId, eventId, aroundMs: around === undefined ? undefined : timeOf('--around', around, clock.now()) }
       )
       print(terminal, json, trail, () => renderTrail(trail, terminal.colour))
-      if (trail.place === undefined && trail.letters.length === 0)
-        throw new AppError('PIPE_NOT_FOUND', `nobody knows of '${eventId}' in ${projectId}; --around searches the log`)
+      const unknown = unknownOf(trail)
+      if (unknown !== undefined) throw unknown
     })
+}
+
+/** An event that was not found; it may be in a store that was away. */
+export function unknownOf({
+  projectId,
+  eventId,
+  place,
+  letters,
+  problems
+}: Pick<Trail, 'projectId' | 'eventId' | 'place' | 'letters' | 'problems'>): AppError | undefined {
+  if (place !== undefined || letters.length > 0) return undefined
+  if (problems.length === 0)
+    return new AppError('PIPE_NOT_FOUND', `nobody knows of '${eventId}' in ${projectId}; --around searches the log`)
+  return new AppError(
+    problems.some((problem) => problem.startsWith('warehouse'))
+      ? 'PIPE_CLICKHOUSE_UNAVAILABLE'
+      : 'PIPE_POSTGRES_UNAVAILABLE',
+    `whether '${eventId}' is in ${projectId} is not known: ${problems.join('; ')}; ask again, or --around searches the log`
+  )
 }
 
 function renderTrail(trail: Trail, colour: boolean): string {

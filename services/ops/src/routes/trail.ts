@@ -21,7 +21,7 @@ export function createTrailRoutes({ clock, trail, reconciliation }: TrailRouteDe
       path: '/v1/events/:eventId/trail',
       summary: 'Where one event is',
       description:
-        'Its record in the log, the position of each group against it, the row of the warehouse, the file of the archive and its dead letters. `place` is null when nobody knows of it.',
+        'Its record in the log, the position of each group against it, the row of the warehouse, the file of the archive and its dead letters. `place` is null when nobody knows of it; `problems` names the stores that could not be asked, which may.',
       params: { properties: { eventId: text('The id of the event.', { maxLength: 128 }) } },
       query: {
         properties: {
