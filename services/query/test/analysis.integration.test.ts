@@ -197,6 +197,40 @@ describe('a funnel', () => {
   })
 })
 
+describe('a funnel of one event type', () => {
+  const busy = uniqueProject('busy')
+  const count = 5_000
+  beforeAll(async () => {
+    const [event] = events as readonly [PlainEvent]
+    const rest = { userId: 'u0', anonymousId: '', personId: 'u0', eventType: 'view', properties: {} }
+    // Two of them at each moment.
+    const list = Array.from({ length: count }, (_, index) => {
+      const country = index === count - 1 ? 'FR' : 'DE'
+      return { ...event, ...rest, eventId: `busy-${index}`, ms: startMs + (index >> 1) * 1_000, offset: index, country }
+    })
+    await insert(busy, list)
+  })
+
+  it('is answered for a person with thousands of such events', async () => {
+    const inFrance = { property: 'country', operator: 'is', values: ['FR'] }
+    const elsewhere = { ...inFrance, operator: 'isNot' }
+    const view = { eventType: 'view' }
+    const steps = [view, { ...view, filters: [elsewhere] }, { ...view, filters: [inFrance] }, view]
+    const payload = { startTime: '2026-03-20', endTime: '2026-03-21', conversionWindow: '1s', steps }
+    const headers = { 'x-api-key': `key-${busy}` }
+    const response = await query.app.inject({ method: 'POST', url: '/v1/funnels', payload, headers })
+    // The last moment is that of the event in France; after it there is one that was counted before.
+    expect(response.json()).toMatchObject({ steps: [{ count: 1 }, { count: 1 }, { count: 1 }, { count: 1 }] })
+    const late = await query.app.inject({
+      method: 'POST',
+      url: '/v1/funnels',
+      payload: { ...payload, steps: [...steps, view] },
+      headers
+    })
+    expect(late.json<Steps>().steps.map((step) => step.count)).toEqual([1, 1, 1, 1, 0])
+  })
+})
+
 describe('retention', () => {
   const questionArb = fc.record({
     times: timesArb,

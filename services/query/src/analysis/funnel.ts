@@ -11,6 +11,7 @@ import { createBinding, identities, inSpan, msOfEvent, subjectOf } from './bound
 import type { BoundQuery, Identity } from './bound.ts'
 import { readProperty, valueSql } from './filters.ts'
 import { WrongInput, readCount, readList, readObject, readOneOf, readText } from './input.ts'
+import { onceLevel } from './once-level.ts'
 import { dayMs, iso, readSpan } from './span.ts'
 import type { Span } from './span.ts'
 import { ofTypes, readStep, stepSql } from './steps.ts'
@@ -106,8 +107,9 @@ export function funnelQuery(question: FunnelQuestion): BoundQuery {
 function orderedLevel({ windowMs, steps }: FunnelQuestion, conditions: readonly string[]): string {
   // An event meets conditions of several steps only if they are of the same type; then it must count once.
   const isOnce = new Set(steps.map(({ eventType }) => eventType)).size < steps.length
-  const mode = isOnce ? `, 'strict_once'` : ''
-  return `windowFunnel(${windowMs}${mode})(toUInt64(${msOfEvent}), ${conditions.join(', ')})`
+  // The mode `strict_once` keeps every chain that there can be.
+  if (isOnce) return onceLevel(steps, windowMs, conditions)
+  return `windowFunnel(${windowMs})(toUInt64(${msOfEvent}), ${conditions.join(', ')})`
 }
 
 /** Steps whose conditions the events of a run meet one after the other; the longest of all runs. */

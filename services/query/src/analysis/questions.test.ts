@@ -90,6 +90,26 @@ describe('a funnel', () => {
   })
 })
 
+describe('the level of an ordered funnel', () => {
+  const ask = (...types: readonly string[]) =>
+    funnelQuery(readFunnel({ steps: types.map((eventType) => ({ eventType })), conversionWindow: '1h' }, nowMs)).sql
+
+  it('is that of the engine where an event can meet one step only', () => {
+    expect(ask('view', 'buy')).toContain('windowFunnel(3600000)(toUInt64(')
+    expect(ask('view', 'buy')).not.toContain('arrayFold')
+  })
+
+  it('goes through the events once where steps share a type, and looks at the sets of such steps alone', () => {
+    const sql = ask('view', 'buy', 'view')
+    expect(sql).not.toContain('windowFunnel')
+    expect(sql).toContain('[(1, 1, 0), (4, 1, 2), (5, 2, 2), (2, 1, 1)]')
+    // Filters are long; the text may have 10,000 parts.
+    const filters = [{ property: 'country', operator: 'is', values: ['DE'] }]
+    const steps = [view, { ...view, filters }]
+    expect(funnelQuery(readFunnel({ steps }, nowMs)).sql.split('country IN').length - 1).toBe(1)
+  })
+})
+
 describe('an address', () => {
   const retention = { firstEvent: 'signup', returningEvent: 'view' }
   it.each([
