@@ -28,7 +28,11 @@ const scene = () => {
     calls: createSerial(),
     clock: systemClock,
     log: { debug: () => undefined, warn: () => undefined } as unknown as SessionContext['log'],
-    fetcher: { pause: () => undefined, resume: () => [], seek: ({ offset }) => void sought.push(offset) } as never,
+    fetcher: {
+      pause: () => undefined,
+      resume: () => undefined,
+      seek: ({ offset }: { readonly offset: string }) => void sought.push(offset)
+    } as unknown as SessionContext['fetcher'],
     offsets: { read: async () => new Map() } as unknown as SessionContext['offsets'],
     state: { current: epoch, delivered: epoch, closed: false },
     fail: (error) => {
