@@ -102,8 +102,8 @@ async function redrive(context: CliContext, projectId: string, options: RedriveO
   if (unwanted !== '') throw new AppError('PIPE_CONFLICT', unwanted)
 }
 
-/** What of a redrive is not as it was asked for; the exit code tells it, too. */
-function toUnwanted({ outcomes: { failed, refused, waiting, gone }, dropped, stopped }: RedriveReport): string {
+/** What of a redrive is not as it was asked for, empty when all is; the exit code tells it, too. */
+export function toUnwanted({ outcomes: { failed, refused, waiting, gone }, dropped, stopped }: RedriveReport): string {
   const parts = [
     failed > dropped ? `${failed} failed again` : '',
     refused > 0 ? `${refused} were not sent` : '',
