@@ -1,7 +1,7 @@
 // The dead letters of a project, each once however often it was written, with what became of it (letter-states.ts).
 import { parseLetter } from '@millrace/consumer'
 import type { Letter } from '@millrace/consumer'
-import { dlqTopic, parseTopic } from '@millrace/contracts'
+import { dlqTopic, parseTopic, projectOfTopic } from '@millrace/contracts'
 import { AppError } from '@millrace/kernel'
 import { partitionKey } from '@millrace/kafka'
 import type { Admin, KafkaRecord } from '@millrace/kafka'
@@ -16,12 +16,16 @@ import type { LogPart, ReadLogDeps } from './read-log.ts'
 export interface LettersDeps extends ReadLogDeps {
   readonly admin: Pick<Admin, 'listTopics' | 'ranges' | 'offsetsAt' | 'groupOffsets'>
   readonly postgres: Queryable
+  /** Letters that are looked at together, at most; about a kilobyte each. Default a million. */
+  readonly maxLetters?: number
 }
 
 export interface LettersWanted {
   readonly projectId: string
   /** Only letters whose latest copy was written at or after this time, ms. */
   readonly sinceMs?: number
+  /** Only letters with these ids; the others take no room. */
+  readonly ids?: ReadonlySet<string>
 }
 
 /** A dead letter. The bytes of the record stay in the topic; see letter-records.ts. */
@@ -36,33 +40,33 @@ export interface FoundLetter extends Omit<Letter, 'headers'> {
   readonly bytes: number
 }
 
-/** More letters than this are not looked at together. */
-const maxLetters = 1_000_000
-
 /**
  * The letters of a project by place, the oldest first. Throws PIPE_NOT_FOUND for a project without a dead-letter topic,
- * PIPE_INVALID_INPUT when there are more than a million, PIPE_KAFKA_UNAVAILABLE and PIPE_POSTGRES_UNAVAILABLE.
+ * PIPE_INVALID_INPUT when there are more than `maxLetters`, PIPE_KAFKA_UNAVAILABLE and PIPE_POSTGRES_UNAVAILABLE.
  */
 export async function readLetters(
   deps: LettersDeps,
-  { projectId, sinceMs }: LettersWanted
+  { projectId, sinceMs, ids }: LettersWanted
 ): Promise<readonly FoundLetter[]> {
-  const { admin, postgres } = deps
+  const { admin, postgres, maxLetters = 1_000_000 } = deps
   const topic = dlqTopic(projectId)
   const topics = await admin.listTopics()
   if (!topics.includes(topic)) throw new AppError('PIPE_NOT_FOUND', `there is no project '${projectId}' with letters`)
   // Positions before letters: what a group has passed by then and failed at has its new letter in what is read below.
-  const redriven = await openRedriven(admin, topics)
+  const redriven = await openRedriven(admin, topics, projectId)
   const decisions = await readDecisions(postgres, projectId)
   const parts = [...(await partsOf(admin, topic, sinceMs)), ...redriven.parts]
   const found = new Map<string, Omit<FoundLetter, 'state'>>()
   await readLog(deps, parts, (records) => {
     for (const record of records) {
-      if (record.topic === topic) take(found, record, projectId)
+      if (record.topic === topic) take(found, record, projectId, ids)
       else redriven.take(record)
     }
     if (found.size > maxLetters)
-      throw new AppError('PIPE_INVALID_INPUT', `there are more than ${maxLetters} letters; look at those since a time`)
+      throw new AppError(
+        'PIPE_INVALID_INPUT',
+        `there are more than ${maxLetters} letters; look at those written since a time (\`since\`)`
+      )
   })
   return [...found.values()]
     .map((letter) => ({
@@ -72,9 +76,14 @@ export async function readLetters(
     .toSorted((a, b) => a.at.partition - b.at.partition || (a.at.offset < b.at.offset ? -1 : 1))
 }
 
-function take(found: Map<string, Omit<FoundLetter, 'state'>>, record: KafkaRecord, projectId: string): void {
+function take(
+  found: Map<string, Omit<FoundLetter, 'state'>>,
+  record: KafkaRecord,
+  projectId: string,
+  ids: ReadonlySet<string> | undefined
+): void {
   const letter = parseLetter(record)
-  if (letter === undefined) return
+  if (letter === undefined || ids?.has(letter.id) === false) return
   const { headers: _headers, ...told } = letter
   const earlier = found.get(letter.id)
   const { partition, offset } = record
@@ -104,8 +113,8 @@ async function partsOf(
   })
 }
 
-/** What lies in the redrive topics, and how far their groups are. */
-async function openRedriven(admin: LettersDeps['admin'], topics: readonly string[]) {
+/** What lies in the redrive topics of a project, and how far their groups are. */
+async function openRedriven(admin: LettersDeps['admin'], topics: readonly string[], projectId: string) {
   const parts: LogPart[] = []
   const passed = new Map<string, bigint>()
   const found = new Map<string, { group: string; place: LetterPlace; key: string; offset: bigint }[]>()
@@ -124,7 +133,7 @@ async function openRedriven(admin: LettersDeps['admin'], topics: readonly string
     take(record: KafkaRecord): void {
       const letter = parseLetter(record)
       const place = parseRedrivenFrom(record.headers[redrivenFrom]?.toString())
-      if (letter === undefined || place === undefined) return
+      if (letter === undefined || place === undefined || projectOfTopic(letter.origin.topic) !== projectId) return
       const copies = found.get(letter.id) ?? []
       const group = parseTopic(record.topic)?.parameter ?? ''
       copies.push({ group, place, key: partitionKey(record), offset: record.offset })

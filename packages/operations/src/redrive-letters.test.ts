@@ -370,3 +370,16 @@ it('shows a letter with the bytes and headers of its record', async () => {
   await expect(showLetter(deps, 'load:events.shop:0:9')).rejects.toMatchObject({ code: 'PIPE_NOT_FOUND' })
   await expect(showLetter(deps, 'nonsense')).rejects.toMatchObject({ code: 'PIPE_NOT_FOUND' })
 })
+
+it('refuses to look at more letters than it may hold', async () => {
+  const { deps, fail } = await open()
+  for (const offset of [1, 2, 3]) await fail(offset)
+  expect(await readLetters({ ...deps, maxLetters: 3 }, request)).toHaveLength(3)
+  await expect(readLetters({ ...deps, maxLetters: 2 }, request)).rejects.toMatchObject({
+    code: 'PIPE_INVALID_INPUT',
+    message: expect.stringContaining('more than 2 letters; look at those written since a time')
+  })
+  // What is asked for by its id, or is being redriven, is not in the way of the others.
+  const few = { ...deps, maxLetters: 1 }
+  expect(await showLetter(few, 'load:events.shop:0:2')).toMatchObject({ value: '{"n":2}' })
+})

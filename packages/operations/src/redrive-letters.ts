@@ -16,7 +16,7 @@ import type { LetterRecord } from './letter-records.ts'
 import { redrivenFrom, writeRedrivenFrom } from './letter-states.ts'
 import { readLetters } from './letters.ts'
 import type { FoundLetter, LettersDeps } from './letters.ts'
-import { failedSince, redriveGroups } from './redrive-targets.ts'
+import { failedSince, letterId, redriveGroups } from './redrive-targets.ts'
 
 export interface RedriveDeps extends Omit<LettersDeps, 'postgres'> {
   readonly postgres: Postgres
@@ -303,7 +303,8 @@ async function watchWave(
   }
   if (sent.length === 0) return []
   // Read after the positions: a letter that was written anew is there when its group has passed it.
-  const letters = new Map((await readLetters(deps, { projectId })).map((letter) => [letter.id, letter]))
+  const ids = new Set(sent.map(({ letter: { origin }, group }) => letterId(group, origin)))
+  const letters = new Map((await readLetters(deps, { projectId, ids })).map((letter) => [letter.id, letter]))
   const late = new Set(waiting.map(({ letter }) => letter.id))
   return [...Map.groupBy(sent, ({ letter }) => letter)].map(([letter, copies]) => {
     const { id } = letter
@@ -332,7 +333,7 @@ async function dropAgain(
   failed: ReadonlySet<string>
 ): Promise<number> {
   if (failed.size === 0) return 0
-  const letters = (await readLetters(deps, { projectId })).filter(({ id }) => failed.has(id))
+  const letters = await readLetters(deps, { projectId, ids: failed })
   await writeDecisions(deps.postgres, projectId, 'drop', letters)
   return letters.length
 }

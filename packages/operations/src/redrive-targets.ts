@@ -22,11 +22,16 @@ export function redriveGroups(
  * record lie in one partition.
  */
 export function failedSince(
-  { at, origin: { topic, partition, offset } }: Pick<FoundLetter, 'at' | 'origin'>,
+  { at, origin }: Pick<FoundLetter, 'at' | 'origin'>,
   groups: readonly string[],
   letters: ReadonlyMap<string, FoundLetter>
 ): FoundLetter | undefined {
   return groups
-    .map((group) => letters.get(`${group}:${topic}:${partition}:${offset}`))
+    .map((group) => letters.get(letterId(group, origin)))
     .find((letter) => letter !== undefined && letter.at.offset > at.offset)
+}
+
+/** The id of the letter that `group` writes about a record. */
+export function letterId(group: string, { topic, partition, offset }: FoundLetter['origin']): string {
+  return `${group}:${topic}:${partition}:${offset}`
 }

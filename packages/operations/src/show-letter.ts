@@ -18,8 +18,7 @@ export interface ShownLetter extends FoundLetter {
 /** The letter `id` (`group:topic:partition:offset`). Throws PIPE_NOT_FOUND, and what `readLetters` throws. */
 export async function showLetter(deps: LettersDeps, id: string): Promise<ShownLetter> {
   const projectId = projectOfTopic(id.split(':')[1] ?? '')
-  const found =
-    projectId === undefined ? undefined : (await readLetters(deps, { projectId })).find((letter) => letter.id === id)
+  const [found] = projectId === undefined ? [] : await readLetters(deps, { projectId, ids: new Set([id]) })
   let shown: ShownLetter | undefined
   await readLetterRecords(deps, found === undefined ? [] : [found], async ([first]) => {
     if (first === undefined) return

@@ -2,6 +2,9 @@
 import type { Kafka, Producer } from '@millrace/kafka'
 import type { RedriveDeps } from '@millrace/operations/redrive-letters'
 
+/** Some 50 MB; the tool of the command line has more memory. */
+const maxLetters = 50_000
+
 /** Opens what reading and redriving letters needs. What it opens is closed with `kafka`. */
 export function createLetterDeps({
   kafka,
@@ -20,5 +23,5 @@ export function createLetterDeps({
     }
     return opening
   }
-  return async () => ({ ...rest, client: kafka.consumers, producer: await open() })
+  return async () => ({ ...rest, client: kafka.consumers, producer: await open(), maxLetters })
 }

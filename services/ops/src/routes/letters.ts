@@ -1,4 +1,5 @@
 // Dead letters: look, send again, give up.
+import { AppError } from '@millrace/kernel'
 import { dropLetters } from '@millrace/operations/drop-letters'
 import type { DropDeps } from '@millrace/operations/drop-letters'
 import { resumeGroup } from '@millrace/operations/group-resumes'
@@ -9,6 +10,7 @@ import type { FoundLetter } from '@millrace/operations/letters'
 import { previewRedrive, redriveLetters } from '@millrace/operations/redrive-letters'
 import type { OnFailure, RedriveDeps } from '@millrace/operations/redrive-letters'
 import { showLetter } from '@millrace/operations/show-letter'
+import { createOneAtATime } from '../one-at-a-time.ts'
 import { route } from '../route.ts'
 import type { Members, OpsRoute } from '../route.ts'
 import { flag, projectParams, text, whole } from '../rules.ts'
@@ -17,6 +19,8 @@ export interface LetterRouteDeps {
   /** Opened by the first request that needs it. */
   readonly letters: () => Promise<RedriveDeps & DropDeps>
 }
+
+type OneAtATime = ReturnType<typeof createOneAtATime>
 
 interface Picked {
   readonly where: readonly string[]
@@ -38,15 +42,17 @@ const picking = {
 }
 const limited: Members['properties'] = {
   ...picking,
-  limit: whole('Letters at most, the oldest.', 1, 100_000, 10_000),
+  limit: whole('Letters at most, the oldest.', 1, 50_000, 10_000),
   dryRun: flag('Only say which letters it would be.')
 }
 
 /** List, show, group, redrive and drop letters. */
 export function createLetterRoutes({ letters: open }: LetterRouteDeps): readonly OpsRoute[] {
+  const reading = createOneAtATime('reading dead letters')
   const pick = async ({ projectId }: Place, { where, since }: Picked): Promise<readonly FoundLetter[]> => {
     const matches = parseLetterFilter(where)
-    return (await readLetters(await open(), { projectId, ...sinceOf(since) })).filter(matches)
+    const letters = await reading(async () => await readLetters(await open(), { projectId, ...sinceOf(since) }))
+    return letters.filter(matches)
   }
   return [
     route<{ params: Place; query: Picked & { limit: number } }>({
@@ -80,9 +86,9 @@ export function createLetterRoutes({ letters: open }: LetterRouteDeps): readonly
       params: { properties: { letterId: text('`group:topic:partition:offset`.') } },
       reply: { status: 200, description: 'The letter.' },
       problems: ['not_found'],
-      handle: async ({ params }) => await showLetter(await open(), params.letterId)
+      handle: ({ params }) => reading(async () => await showLetter(await open(), params.letterId))
     }),
-    redriveRoute(open),
+    redriveRoute(open, reading),
     route<{ params: { groupId: string } }>({
       method: 'POST',
       path: '/v1/groups/:groupId/resume',
@@ -107,8 +113,11 @@ export function createLetterRoutes({ letters: open }: LetterRouteDeps): readonly
       problems: ['not_found'],
       handle: async ({ params, body: { since, dryRun, ...rest } }) => {
         const request = { ...params, ...rest, ...sinceOf(since) }
-        if (dryRun) return { dryRun, ...(await previewRedrive(await open(), request)) }
-        return await dropLetters(await open(), request)
+        return await reading(async () =>
+          dryRun
+            ? { dryRun, ...(await previewRedrive(await open(), request)) }
+            : await dropLetters(await open(), request)
+        )
       }
     })
   ]
@@ -122,7 +131,11 @@ interface RedriveBody extends Picked {
   readonly waitMs: number
 }
 
-function redriveRoute(open: LetterRouteDeps['letters']): OpsRoute {
+/** Shorter than a connection is held without an answer, `waitMs` included. */
+const longestSeconds = 240
+
+function redriveRoute(open: LetterRouteDeps['letters'], reading: OneAtATime): OpsRoute {
+  const redriving = createOneAtATime('redriving dead letters')
   return route<{ params: Place; body: RedriveBody }>({
     method: 'POST',
     path: '/v1/projects/:projectId/letters/redrive',
@@ -133,7 +146,7 @@ function redriveRoute(open: LetterRouteDeps['letters']): OpsRoute {
     body: {
       properties: {
         ...limited,
-        perSecond: whole('Letters a second at most.', 1, 100_000, 1_000),
+        perSecond: whole('Letters a second at most.', 1, 10_000, 1_000),
         onFailure: {
           enum: ['reinsert', 'drop', 'stop'],
           default: 'reinsert',
@@ -146,8 +159,14 @@ function redriveRoute(open: LetterRouteDeps['letters']): OpsRoute {
     problems: ['not_found', 'conflict'],
     handle: async ({ params, body: { since, dryRun, ...rest } }) => {
       const request = { ...params, ...rest, ...sinceOf(since) }
-      if (dryRun) return { dryRun, ...(await previewRedrive(await open(), request)) }
-      return await redriveLetters(await open(), request)
+      if (dryRun) return await reading(async () => ({ dryRun, ...(await previewRedrive(await open(), request)) }))
+      const { limit, perSecond } = request
+      if (limit / perSecond > longestSeconds) {
+        const asked = `${limit} letters at ${perSecond} a second`
+        const advice = 'ask for fewer, and repeat it'
+        throw new AppError('PIPE_INVALID_INPUT', `${asked} take longer than ${longestSeconds} s; ${advice}`)
+      }
+      return await redriving(async () => await redriveLetters(await open(), request))
     }
   })
 }
