@@ -27,7 +27,9 @@ function setup(state: BreakerState = 'closed') {
     stream: async () => rows
   }
   const bulkhead = createBulkhead({ running: 1, runningOfProject: 1, queued: 4, waitMs: 60_000, clock })
-  const engine = createEngine({ bulkhead, breaker, runner, clock })
+  const settled: (readonly [bytes: number | undefined, engineMs: number])[] = []
+  const scans = { admit: async () => ({ settle: (bytes?: number, ms = NaN) => void settled.push([bytes, ms]) }) }
+  const engine = createEngine({ bulkhead, breaker, runner, clock, scans })
   const question = (timeoutMs: number) => ({
     projectId: 'shop',
     queryId: 'q',
@@ -38,7 +40,7 @@ function setup(state: BreakerState = 'closed') {
     deadlineMs: clock.monotonic() + timeoutMs,
     signal: new AbortController().signal
   })
-  return { clock, bulkhead, engine, asked, gates, rows, question }
+  return { clock, bulkhead, engine, asked, gates, rows, question, settled }
 }
 
 describe('the engine', () => {
@@ -65,5 +67,41 @@ describe('the engine', () => {
     rows.end('row')
     stream.resume()
     await expect.poll(() => bulkhead.inside).toBe(0)
+  })
+
+  it('is charged for its own time: not for the wait before it, nor for a client that reads slowly', async () => {
+    const { clock, engine, gates, rows, question, settled } = setup()
+    const first = engine.ask(question(10_000)).catch(() => undefined)
+    await clock.advance(0)
+    const second = engine.ask(question(10_000)).catch(() => undefined)
+    await clock.advance(1_000)
+    gates[0]?.reject(new Error('broken'))
+    await first
+    await clock.advance(300)
+    gates[1]?.reject(new Error('broken'))
+    await second
+    const stream = await engine.stream(question(10_000), 10)
+    await clock.advance(5_000)
+    rows.end()
+    stream.resume()
+    expect(settled).toEqual([
+      [undefined, 1_000],
+      [undefined, 300],
+      [undefined, 0]
+    ])
+  })
+
+  it('is charged for nothing that it was not asked', async () => {
+    const { clock, engine, gates, question, settled } = setup()
+    const first = engine.ask(question(10_000))
+    await clock.advance(0)
+    const second = engine.ask(question(500)).catch((error: unknown) => error)
+    await clock.advance(1_000)
+    gates[0]?.resolve({ body: Buffer.from('a'), lease: undefined, work: { readRows: 1, readBytes: 7 } })
+    await Promise.all([first, second])
+    expect(settled).toEqual([
+      [7, 1_000],
+      [0, 0]
+    ])
   })
 })

@@ -48,7 +48,8 @@ export function createEngine({ bulkhead, breaker, runner, clock, scans, onAsk }:
       throw new AppError('PIPE_BREAKER_OPEN', 'the warehouse does not answer; it is left alone for a while')
     }
   }
-  const admit = async ({ projectId, sql }: Asked): Promise<Scan> => toScan(await scans?.admit(projectId, sql), onAsk)
+  const admit = async ({ projectId, sql }: Asked): Promise<Scan> =>
+    toScan(await scans?.admit(projectId, sql), clock, onAsk)
   const toRequest = ({ priority: _priority, deadlineMs, ...request }: Asked): QueryRequest => {
     const timeoutMs = deadlineMs - clock.monotonic()
     if (timeoutMs < leastMs) throw new AppError('PIPE_DEADLINE', 'the time of the query was over before it had a place')
@@ -82,6 +83,8 @@ export function createEngine({ bulkhead, breaker, runner, clock, scans, onAsk }:
           scan.begin()
           return runner.stream(request, maxRows)
         })
+        // It answers when it has the first part, or all of a small answer; from then on the client's reading takes time, too.
+        scan.end()
         resolve(stream)
         await finished(stream, { writable: false }).catch(() => undefined)
       }
@@ -101,17 +104,19 @@ interface Scan {
   end(readBytes?: number): void
 }
 
-function toScan(admission: Admission | undefined, onAsk: (() => void) | undefined): Scan {
-  let isSent = false
+function toScan(admission: Admission | undefined, clock: Clock, onAsk: (() => void) | undefined): Scan {
+  let sentAtMs: number | undefined
   let isOver = false
   return {
     begin: () => {
-      isSent = true
+      sentAtMs = clock.monotonic()
       onAsk?.()
     },
     end: (readBytes) => {
-      if (!isOver) admission?.settle(isSent ? readBytes : 0)
+      if (isOver) return
       isOver = true
+      if (sentAtMs === undefined) admission?.settle(0, 0)
+      else admission?.settle(readBytes, clock.monotonic() - sentAtMs)
     }
   }
 }

@@ -41,7 +41,7 @@ function setup() {
     return async (sql: string, bytes: number | undefined, projectId = 'shop'): Promise<unknown> => {
       const admitted = await budget.admit(projectId, sql).catch((error: unknown) => error)
       if (admitted instanceof AppError) return admitted.details
-      ;(admitted as Awaited<ReturnType<typeof budget.admit>>).settle(bytes)
+      ;(admitted as Awaited<ReturnType<typeof budget.admit>>).settle(bytes, 0)
       return 'read'
     }
   }
@@ -76,7 +76,7 @@ describe('the bytes that queries may read', () => {
     const budget = createScanBudget({ rate, ...sharedBuckets(clock), breaker, clock })
     const running = await Promise.all(Array.from({ length: 6 }, () => budget.admit('shop', 'x')))
     await expect(budget.admit('shop', 'x')).rejects.toMatchObject({ code: 'PIPE_RATE_LIMITED' })
-    for (const each of running) each.settle(0)
+    for (const each of running) each.settle(0, 0)
     expect(await budget.admit('shop', 'x')).toBeDefined()
   })
 
@@ -84,11 +84,31 @@ describe('the bytes that queries may read', () => {
     const { clock, process } = setup()
     const budget = createScanBudget({ rate, ...sharedBuckets(clock), breaker, clock })
     const admitted = await budget.admit('shop', 'x')
-    await clock.advance(1_000)
-    admitted.settle(undefined)
-    // 256 MiB are gone of the 100 that there were.
-    await expect(budget.admit('shop', 'y')).rejects.toMatchObject({ details: { availableBytes: -156 * mebi } })
+    admitted.settle(undefined, 500)
+    // 128 MiB are gone of the 100 that there were.
+    await expect(budget.admit('shop', 'y')).rejects.toMatchObject({ details: { availableBytes: -28 * mebi } })
+    // Nobody said what it reads.
+    await expect(budget.admit('shop', 'x')).rejects.toMatchObject({ details: { estimatedBytes: 16 * mebi } })
     expect(await process()('x', undefined)).toBe('read')
+  })
+
+  it('are owed for ten seconds at most, by the process alone as by all of them', async () => {
+    const { state, process } = setup()
+    const ask = process()
+    state.isAway = true
+    await ask('a', 1024 * mebi * 1024)
+    expect(await ask('b', mebi)).toMatchObject({ availableBytes: -100 * mebi, retryAfterMs: 11_600 })
+  })
+
+  it('are known by question and project, however long the question', async () => {
+    const { clock, process } = setup()
+    const ask = process()
+    const long = 'x'.repeat(65_536)
+    await ask(`${long}1`, 95 * mebi)
+    await clock.advance(60_000)
+    await ask(`${long}2`, 40 * mebi)
+    expect(await ask(`${long}1`, 0)).toMatchObject({ estimatedBytes: 95 * mebi })
+    expect(await ask(`${long}1`, 0, 'blog')).toBe('read')
   })
 
   it('are shared by processes, and kept by each while Redis is away', async () => {
@@ -109,8 +129,8 @@ describe('the bytes that queries may read', () => {
     const read: number[] = []
     const { shared } = sharedBuckets(clock)
     const budget = createScanBudget({ rate: undefined, shared, breaker, clock, onRead: (bytes) => read.push(bytes) })
-    ;(await budget.admit('shop', 'x')).settle(1e15)
-    ;(await budget.admit('shop', 'x')).settle(7)
+    ;(await budget.admit('shop', 'x')).settle(1e15, 0)
+    ;(await budget.admit('shop', 'x')).settle(7, 0)
     expect(read).toEqual([1e15, 7])
   })
 })

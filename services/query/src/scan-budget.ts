@@ -1,6 +1,7 @@
 // What the queries of a project may read, in bytes: a token bucket that is asked before a query with an estimate and told
 // after it what was read. A bucket may go into debt, which the next queries wait for. Processes share buckets in Redis; each
 // keeps its own beside, which decides alone while Redis is away.
+import { hash } from 'node:crypto'
 import { AppError, createLru } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import { createBoundedMap } from '@millrace/stores/bounded-map'
@@ -10,8 +11,8 @@ import { afterTaking, tokensAt, waitForMs } from '@millrace/stores/token-bucket'
 
 /** A query that was let in. */
 export interface Admission {
-  /** What it read; undefined: the engine did not say, then its time stands for it. To be called once. */
-  settle(readBytes: number | undefined): void
+  /** What it read; undefined: the engine did not say, then the time that it took stands for it. To be called once. */
+  settle(readBytes: number | undefined, engineMs: number): void
 }
 
 export interface ScanBudget {
@@ -42,11 +43,13 @@ const unknownBytes = 16 * 1024 ** 2
 const bytesOfSecond = 256 * 1024 ** 2
 const mostProjects = 50_000
 const mostQuestions = 10_000
+/** A larger debt is forgiven, as that of the shared buckets is. */
+const mostDebtMs = 10_000
 
 /** The budgets of all projects. */
 export function createScanBudget({ rate, shared, breaker, clock, ...told }: ScanBudgetOptions): ScanBudget {
   const buckets = createBoundedMap<string, Bucket>(mostProjects)
-  /** What a question read the last time. */
+  /** What a question read the last time, as the engine said, by a hash: a question may be long. */
   const known = createLru<string, { bytes: number }>(mostQuestions)
   if (rate === undefined) return { admit: async () => ({ settle: (bytes) => told.onRead?.(bytes ?? 0) }) }
   const tokens = { eventsPerSecond: rate.bytesPerSecond, burst: rate.burstBytes }
@@ -73,29 +76,37 @@ export function createScanBudget({ rate, shared, breaker, clock, ...told }: Scan
     })
   }
 
+  const learn = (name: string, bytes: number): void => {
+    const before = known.get(name)
+    if (before === undefined) known.set(name, { bytes })
+    else before.bytes = bytes
+  }
+
   return {
     async admit(projectId, sql) {
       const bucket = bucketOf(projectId)
-      const name = `${projectId} ${sql}`
+      const name = nameOf(projectId, sql)
       const estimate = known.get(name)?.bytes ?? unknownBytes
       await share(projectId, bucket, 0)
       refuseOver(bucket, estimate)
       bucket.pending += estimate
-      const startedAtMs = clock.monotonic()
       return {
-        settle(readBytes) {
+        settle(readBytes, engineMs) {
           const nowMs = clock.monotonic()
-          const bytes = readBytes ?? Math.max(estimate, ((nowMs - startedAtMs) / 1_000) * bytesOfSecond)
+          const bytes = readBytes ?? Math.max(estimate, (engineMs / 1_000) * bytesOfSecond)
           bucket.pending -= estimate
           told.onRead?.(bytes)
           if (bytes === 0) return
-          const before = known.get(name)
-          if (before === undefined) known.set(name, { bytes })
-          else before.bytes = bytes
-          bucket.fullAtMs = afterTaking(bucket.fullAtMs, bytes, tokens, nowMs)
+          if (readBytes !== undefined) learn(name, readBytes)
+          const latestMs = nowMs + (rate.burstBytes * 1_000) / rate.bytesPerSecond + mostDebtMs
+          bucket.fullAtMs = Math.min(afterTaking(bucket.fullAtMs, bytes, tokens, nowMs), latestMs)
           void share(projectId, bucket, bytes)
         }
       }
     }
   }
+}
+
+function nameOf(projectId: string, sql: string): string {
+  return hash('sha256', `${projectId} ${sql}`, 'buffer').subarray(0, 16).toString('base64')
 }
