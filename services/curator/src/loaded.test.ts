@@ -105,4 +105,24 @@ describe('whether the warehouse has everything up to a time', () => {
     }
     expect([await asked(2n), await asked(3n)]).toEqual([false, true])
   })
+
+  it('is so when the log forgot all letters that were sent once more, which is counted once, and not while it has some', async () => {
+    const asked = async (start: bigint, end: bigint, forgotten: string): Promise<unknown> => {
+      const heard: number[] = []
+      const log = {
+        listTopics: () => Promise.resolve(['events.shop', 'redrive.load']),
+        ranges: (topic: string) =>
+          Promise.resolve([
+            topic === forgotten ? { topic, partition: 0, start, end } : { topic, partition: 0, start: 0n, end: 0n }
+          ]),
+        offsetsAt: () => Promise.resolve(new Map<number, bigint>()),
+        groupOffsets: () => Promise.resolve(new Map([[0, 2n]]))
+      }
+      const isLoaded = createIsLoaded(log, 'load', (letters) => heard.push(letters))
+      return [await isLoaded('shop', 1_000), await isLoaded('shop', 2_000), heard]
+    }
+    expect(await asked(5n, 5n, 'redrive.load')).toEqual([true, true, [3]])
+    expect(await asked(5n, 6n, 'redrive.load')).toEqual([false, false, []])
+    expect(await asked(5n, 5n, 'events.shop')).toEqual([false, false, []])
+  })
 })

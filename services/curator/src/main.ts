@@ -35,7 +35,7 @@ await runService({ name: 'curator', spec: curatorSpec }, async ({ config, log, r
     postgres,
     clickhouse: warehouse,
     isWhole: createIsWhole({ postgres, clickhouse: warehouse, admin, group: config.LOADER_GROUP, metrics, log }),
-    isLoaded: createIsLoaded(admin, config.LOADER_GROUP),
+    isLoaded: createIsLoaded(admin, config.LOADER_GROUP, (letters) => metrics.forgotten.add(letters)),
     metrics,
     log,
     clock,

@@ -25,6 +25,10 @@ export const curatorMetrics = {
     name: 'analytics_warehouse_whole',
     help: '1 while the tables of the warehouse are known to hold everything; 0: they were made anew, and no day is counted until a rebuild has ended.'
   }),
+  forgotten: counter({
+    name: 'analytics_recount_letters_forgotten_total',
+    help: 'Letters that were sent once more and that the log forgot before the loaders had them, as seen since the start; days are counted without them.'
+  }),
   passes: counter({
     name: 'analytics_recount_passes_total',
     help: 'Nightly passes over a project.'
