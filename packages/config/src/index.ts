@@ -14,6 +14,7 @@ export {
   liveStateFields,
   logFields,
   objectStoreFields,
+  postgresDirectFields,
   postgresFields,
   postgresReplicaFields,
   redisCacheFields,

@@ -132,6 +132,15 @@ export const postgresFields = {
   DATABASE_POOL_SIZE: int({ doc: 'PostgreSQL connections of this process at most.', default: 5, min: 1, max: 100 })
 }
 
+/** For who takes locks that outlive a transaction. */
+export const postgresDirectFields = {
+  DATABASE_DIRECT_URL: url({
+    doc: 'PostgreSQL without a pooler between, for locks of minutes; empty: DATABASE_URL, when that is no pooler.',
+    protocols: postgresProtocols,
+    default: ''
+  })
+}
+
 /** For services some of whose reads a replica may answer. */
 export const postgresReplicaFields = {
   DATABASE_REPLICA_URLS: urls({

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { parseLetter } from '@millrace/consumer'
 import { createEnrich, dlqTopic, rawTopic, redriveTopic } from '@millrace/contracts'
 import { createMemoryCluster } from '@millrace/kafka'
-import { systemClock } from '@millrace/kernel'
+import { AppError, systemClock } from '@millrace/kernel'
 import type { Postgres } from '@millrace/stores/postgres'
 import { dropLetters } from './drop-letters.ts'
 import { groupLetters } from './letter-groups.ts'
@@ -36,6 +36,7 @@ async function open() {
     clock,
     producer: cluster.producer,
     postgres: database.postgres,
+    lock: (_projectId, work) => work(() => undefined),
     enrich: createEnrich(),
     actor: 'test:me',
     countingGroups: ['aggregate'],
@@ -82,9 +83,7 @@ function openDecisions() {
   const decisions = new Map<string, Record<string, unknown>>()
   const audit: unknown[] = []
   const queued: unknown[] = []
-  let locked = false
   const query = async (sql: string, values: readonly unknown[] = []): Promise<readonly object[]> => {
-    if (sql.includes('pg_try_advisory_xact_lock')) return [{ got: !locked }]
     if (sql.startsWith('SELECT letter_id')) return [...decisions.values()]
     if (sql.startsWith('INSERT INTO letter_decisions')) {
       for (const row of JSON.parse(String(values[2])) as Record<string, unknown>[])
@@ -97,7 +96,7 @@ function openDecisions() {
   const transaction = async (work: (tx: { query: typeof query }) => unknown) => await work({ query })
   // What the procedures ask of a database.
   const postgres = { query, transaction } as unknown as Postgres
-  return { postgres, audit, queued, lock: (to: boolean) => void (locked = to) }
+  return { postgres, audit, queued }
 }
 
 it('sends the letter as it is, with its headers and the place it was taken from, and sees it land', async () => {
@@ -324,11 +323,25 @@ it('keeps to the rate, and to the limit: the oldest first', async () => {
   )
 })
 
-it('refuses a second redrive of the project while one runs', async () => {
-  const { deps, fail, database } = await open()
-  await fail(1)
-  database.lock(true)
-  await expect(redriveLetters(deps, request)).rejects.toMatchObject({ code: 'PIPE_CONFLICT' })
+it('sends nothing without the lock of the project, and nothing more when it is lost', async () => {
+  const { deps, fail, sent, database } = await open()
+  for (let offset = 0; offset < 10; offset++) await fail(offset)
+  const taken: RedriveDeps['lock'] = async () => {
+    throw new AppError('PIPE_CONFLICT', 'being redriven already')
+  }
+  await expect(redriveLetters({ ...deps, lock: taken }, request)).rejects.toMatchObject({ code: 'PIPE_CONFLICT' })
+  expect([sent(), database.audit]).toEqual([[], []])
+  let steps = 0
+  const lost: RedriveDeps['lock'] = (_projectId, work) =>
+    work(() => {
+      if (++steps > 2) throw new AppError('PIPE_POSTGRES_UNAVAILABLE', 'the lock is lost')
+    })
+  await expect(redriveLetters({ ...deps, lock: lost }, { ...request, perSecond: 16 })).rejects.toMatchObject({
+    code: 'PIPE_POSTGRES_UNAVAILABLE'
+  })
+  expect(sent()).toHaveLength(8)
+  await redriveLetters(deps, request)
+  expect(sent()).toHaveLength(10)
 })
 
 it('previews what it would take, changes nothing, and picks by conditions', async () => {

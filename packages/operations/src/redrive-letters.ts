@@ -3,7 +3,6 @@
 // alone, which is read from the topics themselves: a redrive that was killed is repeated, and sends what is missing.
 import { redriveTopic } from '@millrace/contracts'
 import type { Enrich, RawRecord } from '@millrace/contracts'
-import { AppError } from '@millrace/kernel'
 import type { Admin, ProduceOutcome, ProduceRecord, Producer } from '@millrace/kafka'
 import type { Postgres } from '@millrace/stores/postgres'
 import { writeAudit } from './audit.ts'
@@ -16,10 +15,13 @@ import type { LetterRecord } from './letter-records.ts'
 import { redrivenFrom, writeRedrivenFrom } from './letter-states.ts'
 import { readLetters } from './letters.ts'
 import type { FoundLetter, LettersDeps } from './letters.ts'
+import type { RedriveLock } from './redrive-lock.ts'
 import { failedSince, letterId, redriveGroups } from './redrive-targets.ts'
 
 export interface RedriveDeps extends Omit<LettersDeps, 'postgres'> {
   readonly postgres: Postgres
+  /** One redrive of a project at a time. */
+  readonly lock: RedriveLock
   readonly producer: Pick<Producer, 'produce' | 'partitionCount'>
   readonly enrich: Enrich
   /** Who acts, for the audit log. */
@@ -94,34 +96,29 @@ export async function previewRedrive(
 export async function redriveLetters(deps: RedriveDeps, request: RedriveRequest): Promise<RedriveReport> {
   const { postgres, actor } = deps
   const { projectId } = request
-  return await postgres.transaction(async (tx) => {
-    const [lock] = await tx.query<{ got: boolean }>(
-      'SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS got',
-      [`millrace:redrive:${projectId}`]
-    )
-    if (lock?.got !== true)
-      throw new AppError(
-        'PIPE_CONFLICT',
-        `letters of '${projectId}' are being redriven already; wait for the end of it`
-      )
+  return await deps.lock(projectId, async (assertHeld) => {
     const { matched, letters } = await previewRedrive(deps, request)
     const { where, limit, perSecond, onFailure } = request
     const asked = { where, limit, perSecond, onFailure, matched, letters: letters.length }
     const audit = { actor, projectId, subject: projectId }
-    // Not in the transaction of the lock: a redrive that is killed was one all the same.
     await writeAudit(postgres, { ...audit, action: 'letters.redrive', details: asked })
-    const report = await run(deps, request, { matched, letters })
+    const report = await run({ ...deps, assertHeld }, request, { matched, letters })
     const { results: _results, ...told } = report
     await writeAudit(postgres, { ...audit, action: 'letters.redriven', details: told })
     return report
   })
 }
 
+/** What the work has besides: whether it may go on. */
+interface WorkDeps extends RedriveDeps {
+  readonly assertHeld: () => void
+}
+
 /** First wave of `stop`; each further one is twice as large. */
 const firstWave = 10
 
 async function run(
-  deps: RedriveDeps,
+  deps: WorkDeps,
   request: RedriveRequest,
   { matched, letters }: { readonly matched: number; readonly letters: readonly FoundLetter[] }
 ): Promise<RedriveReport> {
@@ -191,7 +188,7 @@ interface Sent {
 
 /** Sends letters in order at the rate that was asked for; resolves when all are acknowledged. */
 async function sendWave(
-  deps: RedriveDeps,
+  deps: WorkDeps,
   { perSecond }: RedriveRequest,
   letters: readonly FoundLetter[],
   results: RedriveResult[]
@@ -206,6 +203,7 @@ async function sendWave(
       for (const batch of toBatches(own, perSecond)) {
         const dueAtMs = startedAtMs + (count / perSecond) * 1_000
         if (dueAtMs > clock.monotonic()) await clock.sleep(dueAtMs - clock.monotonic())
+        deps.assertHeld()
         count += batch.length
         for (const { letter } of batch) seen.add(letter.id)
         sent.push(...(await sendBatch(deps, batch, results)))

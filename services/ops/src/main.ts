@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { adminLater, openKafka, samplerLater } from '@millrace/kafka'
 import { bindMetrics } from '@millrace/observability'
+import { createRedriveLock } from '@millrace/operations/redrive-lock'
 import { declarationFor, ensureTopics, loadTopicDeclaration } from '@millrace/operations/topics'
 import { runService } from '@millrace/service'
 import { createArchiveManifest } from '@millrace/stores/archive-manifest'
@@ -75,6 +76,7 @@ await runService({ name: 'ops', spec: opsSpec }, async (context) => {
       kafka,
       admin,
       postgres,
+      lock: createRedriveLock(config.DATABASE_DIRECT_URL || config.DATABASE_URL),
       enrich: await openEnrich(config),
       clock,
       actor: apiActor,
