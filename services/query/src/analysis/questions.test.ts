@@ -46,6 +46,10 @@ describe('a funnel', () => {
     [{ ...two, startTime: '2025-06-01', endTime: '2026-06-15' }, 'invalid_field', '/startTime'],
     [{ ...two, startTime: '0000-01-01', endTime: '2026-06-15' }, 'invalid_field', '/startTime'],
     [{ ...two, endTime: 'soon' }, 'invalid_field', '/endTime'],
+    [{ ...two, endTime: '999999999999999' }, 'invalid_field', '/endTime'],
+    [{ ...two, startTime: '2299-12-31', endTime: '2300-01-01' }, 'invalid_field', '/endTime'],
+    [{ ...two, endTime: 1e300 }, 'invalid_field', '/endTime'],
+    [{ ...two, startTime: -1 }, 'invalid_field', '/startTime'],
     [{ ...two, breakdown: { limit: 3 } }, 'missing_field', '/breakdown/property'],
     [{ ...two, breakdown: { property: 'ip' } }, 'invalid_field', '/breakdown/property'],
     [{ ...two, breakdown: { property: 'properties.' } }, 'invalid_field', '/breakdown/property'],
@@ -78,6 +82,12 @@ describe('a funnel', () => {
     [filtered(...Array.from({ length: 11 }, () => ({}))), 'invalid_field', '/steps/1/filters']
   ])('%j is %s at %s', (body, code, pointer) => {
     expect(placeOf(() => readFunnel(body, nowMs))).toEqual([code, pointer])
+  })
+
+  it('takes milliseconds as numbers, too', () => {
+    const [fromMs, toMs] = [nowMs - 60_000, nowMs]
+    const { span } = readFunnel({ ...two, startTime: fromMs, endTime: toMs }, nowMs)
+    expect(span).toEqual({ fromMs, toMs, zone: 'UTC' })
   })
 
   it('is of the last thirty days until the next minute unless it says otherwise', () => {
@@ -152,9 +162,38 @@ describe('an address', () => {
       'invalid_field',
       '/cursor'
     ],
+    [
+      'a time beyond all events',
+      () => readRetention({ ...retention, startTime: '253402214400000', endTime: '253402300800000' }, nowMs),
+      'invalid_field',
+      '/endTime'
+    ],
     ['a page', () => readTimeline('ann', { limit: '1001' }, nowMs), 'invalid_field', '/limit']
   ])('with %s says so', (_name, read, code, pointer) => {
     expect(placeOf(read)).toEqual([code, pointer])
+  })
+})
+
+describe('a cursor', () => {
+  const read = (place: readonly unknown[]) => {
+    const cursor = Buffer.from(JSON.stringify(place)).toString('base64url')
+    return readTimeline('ann', { cursor }, nowMs).after
+  }
+
+  it.each([
+    [[Date.UTC(2300, 0), 2, '3', 'e']],
+    [[-1, 2, '3', 'e']],
+    [[1, 2 ** 32, '3', 'e']],
+    [[1, 2.5, '3', 'e']],
+    [[1, 2, String(2n ** 64n), 'e']],
+    [[1, 2, '3', 4]]
+  ])('is none with %j', (place) => {
+    expect(placeOf(() => read(place))).toEqual(['invalid_field', '/cursor'])
+  })
+
+  it('may be the last one that there is', () => {
+    const place = [Date.UTC(2300, 0) - 1, 2 ** 32 - 1, String(2n ** 64n - 1n), 'e']
+    expect(read(place)).toEqual(place)
   })
 })
 

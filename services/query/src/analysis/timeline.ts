@@ -41,10 +41,20 @@ export function readTimeline(userId: string, query: unknown, nowMs: number): Tim
 function readCursor(value: unknown): Place {
   const place = parseJson(Buffer.from(String(value), 'base64url').toString())
   const [ms, partition, offset, eventId] = Array.isArray(place) ? (place as readonly unknown[]) : []
-  const isPlace = Number.isSafeInteger(ms) && Number.isSafeInteger(partition) && Number(partition) >= 0
-  if (isPlace && typeof offset === 'string' && /^\d{1,20}$/.test(offset) && typeof eventId === 'string')
-    return [Number(ms), Number(partition), offset, eventId]
+  const isPlace = isWhole(ms, mostMs) && isWhole(partition, 2 ** 32 - 1) && isOffset(offset)
+  if (isPlace && typeof eventId === 'string') return [ms, partition, offset, eventId]
   throw new WrongInput('/cursor', 'must be the nextCursor of a page before')
+}
+
+/** Of the end of 2299. */
+const mostMs = Date.UTC(2300, 0) - 1
+
+function isWhole(value: unknown, most: number): value is number {
+  return Number.isInteger(value) && Number(value) >= 0 && Number(value) <= most
+}
+
+function isOffset(value: unknown): value is string {
+  return typeof value === 'string' && /^\d{1,20}$/.test(value) && BigInt(value) < 2n ** 64n
 }
 
 /** What a page tells of an event, beside its time, its place and its properties. */

@@ -1,7 +1,7 @@
 // Addresses of what dashboards ask without SQL.
 import { answerHeaders, common, jsonOf, query, ref, responses, text } from './parts.ts'
 
-const time = 'ISO 8601 with a zone, a date, or milliseconds since 1970'
+const time = 'ISO 8601 with a zone, a date, or milliseconds since 1970, before 2300'
 const span = (usual: string) => [
   query('startTime', `${time}; ${usual} before endTime when it is left out.`, text),
   query('endTime', `${time}; now when it is left out. At most 366 days after startTime.`, text),

@@ -5,6 +5,7 @@ import { mostSteps } from '../analysis/funnel.ts'
 const text = { type: 'string' }
 const whole = { type: 'integer' }
 const share = { type: ['number', 'null'] }
+const moment = { type: ['string', 'integer'] }
 const time = { type: 'string', format: 'date-time' }
 const list = (items: object, rule: object = {}) => ({ type: 'array', items, ...rule })
 const described = (description: string, rule: object) => ({ ...rule, description })
@@ -48,8 +49,11 @@ export const analysisShapes = {
     additionalProperties: false,
     ...shape(
       {
-        startTime: described('As of metrics; the first step lies in the span. 30 days unless it says otherwise.', text),
-        endTime: text,
+        startTime: described(
+          'As of metrics; the first step lies in the span. 30 days unless it says otherwise.',
+          moment
+        ),
+        endTime: moment,
         timezone: described('Whose days dates mean; UTC when it is left out.', text),
         steps: described('In their order.', list(ref('Step'), { minItems: 2, maxItems: mostSteps })),
         conversionWindow: described('Longest time from the first step to the last: 30m, 24h, 14d.', text),

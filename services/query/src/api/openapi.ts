@@ -86,7 +86,7 @@ const sqlPaths = {
   }
 }
 
-const time = 'ISO 8601 with a zone, a date, or milliseconds since 1970'
+const time = 'ISO 8601 with a zone, a date, or milliseconds since 1970, before 2300'
 const aMetric = {
   metric: 'events',
   granularity: '1h',
