@@ -332,6 +332,25 @@ describe("a user's timeline", () => {
     }
   )
 
+  it('ends a page of large events before it is larger than an answer may be', async () => {
+    const large = uniqueProject('large')
+    const [event] = events as readonly [PlainEvent]
+    const properties = { text: '"'.repeat(100_000) }
+    const list = Array.from({ length: 20 }, (_, offset) => {
+      return { ...event, eventId: `large-${offset}`, userId: 'u0', ms: startMs + offset, offset, properties }
+    })
+    await insert(large, list)
+    const seen: string[] = []
+    for (let cursor: string | null | undefined; cursor !== null;) {
+      const path = url('/v1/users/u0/events', { ...span, identity: 'raw', order: 'asc', cursor })
+      const page = (await query.app.inject({ url: path, headers: { 'x-api-key': `key-${large}` } })).json<Page>()
+      expect(page.events.length).toBeLessThanOrEqual(6)
+      seen.push(...page.events.map(({ eventId }) => eventId))
+      cursor = page.nextCursor
+    }
+    expect(seen).toEqual(list.map(({ eventId }) => eventId))
+  })
+
   it('is made anew for each question and then sent again', async () => {
     const headers = { 'x-api-key': `key-${mine}` }
     const of = { url: url('/v1/users/u5/events', { ...span, limit: 3 }), headers }

@@ -7,7 +7,7 @@ import { funnelQuery, readFunnel } from './funnel.ts'
 import { WrongInput } from './input.ts'
 import { periodsFrom } from './periods.ts'
 import { readRetention, retentionQuery } from './retention.ts'
-import { readTimeline, timelineQuery } from './timeline.ts'
+import { readTimeline, timelineQuery, toTimeline } from './timeline.ts'
 import { readTop, topQuery } from './top.ts'
 
 const nowMs = Date.parse('2026-06-15T12:00:30Z')
@@ -194,6 +194,33 @@ describe('a cursor', () => {
   it('may be the last one that there is', () => {
     const place = [Date.UTC(2300, 0) - 1, 2 ** 32 - 1, String(2n ** 64n - 1n), 'e']
     expect(read(place)).toEqual(place)
+  })
+})
+
+describe('a page of a timeline', () => {
+  it('goes on while there are more events than came, be it for their number or for their bytes', () => {
+    const question = readTimeline('ann', { limit: '2' }, nowMs)
+    const rowsOf = (count: number, found: number) =>
+      Array.from({ length: count }, (_, index) => [
+        `e${index}`,
+        ...Array.from({ length: 17 }, () => ''),
+        nowMs,
+        nowMs,
+        3,
+        `${index}`,
+        '{}',
+        found
+      ])
+    const next = (count: number, found: number): unknown => {
+      const { nextCursor } = toTimeline(question, 'ann', { rows: rowsOf(count, found) }) as { nextCursor?: string }
+      return typeof nextCursor === 'string' ? readTimeline('ann', { cursor: nextCursor }, nowMs).after : nextCursor
+    }
+    expect([next(3, 3), next(1, 2), next(2, 2), next(0, 0)]).toEqual([
+      [nowMs, 3, '1', 'e1'],
+      [nowMs, 3, '0', 'e0'],
+      null,
+      null
+    ])
   })
 })
 

@@ -1,5 +1,5 @@
 // The events of a user in the order of their time, page by page. A page ends with a cursor that names its last event, so
-// that events which come in meanwhile neither shift nor repeat anything. Pure.
+// that events which come in meanwhile neither shift nor repeat anything. Large events make a page shorter. Pure.
 import { parseJson } from '../json.ts'
 import type { QueryAnswer } from '../run-query.ts'
 import { createBinding, identities, inSpan, msOfEvent } from './bound.ts'
@@ -79,9 +79,12 @@ const columns = [
   'country'
 ] as const
 
+/** A page ends with the event that exceeds this: quoted it stays below what an answer may have, whatever the events hold. */
+const pageBytes = 1024 ** 2
+
 /**
- * Rows of `columns`, then time, receipt, partition, offset and properties: one more than a page has. `personIds` are the
- * ids that events of the person may show.
+ * Rows of `columns`, then time, receipt, partition, offset, properties, and how many events there are, counted up to one more
+ * than a page has; of these no more than fit. `personIds` are the ids that events of the person may show.
  */
 export function timelineQuery(question: TimelineQuestion, personIds: readonly string[]): BoundQuery {
   const { userId, span, identity, order, limit, eventType, after } = question
@@ -99,10 +102,17 @@ export function timelineQuery(question: TimelineQuestion, personIds: readonly st
     const place = `${bind(ms, 'Int64')}, ${bind(partition, 'UInt32')}, ${bind(offset, 'UInt64')}, ${bind(eventId, 'String')}`
     conditions.push(`(${msOfEvent}, partition, offset, eventId) ${sign} (${place})`)
   }
-  const sorted = ['timestamp', 'partition', 'offset', 'eventId'].map((name) => `${name} ${order.toUpperCase()}`)
-  const sql = `SELECT ${columns.join(', ')}, ${msOfEvent} AS ms, toUnixTimestamp64Milli(receivedAt) AS receivedMs, partition,
-    toString(offset) AS place, properties
-    FROM events WHERE ${conditions.join(' AND ')} ORDER BY ${sorted.join(', ')} LIMIT ${limit + 1}`
+  const sorted = ['timestamp', 'partition', 'offset', 'eventId']
+    .map((name) => `${name} ${order.toUpperCase()}`)
+    .join(', ')
+  const shown = [...columns, 'ms', 'receivedMs', 'partition', 'toString(offset) AS place', 'properties', 'found']
+  const sql = `SELECT ${shown.join(', ')} FROM (
+    SELECT *, count() OVER () AS found, sum(bytes) OVER (ORDER BY ${sorted} ROWS UNBOUNDED PRECEDING) - bytes AS before FROM (
+      SELECT ${columns.join(', ')}, ${msOfEvent} AS ms, toUnixTimestamp64Milli(receivedAt) AS receivedMs, partition, offset,
+        properties, timestamp, byteSize(properties, ${columns.join(', ')}) AS bytes
+      FROM events WHERE ${conditions.join(' AND ')} ORDER BY ${sorted} LIMIT ${limit + 1}
+    )
+  ) WHERE before < ${pageBytes} ORDER BY ${sorted}`
   return { sql, params }
 }
 
@@ -114,12 +124,13 @@ export function toTimeline(
 ): object {
   const page = rows.slice(0, limit)
   const last = page.at(-1)
+  const found = Number(last?.at(-1) ?? 0)
   return {
     userId,
     identity,
     ...(personId === undefined ? {} : { personId }),
     events: page.map((row) => toEvent(row)),
-    nextCursor: rows.length > limit && last !== undefined ? cursorOf(last) : null
+    nextCursor: found > page.length && last !== undefined ? cursorOf(last) : null
   }
 }
 

@@ -56,7 +56,11 @@ export const analysisPaths = {
         ...span('30 days'),
         query('eventType', 'Events of this type alone.', text),
         query('order', 'By time.', { enum: ['desc', 'asc'] }),
-        query('limit', 'Events of a page, 1 to 1,000; 100 when it is left out.', { type: 'integer' }),
+        query(
+          'limit',
+          'Most events of a page, 1 to 1,000; 100 when it is left out. Large events make a page shorter.',
+          { type: 'integer' }
+        ),
         query('cursor', 'The `nextCursor` of the page before, with the rest of the question as it was.', text),
         identity,
         ...common
