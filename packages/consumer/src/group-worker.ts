@@ -226,7 +226,8 @@ class GroupWorker<Item> {
     const { giveWayMs = 1_000, replaying } = this.#options
     const def = { ...this.#def, ...replaying }
     const { maxBytes } = def.policy
-    const { totalBytes = maxBytes * 3 } = def.settings ?? {}
+    // One batch on its way and one that is gathered: the live consumer of the process has a budget of its own.
+    const totalBytes = Math.min(maxBytes * 2, def.settings?.totalBytes ?? maxBytes * 2)
     const storm = { ...resolveSettings(this.#def).storm, perMinute: 0 }
     const handle = createPacedHandle(def.handle, {
       clock,
