@@ -31,8 +31,8 @@ const scene = () => {
     fetcher: {
       pause: () => undefined,
       resume: () => undefined,
-      seek: ({ offset }: { readonly offset: string }) => void sought.push(offset)
-    } as unknown as SessionContext['fetcher'],
+      seek: ({ offset }) => void sought.push(offset)
+    },
     offsets: { read: async () => new Map() } as unknown as SessionContext['offsets'],
     state: { current: epoch, delivered: epoch, closed: false },
     fail: (error) => {
