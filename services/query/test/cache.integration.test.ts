@@ -129,6 +129,6 @@ describe('a query whose client is gone', () => {
     expect(await running()).toBe('1')
     second.abort()
     await leaving[1]
-    await expect.poll(running, { timeout: 2_000, interval: 50 }).toBe('0')
+    await expect.poll(running, { timeout: 5_000, interval: 50 }).toBe('0')
   })
 })
