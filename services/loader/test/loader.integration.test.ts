@@ -203,41 +203,45 @@ describe('loader', () => {
     expect((await admin.ranges(dlqTopic(project))).filter(({ end }) => end > 0n)).toEqual([])
   })
 
-  it('gives a redriven event the place of the record that failed', async () => {
+  it('gives a redriven event the place of the record that failed, also one that was no event to the processors', async () => {
     const project = uniqueProject('load')
     const group = unique('load')
     await createProjectTopics(admin, project)
     await admin.createTopics([{ topic: redriveTopic(group), partitions: 1, replicationFactor: 1, config: {} }])
-    const letter = {
-      'dlq.id': `${group}:${rawTopic(project)}:3:41`,
+    const letter = (writer: string, offset: number, stage: string) => ({
+      'dlq.id': `${writer}:${rawTopic(project)}:3:${offset}`,
       'dlq.topic': rawTopic(project),
       'dlq.partition': '3',
-      'dlq.offset': '41',
+      'dlq.offset': String(offset),
       'dlq.append-time': '1780315200500',
-      'dlq.group': group,
-      'dlq.stage': 'handle',
+      'dlq.group': writer,
+      'dlq.stage': stage,
       'dlq.error-class': 'constraint',
       'dlq.attempts': '4',
       'dlq.first-failure': '1780315201000',
       'dlq.last-failure': '1780315202000'
-    }
-    await producer.produce(redriveTopic(group), [{ ...event('e-1'), partition: 0, headers: letter }])
-    await using loader = await startWorker({ service: 'loader', project, group, env: { FLUSH_AFTER_MS: '100' } })
-    await eventuallyVisible(project, 1)
-    const columns = 'topic, partition, offset, appendedAt, latenessMs, toString(version) AS version'
-    const rows = await clickhouse.rows(`SELECT ${columns} FROM events_raw WHERE projectId = {project:String}`, {
-      project
     })
-    expect(rows).toEqual([
-      {
+    await producer.produce(redriveTopic(group), [
+      { ...event('e-1'), partition: 0, headers: letter(group, 41, 'handle') },
+      { ...event('e-2'), partition: 0, headers: letter('process', 42, 'decode') }
+    ])
+    await using loader = await startWorker({ service: 'loader', project, group, env: { FLUSH_AFTER_MS: '100' } })
+    await eventuallyVisible(project, 2)
+    const columns = 'topic, partition, offset, appendedAt, latenessMs, toString(version) AS version'
+    const rows = await clickhouse.rows(
+      `SELECT ${columns} FROM events_raw WHERE projectId = {project:String} ORDER BY offset`,
+      { project }
+    )
+    expect(rows).toEqual(
+      [41n, 42n].map((offset) => ({
         topic: rawTopic(project),
         partition: 3,
-        offset: '41',
+        offset: String(offset),
         appendedAt: '2026-06-01 12:00:00.500',
         latenessMs: '500',
-        version: rowVersion(ENRICH_VERSION, 1_780_315_200_500, 41n)
-      }
-    ])
+        version: rowVersion(ENRICH_VERSION, 1_780_315_200_500, offset)
+      }))
+    )
     expect(loader.group).toBe(group)
   })
 
