@@ -14,15 +14,22 @@ export function isFree(port: number): Promise<boolean> {
 // Below the range that systems take the local ports of outgoing connections from: a part that is killed and started
 // again must find its port free.
 const firstPort = 20_000
-const portCount = 12_000
+const portsOfProcess = 100
+const slices = 120
 
-/** `count` different free ports; `random` returns [0, 1). Throws PIPE_STACK when the machine has none. */
-export async function freePorts(count: number, random: () => number = Math.random): Promise<readonly number[]> {
-  const found = new Set<number>()
-  for (let tries = 0; tries < 1_000; tries++) {
-    if (found.size === count) return [...found]
-    const port = firstPort + Math.floor(random() * portCount)
-    if (!found.has(port) && (await isFree(port))) found.add(port)
+// A part binds its ports seconds after they were chosen (a Kafka broker the last of all). Until then nothing holds
+// them: two launchers that drew from one range met now and then, and the broker that came second ended during its
+// start. So each process hands out ports of a slice of its own, and each once before any comes again.
+const ownSlice = firstPort + (process.pid % slices) * portsOfProcess
+let handedOut = Math.floor(Math.random() * portsOfProcess)
+
+/** `count` different free ports, none of them handed out shortly before. Throws PIPE_STACK when too few are free. */
+export async function freePorts(count: number): Promise<readonly number[]> {
+  const found: number[] = []
+  for (let tries = 0; tries <= portsOfProcess; tries++) {
+    if (found.length === count) return found
+    const port = ownSlice + (handedOut++ % portsOfProcess)
+    if (await isFree(port)) found.push(port)
   }
-  throw new AppError('PIPE_STACK', `found no ${count} free ports between ${firstPort} and ${firstPort + portCount}`)
+  throw new AppError('PIPE_STACK', `found no ${count} free ports between ${ownSlice} and ${ownSlice + portsOfProcess}`)
 }

@@ -126,9 +126,11 @@ function spawned(child: ChildProcess, file: string): Promise<void> {
   })
 }
 
+/** Its last lines, and before them the last errors: a broker that cannot go on logs its orderly end after the reason. */
 async function logEnd(logFile: string): Promise<string> {
-  const text = await readFile(logFile, 'utf8').catch(() => '')
-  return `its log ${logFile} ends:\n${text.trim().split('\n').slice(-8).join('\n')}`
+  const lines = (await readFile(logFile, 'utf8').catch(() => '')).trim().split('\n')
+  const errors = lines.slice(0, -8).filter((line) => /\b(?:ERROR|FATAL|PANIC)\b|^Caused by: /.test(line))
+  return `its log ${logFile} ends:\n${[...errors.slice(-4), ...lines.slice(-8)].join('\n')}`
 }
 
 async function rotate(logFile: string): Promise<void> {
