@@ -58,6 +58,8 @@ interface Started {
 interface Options {
   readonly desk?: Desk
   readonly handle?: ConsumerDef<string>['handle']
+  /** Of live reading; `handle` is that of a replay. */
+  readonly live?: ConsumerDef<string>['handle']
   readonly giveWayMs?: number
   readonly signal?: AbortSignal
   readonly client?: ConsumerClient
@@ -65,7 +67,7 @@ interface Options {
 
 async function start(
   stage: Stage,
-  { desk = createDesk(), handle, giveWayMs, signal, client = stage.cluster.client() }: Options = {}
+  { desk = createDesk(), handle, live: liveHandle, giveWayMs, signal, client = stage.cluster.client() }: Options = {}
 ): Promise<Started> {
   const live: string[] = []
   const replayed: string[] = []
@@ -86,7 +88,7 @@ async function start(
         if (item === 'bad') return { kind: 'dead', reason: 'parse', cause: new Error('bad') }
         return { kind: 'item', item }
       },
-      handle: into(live)
+      handle: liveHandle ?? into(live)
     },
     {
       client,
@@ -257,6 +259,62 @@ describe('the worker of a group that can be replayed', () => {
     expect([live.length, replayed]).toEqual([6, []])
     await stop(stage, consumer)
     expect(replayed).toEqual(['a', 'b', 'c', 'd'])
+  })
+
+  it('begins nothing of a replay while a live batch is stuck, and goes on when it is through', async () => {
+    const stage = await createStage()
+    let free = (): void => {}
+    const stuck = new Promise<void>((resolve) => {
+      free = resolve
+    })
+    const live: string[] = []
+    const { consumer, desk, replayed } = await start(stage, {
+      async live({ items }) {
+        live.push(...items)
+        if (items.includes('stuck')) await stuck
+        return items.map(() => done)
+      }
+    })
+    stage.append(0, 'a', 'b', 'c', 'd', 'e', 'f')
+    await settle()
+    stage.append(0, 'stuck')
+    await stage.advance(1_000)
+    expect(live).toContain('stuck')
+    await place(stage.cluster, 0n)
+    desk.decide(order())
+    await stage.advance(5_000)
+    expect(replayed).toEqual([])
+    free()
+    await stage.advance(1_000)
+    expect(replayed).toEqual(['a', 'b', 'c', 'd'])
+    await stop(stage, consumer)
+  })
+
+  it('reads all of a replay while members join its group and one leaves half-way', async () => {
+    const stage = await createStage(2)
+    const texts = (at: number): string[] => Array.from({ length: 30 }, (_, index) => `${at}:${index}`)
+    for (const at of [0, 1]) stage.append(at, ...texts(at))
+    const desk = createDesk()
+    const read: string[] = []
+    const slowly: ConsumerDef<string>['handle'] = async ({ items }, { signal }) => {
+      await stage.clock.sleep(200, signal)
+      read.push(...items)
+      return items.map(() => done)
+    }
+    const first = await start(stage, { desk, handle: slowly })
+    const ends = new Map([0, 1].map((at) => [at, 30n]))
+    await stage.cluster.admin.setGroupOffsets('g-replay', 'events.a', new Map([0, 1].map((at) => [at, 0n])))
+    desk.decide(order({ ends }))
+    await stage.advance(1_700)
+    const second = await start(stage, { desk, handle: slowly })
+    await stage.advance(500)
+    expect(read.length).toBeGreaterThan(0)
+    expect(read.length).toBeLessThan(60)
+    await stop(stage, first.consumer)
+    await stage.advance(10_000)
+    expect([...new Set(read)].toSorted()).toEqual([...texts(0), ...texts(1)].toSorted())
+    for (const at of [0, 1]) expect(stage.cluster.committed('g-replay', partition(at))).toBe(30n)
+    await stop(stage, second.consumer)
   })
 
   it('tells a replay that fails for the third time, and lives on', async () => {

@@ -25,7 +25,7 @@ export interface GroupWorkerOptions<Item> {
   readonly askEveryMs: number
   /** What a replay does differently; default: nothing. */
   readonly replaying?: Partial<Pick<ConsumerDef<Item>, 'decode' | 'handle'>>
-  /** A replay waits while live reading is further behind than this; default 1,000. */
+  /** A replay waits while live reading is further behind than this, gathering of batches apart; default 500. */
   readonly giveWayMs?: number
 }
 
@@ -85,7 +85,7 @@ class GroupWorker<Item> {
     this.#def = def
     this.#deps = deps
     this.#options = options
-    this.#watched = createWatchedClient(deps.client, deps.clock)
+    this.#watched = createWatchedClient(deps.client, deps.clock, def.policy.maxAgeMs)
     this.#done.promise.catch(() => {})
     deps.signal?.addEventListener('abort', () => void this.stop(), { once: true })
     if (deps.signal?.aborted === true) void this.stop()
@@ -223,7 +223,7 @@ class GroupWorker<Item> {
         share = partitions / Math.max(1, ends.size)
       }
     })
-    const { giveWayMs = 1_000, replaying } = this.#options
+    const { giveWayMs = 500, replaying } = this.#options
     const def = { ...this.#def, ...replaying }
     const { maxBytes } = def.policy
     // One batch on its way and one that is gathered: the live consumer of the process has a budget of its own.

@@ -14,7 +14,10 @@ export interface PaceOptions {
   readonly isEnding: () => boolean
 }
 
+/** A wait for the rate is looked at this often, for the end of the replay. */
 const lookMs = 250
+/** Shorter, since the store has nothing to do in between once live reading has caught up. */
+const giveWayLookMs = 50
 
 /** `handle`, called only when there is room for it. A wait counts as progress and ends with the signal. */
 export function createPacedHandle<Item>(
@@ -28,7 +31,7 @@ export function createPacedHandle<Item>(
   }
   return async function paced(batch, context) {
     const leftMs = (): number => freeAtMs - clock.monotonic()
-    while (!isEnding() && behindMs() > giveWayMs) await wait(lookMs, context)
+    while (!isEnding() && behindMs() > giveWayMs) await wait(giveWayLookMs, context)
     while (!isEnding() && leftMs() > 0) await wait(leftMs(), context)
     const rate = perSecond()
     // Taken before the call, so that batches handled at once share the rate.

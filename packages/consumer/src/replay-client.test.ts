@@ -1,8 +1,9 @@
-// The end of a replay where the log has no record right before it, with a member that the test plays.
+// The end of a replay where the log has no record right before it, and how far live reading is behind, with a member that
+// the test plays.
 import { expect, it } from 'vitest'
-import { AppError } from '@millrace/kernel'
-import type { Commit, GroupHandlers, GroupMember, KafkaRecord, RecordBatch } from '@millrace/kafka'
-import { createBoundedClient } from './replay-client.ts'
+import { AppError, createManualClock } from '@millrace/kernel'
+import type { Commit, ConsumerClient, GroupHandlers, GroupMember, KafkaRecord, RecordBatch } from '@millrace/kafka'
+import { createBoundedClient, createWatchedClient } from './replay-client.ts'
 
 const partition = { topic: 'events.a', partition: 0 }
 
@@ -12,6 +13,26 @@ function record(offset: bigint): KafkaRecord {
 
 function batch(nextOffset: bigint, ...offsets: readonly bigint[]): RecordBatch {
   return { ...partition, records: offsets.map(record), highWatermark: 20n, nextOffset }
+}
+
+const options = {
+  groupId: 'g-replay',
+  topics: async () => ['events.a'],
+  fallback: 'earliest',
+  sessionTimeoutMs: 1,
+  heartbeatIntervalMs: 1,
+  rebalanceTimeoutMs: 1,
+  topicRefreshMs: 1,
+  maxBytesPerPartition: 1,
+  maxWaitMs: 1
+} as const
+
+const idle: GroupHandlers = {
+  onAssigned: async () => new Map(),
+  onRevoking: async () => {},
+  onBatch: async () => {},
+  onOutOfRange: () => {},
+  onFatal: () => {}
 }
 
 async function join(failures = 0) {
@@ -30,33 +51,17 @@ async function join(failures = 0) {
     },
     stop: async () => {}
   }
-  const client = createBoundedClient(
-    {
-      join: async (_, given) => {
-        handlers = given
-        return inner
-      }
-    },
-    { ends: new Map([[0, 10n]]), onShare: () => {} }
-  )
+  const played: ConsumerClient = {
+    join: async (_, given) => {
+      handlers = given
+      return inner
+    }
+  }
+  const client = createBoundedClient(played, { ends: new Map([[0, 10n]]), onShare: () => {} })
   const taken: bigint[] = []
-  const options = {
-    groupId: 'g-replay',
-    topics: async () => ['events.a'],
-    fallback: 'earliest',
-    sessionTimeoutMs: 1,
-    heartbeatIntervalMs: 1,
-    rebalanceTimeoutMs: 1,
-    topicRefreshMs: 1,
-    maxBytesPerPartition: 1,
-    maxWaitMs: 1
-  } as const
   const member = await client.join(options, {
-    onAssigned: async () => new Map(),
-    onRevoking: async () => {},
-    onBatch: async ({ records }) => void taken.push(...records.map(({ offset }) => offset)),
-    onOutOfRange: () => {},
-    onFatal: () => {}
+    ...idle,
+    onBatch: async ({ records }) => void taken.push(...records.map(({ offset }) => offset))
   })
   await handlers?.onAssigned([partition])
   const fetch = async (fetched: RecordBatch): Promise<void> => await handlers?.onBatch(fetched)
@@ -106,4 +111,68 @@ it('tries again when the end could not be committed', async () => {
   expect([commits, calls]).toEqual([[], ['pause', 'seek 10', 'resume']])
   await fetch(batch(13n, 12n))
   expect(commits).toEqual([10n])
+})
+
+async function watch(fate: 'committed' | 'fenced' = 'committed') {
+  const clock = createManualClock(10_000)
+  const member = { pause() {}, resume() {}, seek() {}, commit: async () => fate, stop: async () => {} }
+  let handlers: GroupHandlers | undefined
+  const played: ConsumerClient = {
+    join: async (_, given) => {
+      handlers = given
+      return member
+    }
+  }
+  const { client, behindMs } = createWatchedClient(played, clock, 1_000)
+  const joined = await client.join(options, idle)
+  /** A fetch of records that were appended at these times, offsets from `from` on. */
+  const fetch = async (from: bigint, end: bigint, ...appendedAtMs: readonly number[]): Promise<void> => {
+    const records = appendedAtMs.map((ms, at) => ({ ...record(from + BigInt(at)), appendedAtMs: ms }))
+    await handlers?.onBatch({
+      ...partition,
+      records,
+      highWatermark: end,
+      nextOffset: from + BigInt(records.length)
+    })
+  }
+  const assigned = async (): Promise<unknown> => await handlers?.onAssigned([partition])
+  return { behindMs, fetch, assigned, joined, commit: (offset: bigint) => joined.commit([{ ...partition, offset }]) }
+}
+
+it('counts live records as waiting until they are committed, but not for the time that a batch is gathered', async () => {
+  const { behindMs, fetch, commit } = await watch()
+  expect(behindMs()).toBe(0)
+  await fetch(0n, 2n, 9_500, 9_900)
+  expect(behindMs()).toBe(0)
+  await fetch(2n, 4n, 8_000, 9_999)
+  // The oldest in hand counts, and a position in the middle of a fetch passes none of it.
+  expect(behindMs()).toBe(0)
+  await commit(2n)
+  expect(behindMs()).toBe(1_000)
+  await commit(3n)
+  expect(behindMs()).toBe(1_000)
+  await commit(4n)
+  expect(behindMs()).toBe(0)
+})
+
+it('counts the age of what was fetched last where the log has more', async () => {
+  const { behindMs, fetch, commit } = await watch()
+  await fetch(0n, 9n, 9_000, 9_800)
+  await commit(2n)
+  expect(behindMs()).toBe(200)
+  await fetch(2n, 3n, 9_990)
+  await commit(3n)
+  expect(behindMs()).toBe(0)
+})
+
+it('forgets what is in hand with an assignment and a seek, and keeps it when a commit is fenced', async () => {
+  const { behindMs, fetch, assigned, joined, commit } = await watch('fenced')
+  await fetch(0n, 1n, 5_000)
+  await commit(1n)
+  expect(behindMs()).toBe(4_000)
+  await assigned()
+  expect(behindMs()).toBe(0)
+  await fetch(0n, 1n, 5_000)
+  joined.seek(partition, 0n)
+  expect(behindMs()).toBe(0)
 })

@@ -103,28 +103,86 @@ function createHoles(ends: ReadonlyMap<number, bigint>) {
 
 export interface WatchedClient {
   readonly client: ConsumerClient
-  /** Age of the last record that was fetched where the log has more behind it, in milliseconds; 0 when nothing waits. */
+  /**
+   * How far live reading is behind, in milliseconds: the age of the oldest record that is in hand and not committed, less
+   * the time that its batch may be gathered, or of the last one that was fetched where the log has more behind it. 0 when
+   * nothing waits.
+   */
   behindMs(): number
 }
 
-/** A client that knows how far its members are behind the ends of their logs. */
-export function createWatchedClient(client: ConsumerClient, clock: Clock): WatchedClient {
-  const behind = new Map<string, number>()
+/** Records of one fetch that are in hand: when their first was appended, and the position behind their last. */
+interface InHand {
+  readonly appendedAtMs: number
+  readonly next: bigint
+}
+
+/** What is known of a partition: fetches that are not committed, the oldest first, and whether the log has more. */
+interface Watched {
+  readonly inHand: InHand[]
+  moreSinceMs: number | undefined
+}
+
+/**
+ * A client that knows how far its members are behind the ends of their logs. Being fetched is not being read: a record
+ * counts until the position behind it is committed. `gatherMs` is how long a record waits for its batch by design.
+ */
+export function createWatchedClient(client: ConsumerClient, clock: Clock, gatherMs: number): WatchedClient {
+  const partitions = new Map<string, Watched>()
   const watch = (handlers: GroupHandlers): GroupHandlers => ({
     ...handlers,
     async onAssigned(assignment: readonly TopicPartition[]) {
-      behind.clear()
+      partitions.clear()
       return await handlers.onAssigned(assignment)
     },
     async onBatch(batch) {
+      const key = partitionKey(batch)
+      const inHand: InHand[] = partitions.get(key)?.inHand ?? []
+      const first = batch.records[0]
       const last = batch.records.at(-1)
-      if (batch.nextOffset >= batch.highWatermark) behind.delete(partitionKey(batch))
-      else if (last !== undefined) behind.set(partitionKey(batch), last.appendedAtMs)
+      if (first !== undefined && last !== undefined)
+        inHand.push({ appendedAtMs: first.appendedAtMs, next: last.offset + 1n })
+      const isAtEnd = batch.nextOffset >= batch.highWatermark
+      const moreSinceMs = isAtEnd ? undefined : (last?.appendedAtMs ?? partitions.get(key)?.moreSinceMs)
+      partitions.set(key, { inHand, moreSinceMs })
       await handlers.onBatch(batch)
     }
   })
   return {
-    client: { join: (options, handlers) => client.join(options, watch(handlers)) },
-    behindMs: () => (behind.size === 0 ? 0 : Math.max(0, clock.now() - Math.min(...behind.values())))
+    client: {
+      async join(options, handlers) {
+        const member = await client.join(options, watch(handlers))
+        return {
+          pause: (them) => member.pause(them),
+          resume: (them) => member.resume(them),
+          seek(partition, offset) {
+            partitions.delete(partitionKey(partition))
+            member.seek(partition, offset)
+          },
+          async commit(commits) {
+            const fate = await member.commit(commits)
+            if (fate === 'committed')
+              for (const each of commits) passed(partitions.get(partitionKey(each)), each.offset)
+            return fate
+          },
+          stop: () => member.stop()
+        }
+      }
+    },
+    behindMs() {
+      const nowMs = clock.now()
+      let behindMs = 0
+      for (const { inHand, moreSinceMs = nowMs } of partitions.values()) {
+        const waitsMs = nowMs - (inHand[0]?.appendedAtMs ?? nowMs) - gatherMs
+        behindMs = Math.max(behindMs, waitsMs, nowMs - moreSinceMs)
+      }
+      return behindMs
+    }
   }
+}
+
+function passed(watched: Watched | undefined, offset: bigint): void {
+  if (watched === undefined) return
+  const open = watched.inHand.findIndex(({ next }) => next > offset)
+  watched.inHand.splice(0, open < 0 ? watched.inHand.length : open)
 }
