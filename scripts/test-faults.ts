@@ -1,5 +1,6 @@
-// `npm run test:faults -- <suite> [--case name] [--seed n] [--planted bug] [--validate-oracle] [--json]`: hurts a
-// pipeline of its own under load and compares what clients were told with what is there. Exit code 0 only if all is as asked.
+// `npm run test:faults -- <suite> [--case name] [--seed n] [--planted bug] [--validate-oracle] [--long] [--json]`:
+// hurts a pipeline of its own under load and compares what clients were told with what is there. Exit code 0 only if all is
+// as asked.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
@@ -39,7 +40,7 @@ const folder = join(fileURLToPath(new URL('..', import.meta.url)), '.millrace', 
 const json = process.argv.includes('--json')
 /** Progress; beside the results when those are read by a program. */
 const say = (line: string): void => (json ? console.error : console.log)(`millrace: ${line}`)
-const usage = `npm run test:faults -- <suite> [--case name] [--seed n] [--planted bug] [--validate-oracle] [--json]
+const usage = `npm run test:faults -- <suite> [--case name] [--seed n] [--planted bug] [--validate-oracle] [--long] [--json]
 suites: ${suites.map(({ name }) => name).join(', ')}`
 
 async function main(args: string[], signal: AbortSignal): Promise<number> {
@@ -51,6 +52,7 @@ async function main(args: string[], signal: AbortSignal): Promise<number> {
       seed: { type: 'string' },
       planted: { type: 'string' },
       'validate-oracle': { type: 'boolean', default: false },
+      long: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false }
     }
   })
@@ -65,7 +67,7 @@ async function main(args: string[], signal: AbortSignal): Promise<number> {
   mkdirSync(runFolder, { recursive: true })
   say(`suite ${suite.name}, seed ${seed} (repeat with --seed ${seed}); logs in ${runFolder}`)
   const results = await onStack(runFolder, signal, (stack) =>
-    runSuite(suite, runs, { stack, seed, folder: runFolder, clock: systemClock, say, signal })
+    runSuite(suite, runs, { stack, seed, long: values.long, folder: runFolder, clock: systemClock, say, signal })
   )
   const record = JSON.stringify(toRecord(results, seed), undefined, 2)
   writeFileSync(join(runFolder, 'result.json'), `${record}\n`)

@@ -15,6 +15,8 @@ export interface CaseContext {
   /** An empty folder of this case: ledger, logs. */
   readonly folder: string
   readonly counters: Counters
+  /** A case that is about time takes the time that it is about, where it has a short form by default. */
+  readonly long: boolean
   /** Progress, one line each. */
   readonly say: (line: string) => void
   readonly signal: AbortSignal

@@ -25,6 +25,8 @@ export interface SuiteChoice {
 export interface SuiteDeps {
   readonly stack: Stack
   readonly seed: number
+  /** Default: the short form of a case that has two. */
+  readonly long?: boolean
   readonly folder: string
   readonly clock: Clock
   readonly say: (line: string) => void
@@ -87,8 +89,8 @@ async function runCase(suite: FaultSuite, { faultCase, planted }: PlannedRun, de
   })
   try {
     await mkdir(deps.folder, { recursive: true })
-    const { stack, seed, folder, say, signal } = deps
-    const verdict = await faultCase.run({ stack, seed, planted, folder, counters, say, signal })
+    const { stack, seed, long = false, folder, say, signal } = deps
+    const verdict = await faultCase.run({ stack, seed, planted, long, folder, counters, say, signal })
     const bitten = counters.missing().length === 0
     const outcome = verdict.violations.length > 0 ? 'red' : bitten ? 'green' : 'no bite'
     return { ...common(), outcome, verdict, error: undefined }

@@ -75,30 +75,36 @@ function wrongLetters(letters: readonly { id: string; reason: string }[], reason
   return broken('INV-10', problem, letters.length === count ? wrong : [...wrong, `${letters.length} letters`])
 }
 
-/** Long enough that every client of the store has given up more than once. */
+/** Long enough that every client of the store has given up more than once; the long form outlasts any patience. */
 const awayMs = 60_000
+const longAwayMs = 600_000
 
 export const sinkAway: FaultCase = {
   name: 'sink-away',
-  title: `PostgreSQL killed for ${awayMs / 1_000} s under load`,
-  counters: ['postgres killed', 'waits', 'records meanwhile'],
+  title: `PostgreSQL killed for ${awayMs / 1_000} s (--long: ${longAwayMs / 60_000} min) under load`,
+  counters: ['postgres killed', 'waits', 'records meanwhile', 'looks at the order'],
   async run(context) {
-    const { counters, stack } = context
+    const { counters, stack, long, say } = context
     // With the planted bug a storm would end the case before it can be judged.
     const env = { STORM_PER_MINUTE: context.planted === undefined ? '100' : '0' }
     await using rig = await openOperationsRig(context, { only: ['recorder'], env })
     const ids = (await rig.write(1_000)).map(({ eventId }) => eventId)
     await eventually('the first rows', async () => (await rig.recorded()).size > 0, { timeoutMs: 60_000 })
     if (stack.kill('postgres', 'SIGKILL')) counters.count('postgres killed')
-    const untilMs = systemClock.monotonic() + awayMs
-    while (systemClock.monotonic() < untilMs) {
+    const untilMs = systemClock.monotonic() + (long ? longAwayMs : awayMs)
+    while (systemClock.monotonic() < untilMs && !context.signal.aborted) {
       ids.push(...(await rig.write(200)).map(({ eventId }) => eventId))
       counters.count('records meanwhile', 200)
       await systemClock.sleep(1_000)
     }
     counters.count('waits', await retries(rig, 'recorder', 'handle'))
     await stack.restart('postgres')
+    const backMs = systemClock.monotonic()
+    const looks = watchOrder(rig)
     await rig.caughtUp(['record'])
+    say(`${ids.length} records, caught up ${Math.round(systemClock.monotonic() - backMs)} ms after the store came back`)
+    const order = await looks.stop()
+    counters.count('looks at the order', order.looks)
     const letters = await rig.letters()
     const { starts } = rig.service('recorder')
     return rig.verdict(
@@ -109,10 +115,49 @@ export const sinkAway: FaultCase = {
           'letters over a store that was away',
           letters.map(({ id }) => id)
         ),
+        ...broken('progress', 'a record landed before one in front of it', order.gaps),
         ...broken('progress', 'the recorder ended instead of waiting', starts === 1 ? [] : [`${starts} processes`])
       ],
       letters
     )
+  }
+}
+
+interface Order {
+  readonly looks: number
+  /** `partition: rows of offsets` where something is missing in front of what is there. */
+  readonly gaps: readonly string[]
+}
+
+/** What is recorded of a partition must be without a gap at every moment: then it came in order. */
+function watchOrder(rig: OperationsRig): { stop(): Promise<Order> } {
+  let running = true
+  let looks = 0
+  const gaps: string[] = []
+  const look = async (): Promise<void> => {
+    const rows = await rig.postgres.query<{ partition: number; count: string; ends: string }>(
+      `SELECT "partition", count(*)::text AS count, (max("offset") + 1)::text AS ends FROM raw_events
+       WHERE project_id = $1 GROUP BY "partition"`,
+      [rig.project.projectId]
+    )
+    looks++
+    for (const { partition, count, ends } of rows)
+      if (count !== ends) gaps.push(`${partition}: ${count} rows of ${ends} offsets`)
+  }
+  const turns = (async () => {
+    while (running) {
+      // The pool of the test may need a moment, too.
+      await look().catch(() => undefined)
+      await systemClock.sleep(50)
+    }
+    await look()
+  })()
+  return {
+    async stop() {
+      running = false
+      await turns
+      return { looks, gaps }
+    }
   }
 }
 
