@@ -1,16 +1,14 @@
 // Fills the tables of the warehouse again from the archive, and from the log where the archive ends. Loaders may run
 // meanwhile: a row is a pure function of its record and rows of one event collapse, so nothing is loaded twice, and the
 // goal is fixed after the tables are there, so whatever a loader wrote into tables that were dropped lies before it.
-import { createHash } from 'node:crypto'
 import type { RawRecord } from '@millrace/contracts'
 import { AppError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import { partitionKey } from '@millrace/kafka'
 import type { Admin } from '@millrace/kafka'
-import { readArchiveFile } from '@millrace/stores/archive-file'
 import type { ArchiveFile } from '@millrace/stores/archive-manifest'
-import type { ArchiveRow } from '@millrace/stores/archive-rows'
 import type { ObjectStore } from '@millrace/stores/object-store'
+import { readArchivedRecords } from './archive-records.ts'
 import { moveGroup } from './move-group.ts'
 import type { GroupMove } from './move-group.ts'
 import { readLog } from './read-log.ts'
@@ -177,20 +175,13 @@ function createFileLoader({ objects }: RebuildDeps, plan: () => Promise<Warehous
 /** Loads one file; resolves with what is wrong with it, if anything is. */
 async function loadFile(objects: Pick<ObjectStore, 'get'>, file: ArchiveFile, add: Add): Promise<string | undefined> {
   try {
-    const bytes = await objects.get(file.key)
-    if (createHash('sha256').update(bytes).digest('hex') !== file.sha256) return 'it is not the file that was archived'
-    for await (const group of readArchiveFile(bytes)) await add(group.map(toRawRecord))
+    for await (const records of readArchivedRecords(objects, file)) await add(records)
     return undefined
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     if (error.code !== 'PIPE_NOT_FOUND' && error.code !== 'PIPE_INVALID_INPUT') throw error
     return error.message
   }
-}
-
-function toRawRecord({ topic, partition, offset, appendedAtMs, value }: ArchiveRow): RawRecord {
-  const bytes = value === null ? null : Buffer.from(value.buffer, value.byteOffset, value.byteLength)
-  return { topic, partition, offset, appendedAtMs, value: bytes }
 }
 
 /** Records of the log that are loaded at once, and their bytes. */
