@@ -1,5 +1,8 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { expect, test } from 'vitest'
+import { fileURLToPath } from 'node:url'
+import { expect, onTestFinished, test } from 'vitest'
 import { freePorts } from './listen.ts'
 
 test('ports that are handed out but not bound yet are not handed out again', async () => {
@@ -18,4 +21,15 @@ test('a port that is taken is passed over, and more than there are is an error',
   } finally {
     await new Promise((resolve) => server.close(resolve))
   }
+})
+
+test('two processes draw from ports of their own', async () => {
+  const rounds = Array.from({ length: 4 }, async () => {
+    const child = fork(fileURLToPath(new URL('../test/fixture-ports.ts', import.meta.url)))
+    onTestFinished(() => void child.kill('SIGKILL'))
+    const [ports] = (await once(child, 'message')) as [readonly number[]]
+    return ports
+  })
+  const all = [...(await freePorts(60)), ...(await Promise.all(rounds)).flat()]
+  expect(new Set(all).size).toBe(5 * 60)
 })
