@@ -136,7 +136,31 @@ describe('breaker', () => {
     await fail(100)
     await vi.advanceTimersByTimeAsync(30_000)
     await fire(gone)
-    expect(breaker.state).toBe('open')
+    expect(breaker.state).toBe('half-open')
+  })
+
+  it('is probed by the next call when the caller of the probe gave up, by one at a time', async () => {
+    const { breaker, changes, outcomes, fire, fail, calls } = setup({ timeoutMs: false })
+    const gone = new AppError('PIPE_DEADLINE', 'gone')
+    await fail(20)
+    await vi.advanceTimersByTimeAsync(30_000)
+    expect(await fire(gone)).toBe('PIPE_DEADLINE')
+    const gate = Promise.withResolvers<never>()
+    const probe = breaker.run(() => gate.promise).catch((error: unknown) => error)
+    expect([await fire(), calls()]).toEqual(['PIPE_BREAKER_OPEN', 21])
+    gate.reject(gone)
+    expect([await probe, breaker.state, await fire(), breaker.state]).toEqual([gone, 'half-open', 'value', 'closed'])
+    await fail(20)
+    await vi.advanceTimersByTimeAsync(30_000)
+    await fire(gone)
+    await fail(1)
+    expect([breaker.state, await fire()]).toEqual(['open', 'PIPE_BREAKER_OPEN'])
+    await vi.advanceTimersByTimeAsync(30_000)
+    expect(changes.map(([, state]) => state)).toEqual([
+      ...['open', 'half-open', 'closed'],
+      ...['open', 'half-open', 'open', 'half-open']
+    ])
+    expect(outcomes.filter((outcome) => outcome === 'gone')).toHaveLength(3)
   })
 
   it('is not closed by a call of before it opened whose caller gives up while it is probed', async () => {

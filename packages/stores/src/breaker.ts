@@ -3,6 +3,7 @@
 //   closed    -> open       more than half of at least `volumeThreshold` calls of the last minute failed
 //   open      -> half-open  30 s later; calls in between are refused at once
 //   half-open -> closed     the one probe succeeded; calls beside it are refused
+//   half-open -> half-open  the caller of the probe gave up: nothing is known, and the next call is the probe
 //   half-open -> open       the probe failed
 //
 // What opossum does otherwise than one would think, and this file makes good: refused calls count in its window and
@@ -10,7 +11,8 @@
 // is replaced by a new one. Its timeout abandons the work: each call has a signal of its own that aborts then. An error
 // that its filter swallows counts as a success and closes it. And every call counts as made when it begins: those whose
 // callers gave up would stand among the good ones, and enough of them keep it closed over a dependency that is silent. So
-// while it is closed calls run beside it, and it is told how they ended; only the probe runs inside of it.
+// while it is closed calls run beside it, and it is told how they ended; only the probe runs inside of it. A probe has to
+// end in one of two ways; after one that tells nothing it is replaced, too, by one that is half-open from the start.
 import CircuitBreaker from 'opossum'
 import { AppError, systemClock } from '@millrace/kernel'
 
@@ -65,10 +67,12 @@ export function createBreaker(options: BreakerOptions): Breaker {
     state = next
     options.onChange?.(next)
   }
-  const make = (): CircuitBreaker<[Call], void> => {
-    const made = new CircuitBreaker((call: Call) => call(), {
+  const make = (isHalfOpen = false): CircuitBreaker<[Call], void> => {
+    const settings = {
       name,
-      timeout: false,
+      // Documented, but left out of its types.
+      state: { closed: !isHalfOpen, halfOpen: isHalfOpen },
+      timeout: false as const,
       errorThresholdPercentage: justBelowHalf,
       rollingCountTimeout: 60_000,
       rollingCountBuckets: 60,
@@ -76,17 +80,21 @@ export function createBreaker(options: BreakerOptions): Breaker {
       volumeThreshold,
       rollingPercentilesEnabled: false,
       enableSnapshots: false
-    })
+    }
+    const made = new CircuitBreaker((call: Call) => call(), settings)
     made.on('open', () => change('open'))
     made.on('halfOpen', () => change('half-open'))
     made.on('close', () => {
-      made.shutdown()
-      if (!isDisposed) current = make()
+      replace(false)
       change('closed')
     })
     return made
   }
   let current = make()
+  const replace = (isHalfOpen: boolean): void => {
+    current.shutdown()
+    if (!isDisposed) current = make(isHalfOpen)
+  }
 
   /** Tells how a call ended that began while `asked` was closed: unless that has opened since, or was closed anew. */
   const tell = async (asked: typeof current, failure: unknown): Promise<void> => {
@@ -109,7 +117,7 @@ export function createBreaker(options: BreakerOptions): Breaker {
       throw error
     }
   }
-  /** One call decides; those beside it are refused, and one whose caller gives up decides against. */
+  /** One call decides; those beside it are refused. One whose caller gives up leaves it to the next. */
   const probe = async <T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
     let ended: { readonly value: T } | { readonly error: unknown } | undefined
     const call: Call = async () => {
@@ -117,7 +125,9 @@ export function createBreaker(options: BreakerOptions): Breaker {
         ended = { value: await timed(work, name, timeoutMs) }
       } catch (error) {
         ended = { error }
-        if (outcomeOf(error, judge) !== 'success') throw error
+        const outcome = outcomeOf(error, judge)
+        if (outcome === 'gone') replace(true)
+        else if (outcome !== 'success') throw error
       }
     }
     const refusal: unknown = await current.fire(call).catch((error: unknown) => error)
