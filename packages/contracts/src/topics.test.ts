@@ -120,6 +120,7 @@ test('a project that was grown has more raw and processed partitions, and nothin
     families.map((family) => topicSettings(grown, 'local', family, project).partitions)
   expect(counts(['raw', 'processed', 'dlq'], 'shop')).toEqual([8, 8, 2])
   expect(counts(['raw', 'processed'], 'other')).toEqual([4, 4])
+  expect(counts(['raw', 'processed'], 'constructor')).toEqual([4, 4])
   // Of production the family declares more than that.
   expect(topicSettings(grown, 'production', 'raw', 'shop').partitions).toBe(100)
   expect({ ...grown, grown: {} }).toEqual({ ...parseTopicDeclaration(yaml), grown: {} })

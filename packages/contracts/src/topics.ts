@@ -139,14 +139,15 @@ function readConfig(value: unknown, problems: Problems): Readonly<Record<string,
   return config
 }
 
+/** Without a prototype: a project may have the name of what every object has, such as `constructor`. */
 function readGrown(value: unknown, problems: Problems): Readonly<Record<string, number>> {
-  if (value === undefined || value === null) return {}
-  const fields = asObject(value, 'grown', problems)
-  const counts = Object.entries(fields).map(([project, count]) => {
+  const grown = Object.create(null) as Record<string, number>
+  if (value === undefined || value === null) return grown
+  for (const [project, count] of Object.entries(asObject(value, 'grown', problems))) {
     if (!isProjectId(project)) problems.push(`grown.${project}: is no project id`)
-    return [project, asCount(count, `grown.${project}`, problems)] as const
-  })
-  return Object.fromEntries(counts)
+    grown[project] = asCount(count, `grown.${project}`, problems)
+  }
+  return grown
 }
 
 const familyKeys = ['name', 'ensure', 'groups', 'key', 'partitions', 'retention', 'codec', 'maxMessageBytes']
