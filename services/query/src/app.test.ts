@@ -35,6 +35,7 @@ function memoryCache(): AnswerCache & { purges: string[] } {
     read: async (_projectId, key) => ({ kind: 'read', generation: '', entry: stored.get(key), isLate: false }),
     write: async (entry) => void stored.set(entry.key, entry),
     lock: async () => ({ kind: 'held', release: async () => {} }),
+    generation: async () => undefined,
     purge: async (projectId) => `g${purges.push(projectId)}`
   }
 }

@@ -98,6 +98,12 @@ describe('the cache in Redis', () => {
     }
   })
 
+  it('tells the generation that counts, when there is one', async () => {
+    expect(await setup({ GET: 'g1' }).cache.generation('shop')).toBe('g1')
+    expect(await setup({ GET: null }).cache.generation('shop')).toBeUndefined()
+    expect(await setup({ GET: away }).cache.generation('shop')).toBeUndefined()
+  })
+
   it('never throws when Redis is away, but for a purge', async () => {
     const { cache } = setup({ MGET: away, SET: away })
     await cache.write(entry)

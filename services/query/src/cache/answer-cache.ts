@@ -32,6 +32,8 @@ export type CacheLock =
 export interface AnswerCache {
   /** `any`: a fresh answer of a replica will do. */
   read(projectId: string, key: string, from?: 'any' | 'master'): Promise<CacheRead>
+  /** The generation of a project's answers; undefined when Redis does not answer, or has none. */
+  generation(projectId: string): Promise<string | undefined>
   /** Resolves when it is stored, or cannot be. */
   write(entry: Entry): Promise<void>
   /** Takes the lock of `key`. */
@@ -110,6 +112,12 @@ export function createAnswerCache(deps: AnswerCacheDeps): AnswerCache {
       if (from === 'any') replica?.found('primary')
       const entry = open(projectId, key, found.bytes, found.generation)
       return { kind: 'read', generation: found.generation, entry, isLate: false }
+    },
+    async generation(projectId) {
+      const marker = await orAway(() => redis.command('GET', generationKeyOf(projectId)))
+      if (typeof marker !== 'string') return undefined
+      generations.set(projectId, marker)
+      return marker
     },
     async write(entry) {
       if (entry.body.byteLength > maxBytes) return

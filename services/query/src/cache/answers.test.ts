@@ -24,6 +24,7 @@ function setup() {
       const isOfNow = entry?.generation === state.generation
       return { kind: 'read', generation: state.generation, entry: isOfNow ? entry : undefined, isLate: false }
     },
+    generation: async () => (state.isAway ? undefined : state.generation),
     write: async (entry) => {
       if (!state.isAway) stored.set(entry.key, entry)
     },
@@ -189,6 +190,23 @@ describe('answers', () => {
     const after = ask({ took: 100 })
     await clock.advance(3_000)
     expect([await before, await after].map((reply) => Array.isArray(reply) && reply[1])).toEqual(['q3', 'q4'])
+  })
+
+  it('that are asked for after a purge by another process do not join one that was begun before it', async () => {
+    const { clock, cache, process } = setup()
+    const ask = process()
+    const before = ask({ took: 1_000 })
+    await clock.advance(0)
+    const beside = ask({ took: 1_000 })
+    await clock.advance(0)
+    await cache.purge('shop')
+    const after = ask({ took: 100 })
+    await clock.advance(3_000)
+    expect((await Promise.all([before, beside, after])).map((reply) => Array.isArray(reply) && reply[1])).toEqual([
+      'q1',
+      'q1',
+      'q2'
+    ])
   })
 
   it('of mistakes are kept for half a minute, others that must not be kept never', async () => {

@@ -156,6 +156,11 @@ export function createAnswers(deps: AnswersDeps): Answers {
     }
   }
 
+  const hearOfPurge = async (projectId: string): Promise<void> => {
+    const generation = await cache.generation(projectId)
+    if (generation !== undefined) local.keepOnly(projectId, generation)
+  }
+
   return {
     async ask(question, signal) {
       const { use, priority, key, projectId } = question
@@ -167,9 +172,10 @@ export function createAnswers(deps: AnswersDeps): Answers {
       // What is critical does not wait behind background work that asks the same.
       const hasTime = (): boolean => clock.monotonic() < question.deadlineMs
       const work = (given: AbortSignal): Promise<Found> => find(question, given)
-      // Nor does what is asked after a purge join what was begun before.
-      const flight = `${use} ${priority} ${local.generationOf(projectId) ?? ''} ${key}`
-      const found = await joinInTime(flights, flight, signal, work, hasTime)
+      // Nor does what is asked after a purge join what was begun before; another process may have been told of it.
+      const flight = (): string => `${use} ${priority} ${local.generationOf(projectId) ?? ''} ${key}`
+      if (flights.has(flight())) await hearOfPurge(projectId)
+      const found = await joinInTime(flights, flight(), signal, work, hasTime)
       if (found.kind === 'stale' && !question.allowStale) throw found.error
       return found.reply
     }

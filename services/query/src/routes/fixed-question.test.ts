@@ -36,6 +36,7 @@ function setup() {
     read: async () => ({ kind: 'away' }) as const,
     write: async () => {},
     lock: async () => ({ kind: 'away' }) as const,
+    generation: async () => undefined,
     purge: async () => ''
   }
   const times = { freshOpenMs: 1, freshClosedMs: 1, staleOpenMs: 1, ttlMs: 1, mistakeMs: 1 }
