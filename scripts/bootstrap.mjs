@@ -108,11 +108,11 @@ const child = spawn(join(bin, 'node'), [...entry, ...rest], {
 // this process alone is handed on; `start` takes two at the same moment for one.
 process.on('SIGINT', () => task === 'start' && child.kill('SIGINT'))
 process.on('SIGTERM', () => child.kill('SIGTERM'))
-// A killed npm hands nothing on: its end is noticed here, as `start` notices the end of this process. npm is the parent,
-// or behind the shell that is.
+// A killed npm hands nothing on: its end is noticed here, as tasks that start a pipeline notice the end of this process. npm is
+// the parent, or behind the shell that is.
 const callers = () => `${process.ppid} ${parentOf(process.ppid)}`
 const before = callers()
-if (task === 'start' && process.env.npm_lifecycle_event !== undefined) {
+if (['start', 'test:faults'].includes(task) && process.env.npm_lifecycle_event !== undefined) {
   const watch = setInterval(() => {
     if (callers() === before) return
     clearInterval(watch)

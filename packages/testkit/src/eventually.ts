@@ -1,6 +1,7 @@
 // Waiting for a condition instead of sleeping for a guess.
 import { systemClock, toError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
+import { throwIfGivenUp } from './given-up.ts'
 
 export interface EventuallyOptions {
   /** Longest wait; default 10 s. */
@@ -12,7 +13,8 @@ export interface EventuallyOptions {
 
 /**
  * The value of `check` as soon as it neither throws nor returns `false` or `undefined`. After `timeoutMs` throws an
- * error that says what was awaited, with the last failure of the check as its cause.
+ * error that says what was awaited, with the last failure of the check as its cause. Throws at once when the run is given
+ * up (given-up.ts).
  */
 export async function eventually<T>(
   what: string,
@@ -23,6 +25,7 @@ export async function eventually<T>(
   const started = clock.monotonic()
   let last: Error | undefined
   for (;;) {
+    throwIfGivenUp()
     try {
       const value = await check()
       if (value !== false && value !== undefined) return value

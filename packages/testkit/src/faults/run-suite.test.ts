@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { createManualClock } from '@millrace/kernel'
 import type { Stack } from '@millrace/local-stack/stack'
 import { describe, expect, it } from 'vitest'
+import { eventually } from '../eventually.ts'
 import type { CaseContext, CaseResult, FaultCase, FaultSuite } from './fault-case.ts'
 import { judge } from './oracle.ts'
 import type { Verdict } from './oracle.ts'
@@ -39,15 +40,19 @@ const suite: FaultSuite = {
   ]
 }
 
-async function run(choice: Parameters<typeof planSuite>[1]): Promise<CaseResult[]> {
-  return await runSuite(suite, planSuite(suite, choice), {
+async function run(
+  choice: Parameters<typeof planSuite>[1],
+  cases: FaultSuite = suite,
+  stop = new AbortController()
+): Promise<CaseResult[]> {
+  return await runSuite(cases, planSuite(cases, choice), {
     // No case of this suite touches the stack.
     stack: {} as Stack,
     seed: 1,
     folder: mkdtempSync(join(tmpdir(), 'suite-')),
     clock: createManualClock(),
     say: () => {},
-    signal: new AbortController().signal
+    signal: stop.signal
   })
 }
 
@@ -75,6 +80,25 @@ describe('runSuite', () => {
     expect(results.map(({ outcome }) => outcome)).toEqual(['green', 'no bite', 'error'])
     expect(results.map((result) => isAsAsked(result, false))).toEqual([true, false, false])
     expect(results[2]?.error).toContain('no stack')
+  })
+
+  it('ends the waits of a case that is given up, lets it clean up, and starts no other', async () => {
+    const stop = new AbortController()
+    let cleaned = false
+    const waiting: FaultCase = {
+      ...faultCase('waits', () => green),
+      async run() {
+        await using stack = new AsyncDisposableStack()
+        stack.defer(() => void (cleaned = true))
+        stop.abort(new Error('ended by SIGTERM'))
+        await eventually('what never comes', () => false, { timeoutMs: 3_600_000 })
+        return green
+      }
+    }
+    const results = await run({}, { name: 'sample', cases: [waiting, faultCase('next', () => green)], bugs: [] }, stop)
+    expect(results.map(({ case: name, outcome }) => `${name} ${outcome}`)).toEqual(['waits error'])
+    expect(results[0]?.error).toContain('ended by SIGTERM')
+    expect(cleaned).toBe(true)
   })
 
   it('accepts only a red run as proof of a planted bug', async () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { AppError, toError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { Stack } from '@millrace/local-stack/stack'
+import { unlessGivenUp } from '../given-up.ts'
 import { createCounters } from './counters.ts'
 import type { CaseResult, FaultCase, FaultSuite } from './fault-case.ts'
 
@@ -59,7 +60,7 @@ function findBug(suite: FaultSuite, bug: string): FaultSuite['bugs'][number] {
   throw new AppError('PIPE_NOT_FOUND', `suite ${suite.name} has no bug '${bug}' to plant; one of ${names}`)
 }
 
-/** Runs what was planned; an aborted signal ends it after the run in hand. */
+/** Runs what was planned; an aborted signal ends the case in hand with its next wait, and starts no other one. */
 export async function runSuite(suite: FaultSuite, runs: readonly PlannedRun[], deps: SuiteDeps): Promise<CaseResult[]> {
   const results: CaseResult[] = []
   for (const [index, run] of runs.entries()) {
@@ -90,7 +91,8 @@ async function runCase(suite: FaultSuite, { faultCase, planted }: PlannedRun, de
   try {
     await mkdir(deps.folder, { recursive: true })
     const { stack, seed, long = false, folder, say, signal } = deps
-    const verdict = await faultCase.run({ stack, seed, planted, long, folder, counters, say, signal })
+    const context = { stack, seed, planted, long, folder, counters, say, signal }
+    const verdict = await unlessGivenUp(signal, () => faultCase.run(context))
     const bitten = counters.missing().length === 0
     const outcome = verdict.violations.length > 0 ? 'red' : bitten ? 'green' : 'no bite'
     return { ...common(), outcome, verdict, error: undefined }
