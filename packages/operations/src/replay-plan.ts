@@ -127,6 +127,7 @@ export async function planReplay(deps: PlanDeps, request: ReplayRequest): Promis
       ...(effect === 'epoch' ? [] : await outOfRetention(deps, request, topic, ranges)),
       ...againstGroup(request, effect, committed),
       ...againstMode(request),
+      ...(effect === 'epoch' ? againstEpochEdges(request) : []),
       ...(effect === 'nothing' ? [text] : []),
       ...(effect === 'reads' && records === 0n ? ['there is no record in this range'] : []),
       ...(records > request.limit
@@ -196,6 +197,17 @@ function againstMode({ kind, group, mode, to }: ReplayRequest): readonly string[
   if (kind === 'aggregate' || kind === 'archive')
     return [`group ${group} does not go by its offsets, so it cannot be moved back in place`]
   return to.kind === 'all' ? [] : ['in place a group reads on to where it stood; it takes no other end']
+}
+
+/** An epoch is made of whole hours, and of everything since. */
+function againstEpochEdges({ from, to }: ReplayRequest): readonly string[] {
+  const isByOffset = from.kind === 'offset' || from.kind === 'offsets'
+  return [
+    ...(isByOffset ? ['a new epoch of the live state begins at a time, or with all that the log has'] : []),
+    ...(to.kind === 'all'
+      ? []
+      : ['a new epoch of the live state is filled to the end of the log; it takes no other end'])
+  ]
 }
 
 function edgeText(edge: ReplayEdge, all: string): string {

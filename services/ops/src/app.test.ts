@@ -16,6 +16,7 @@ const authorization = `Bearer ${adminToken}`
 /** What the routes of these tests never touch. */
 const unused = {
   replays: {} as OpsRouteDeps['replays'],
+  epochBuilds: {} as OpsRouteDeps['epochBuilds'],
   trail: {} as OpsRouteDeps['trail'],
   reconciliation: { last: () => undefined },
   doctor: async () => ({ healthy: true, findings: [] })

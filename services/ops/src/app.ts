@@ -16,6 +16,7 @@ import { createDoctorRoutes } from './routes/doctor.ts'
 import type { DoctorRouteDeps } from './routes/doctor.ts'
 import { createDropRoutes } from './routes/drops.ts'
 import type { DropRouteDeps } from './routes/drops.ts'
+import { createEpochRoutes } from './routes/epochs.ts'
 import { createKeyRoutes } from './routes/keys.ts'
 import type { KeyRouteDeps } from './routes/keys.ts'
 import { createLagRoutes } from './routes/lag.ts'
@@ -68,6 +69,7 @@ export function opsRoutes(deps: OpsRouteDeps): readonly OpsRoute[] {
     ...createDropRoutes(deps),
     ...createLetterRoutes(deps),
     ...createReplayRoutes(deps),
+    ...createEpochRoutes(deps),
     ...createTrailRoutes(deps)
   ]
 }

@@ -2,6 +2,7 @@
 import {
   clickhouseFields,
   enrichFields,
+  heartbeatRule,
   httpFields,
   kafkaFields,
   list,
@@ -15,6 +16,7 @@ import {
 } from '@millrace/config'
 import { topicProfiles } from '@millrace/contracts'
 import { canaryFields } from './canary/fields.ts'
+import { epochFields } from './epochs/fields.ts'
 import { monitorFields } from './monitor/fields.ts'
 import { reconcileFields } from './reconcile/fields.ts'
 import { watchedStoreFields } from './stores/fields.ts'
@@ -50,5 +52,9 @@ export const opsSpec = {
   }),
   ...monitorFields,
   ...reconcileFields,
+  ...epochFields,
   ...canaryFields
 }
+
+/** Rules across settings. */
+export const opsRules = [heartbeatRule]

@@ -13,7 +13,8 @@ import { openPostgres } from '@millrace/stores/postgres'
 import { openRedis } from '@millrace/stores/redis'
 import { apiActor, createOpsApp } from './app.ts'
 import { openCanary } from './canary/open-canary.ts'
-import { opsSpec } from './config.ts'
+import { opsRules, opsSpec } from './config.ts'
+import { openEpochBuilds } from './epochs/open-builds.ts'
 import { createLetterDeps } from './letter-deps.ts'
 import { opsMetrics } from './metrics.ts'
 import { openMonitor, sinksOf } from './monitor/open-monitor.ts'
@@ -21,8 +22,8 @@ import { openDoctor } from './open-doctor.ts'
 import { openReconcile } from './reconcile/open-reconcile.ts'
 import { openStoreWatch } from './stores/open-store-watch.ts'
 
-await runService({ name: 'ops', spec: opsSpec }, async (context) => {
-  const { config, log, registry, clock, stack } = context
+await runService({ name: 'ops', spec: opsSpec, rules: opsRules }, async (context) => {
+  const { config, log, registry, clock, stack, faults } = context
   const postgres = stack.use(
     await openPostgres({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL_SIZE, log, name: 'millrace-ops' })
   )
@@ -49,6 +50,8 @@ await runService({ name: 'ops', spec: opsSpec }, async (context) => {
     projects: { postgres, pepper: config.API_KEY_PEPPER, actor: 'ops:canary', ensureTopics: ensureTopicsOf }
   })
   stack.defer(() => canary)
+  const enrich = await openEnrich(config)
+  const epochBuilds = await openEpochBuilds({ ...context, kafka, admin, postgres, enrich, actor: apiActor })
   const app = createOpsApp({
     monitor,
     reconciliation,
@@ -63,8 +66,10 @@ await runService({ name: 'ops', spec: opsSpec }, async (context) => {
       manifest: createArchiveManifest(postgres),
       clock,
       actor: apiActor,
-      holder: `ops:${hostname()}:${randomUUID().slice(0, 8)}`
+      holder: `ops:${hostname()}:${randomUUID().slice(0, 8)}`,
+      faults
     },
+    epochBuilds,
     clock,
     adminToken: config.ADMIN_TOKEN,
     metrics: bindMetrics(opsMetrics, registry),
@@ -77,7 +82,7 @@ await runService({ name: 'ops', spec: opsSpec }, async (context) => {
       admin,
       postgres,
       lock: createRedriveLock(config.DATABASE_DIRECT_URL || config.DATABASE_URL),
-      enrich: await openEnrich(config),
+      enrich,
       clock,
       actor: apiActor,
       countingGroups: config.COUNTING_GROUPS,

@@ -3,7 +3,14 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { createRedisEpochs } from '@millrace/aggregation/redis-epochs'
+import { liveTiming } from '@millrace/aggregation/timing'
 import { rawTopic, redriveTopic } from '@millrace/contracts'
+import { systemClock } from '@millrace/kernel'
+import { createSilentLogger } from '@millrace/observability'
+import { createEpochKeeper } from '@millrace/operations/epoch-keeper'
+import { openPostgres } from '@millrace/stores/postgres'
+import { openRedis } from '@millrace/stores/redis'
 import { testEndpoints } from '@millrace/testkit/endpoints'
 import { eventually } from '@millrace/testkit/eventually'
 import { openPipeline, testAdminToken } from '@millrace/testkit/pipeline'
@@ -150,7 +157,6 @@ it('plans a replay, has it read beside the live group, and tells where an event 
   await eventually('the replay is done', isDone, { timeoutMs: 20_000, intervalMs: 100 })
   expect((await call('POST', `${path}/abort`)).status).toBe(409)
   expect((await call('POST', '/v1/projects/nobody-has-this/replays/plan', wanted)).status).toBe(404)
-  expect((await call('POST', `/v1/projects/${projectId}/replays`, { kind: 'aggregate' })).status).toBe(409)
 
   const trail = await call('GET', `/v1/events/e-1/trail?project=${projectId}`)
   expect(trail.body).toMatchObject({
@@ -160,4 +166,40 @@ it('plans a replay, has it read beside the live group, and tells where an event 
   })
   const never = await call('GET', `/v1/events/never/trail?project=${projectId}`)
   expect([never.status, never.body['place']]).toEqual([200, null])
+})
+
+/** The live state of the project as the aggregator would make it. */
+async function makeLiveState(): Promise<void> {
+  const log = createSilentLogger()
+  const { DATABASE_URL: url, REDIS_STATE_URL } = testEndpoints()
+  await using postgres = await openPostgres({ url, poolSize: 1, log, name: 'test' })
+  await using redis = await openRedis({ url: REDIS_STATE_URL, role: 'state', log, requirePolicy: 'now' })
+  const stores = { postgres, epochs: createRedisEpochs(redis), admin: pipeline.admin }
+  const rest = { clock: systemClock, timing: liveTiming, group: `${group}-live`, actor: 'test', log }
+  await createEpochKeeper({ ...stores, ...rest })(projectId)
+}
+
+it('builds the live state anew as a replay, and tells when it is in force', { timeout: 60_000 }, async () => {
+  const replays = `/v1/projects/${projectId}/replays`
+  const epochs = `/v1/projects/${projectId}/epochs`
+  const none = await call('POST', replays, { kind: 'aggregate' })
+  expect([none.status, none.body['detail']]).toEqual([409, expect.stringContaining('there is no live state')])
+  await makeLiveState()
+  const byOffset = await call('POST', replays, { kind: 'aggregate', from: { offset: '1' } })
+  expect([byOffset.status, byOffset.body['detail']]).toEqual([409, expect.stringContaining('begins at a time')])
+  const plan = await call('POST', `${replays}/plan`, { kind: 'aggregate' })
+  expect(plan.body).toMatchObject({ effect: 'epoch', refusals: [] })
+
+  const begun = await call('POST', replays, { kind: 'aggregate' })
+  expect([begun.status, begun.body]).toMatchObject([201, { projectId, epoch: 2, state: 'building' }])
+  const isInForce = async (): Promise<boolean> => {
+    const { body } = await call('GET', epochs)
+    return (body['build'] as { state: string }).state === 'in-force'
+  }
+  await eventually('the epoch is in force', isInForce, { timeoutMs: 30_000, intervalMs: 100 })
+  expect((await call('GET', epochs)).body['epochs']).toMatchObject([
+    { epoch: 1, inForce: false },
+    { epoch: 2, inForce: true, state: 'live', lag: '0' }
+  ])
+  for (const what of ['resume', 'abort']) expect((await call('POST', `${epochs}/${what}`)).status).toBe(404)
 })

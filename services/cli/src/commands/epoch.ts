@@ -1,14 +1,13 @@
 // `millrace epoch`: the builds of the live state, and putting a new one in force.
 import { AppError } from '@millrace/kernel'
-import type { EpochInspection } from '@millrace/aggregation/inspection'
 import { createRedisEpochs } from '@millrace/aggregation/redis-epochs'
-import { rawTopic } from '@millrace/contracts'
+import { epochStatus } from '@millrace/operations/epoch-status'
+import type { ShownEpoch } from '@millrace/operations/epoch-status'
 import { fillAndFlip, fillUntilCaughtUp } from '@millrace/operations/flip-epoch'
 import type { BuildProgress, Flipped } from '@millrace/operations/flip-epoch'
 import { abortBuild, beginBuild, openBuild, planRebuild, refuse } from '@millrace/operations/rebuild'
 import type { RebuildPlan } from '@millrace/operations/rebuild'
 import { replaceEpoch } from '@millrace/operations/replace-epoch'
-import { listEpochs } from '@millrace/operations/state-epochs'
 import type { Command } from 'commander'
 import { openAdmin, openDatabase, openLiveState } from '../connections.ts'
 import type { CliContext, CommonOptions } from '../context.ts'
@@ -105,22 +104,6 @@ function addAbort(group: Command, context: CliContext): void {
     })
 }
 
-interface ShownEpoch {
-  readonly epoch: number
-  readonly inForce: boolean
-  /** Of the row; undefined: it has none yet. */
-  readonly state: string | undefined
-  readonly reason: string | undefined
-  /** In Redis; undefined: it has no keys. */
-  readonly stage: EpochInspection['stage'] | undefined
-  readonly torn: boolean
-  readonly completeFrom: string
-  /** Records of the log that are not applied; undefined without keys. */
-  readonly lag: bigint | undefined
-  readonly sizes: EpochInspection['sizes'] | undefined
-  readonly counts: EpochInspection['counts'] | undefined
-}
-
 function addStatus(group: Command, context: CliContext): void {
   const { terminal } = context
   addCommand(group, {
@@ -146,32 +129,9 @@ async function statusOf(
   projectId: string,
   stack: AsyncDisposableStack
 ): Promise<readonly ShownEpoch[]> {
-  const rows = await listEpochs(await openDatabase(context, dataDir, stack), projectId)
-  const seen = await createRedisEpochs(await openLiveState(context, dataDir, stack)).inspect(projectId)
-  if (rows.length === 0 && seen.epochs.size === 0)
-    throw new AppError('PIPE_NOT_FOUND', `'${projectId}' has no epoch; the aggregator makes the first one`)
-  const ranges = await (await openAdmin(context, dataDir, stack)).ranges(rawTopic(projectId))
-  const numbers = [...new Set([...rows.map(({ epoch }) => epoch), ...seen.epochs.keys()])].toSorted((a, b) => a - b)
-  return numbers.map((epoch): ShownEpoch => {
-    const row = rows.find((each) => each.epoch === epoch)
-    const held = seen.epochs.get(epoch)
-    const lag = ranges.reduce((sum, { partition, end }) => {
-      const position = held?.partitions[partition]?.position ?? 0n
-      return end > position ? sum + end - position : sum
-    }, 0n)
-    return {
-      epoch,
-      inForce: epoch === seen.pointer && held !== undefined,
-      state: row?.state,
-      reason: row?.reason,
-      stage: held?.stage,
-      torn: held?.torn !== undefined,
-      completeFrom: new Date(row?.completeFromMs ?? held?.completeFromMs ?? 0).toISOString(),
-      lag: held === undefined ? undefined : lag,
-      sizes: held?.sizes,
-      counts: held?.counts
-    }
-  })
+  const postgres = await openDatabase(context, dataDir, stack)
+  const epochs = createRedisEpochs(await openLiveState(context, dataDir, stack))
+  return await epochStatus({ postgres, epochs, admin: await openAdmin(context, dataDir, stack) }, projectId)
 }
 
 /** On a terminal one line that is rewritten; elsewhere nothing but the result. */

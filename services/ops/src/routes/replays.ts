@@ -1,7 +1,7 @@
 // Replays: what one would do, beginning, going on, ending, and how far each is.
-import { AppError } from '@millrace/kernel'
 import { abortReplay, resumeReplay, startReplay } from '@millrace/operations/replay'
 import type { ReplayDeps } from '@millrace/operations/replay'
+import type { EpochPlan } from '@millrace/operations/replay-epoch'
 import { replayStatus } from '@millrace/operations/replay-orders'
 import { planReplay, replayKinds } from '@millrace/operations/replay-plan'
 import type { GroupPlan, PlanDeps, ReplayEdge, ReplayKind } from '@millrace/operations/replay-plan'
@@ -9,8 +9,9 @@ import { findReplay, listReplays } from '@millrace/operations/replay-rows'
 import { route } from '../route.ts'
 import type { Members, OpsRoute } from '../route.ts'
 import { flag, projectParams, text, whole } from '../rules.ts'
+import type { EpochRouteDeps } from './epochs.ts'
 
-export interface ReplayRouteDeps {
+export interface ReplayRouteDeps extends EpochRouteDeps {
   readonly replays: ReplayDeps & PlanDeps
 }
 
@@ -67,7 +68,8 @@ const wanted: Members = {
 const replayParams: Members = { properties: { replayId: text('Its number.', { pattern: '^\\d{1,18}$' }) } }
 
 /** Plan, start, list, show, resume and abort replays. */
-export function createReplayRoutes({ replays }: ReplayRouteDeps): readonly OpsRoute[] {
+export function createReplayRoutes(deps: ReplayRouteDeps): readonly OpsRoute[] {
+  const { replays, epochBuilds } = deps
   return [
     route<{ params: Place; body: Wanted }>({
       method: 'POST',
@@ -77,13 +79,15 @@ export function createReplayRoutes({ replays }: ReplayRouteDeps): readonly OpsRo
       body: wanted,
       reply: { status: 200, description: 'The parts with both ends; `refusals` is empty when it may begin.' },
       problems: ['not_found'],
-      handle: async ({ params, body }) => await planOf(replays, params, body)
+      handle: async ({ params, body }) => await planOf(deps, params, body)
     }),
     route<{ params: Place; body: Start }>({
       method: 'POST',
       path: '/v1/projects/:projectId/replays',
       summary: 'Read a part of the log again',
-      description: 'One at a time for a group. Live events go on meanwhile unless `inPlace` is said.',
+      description:
+        'One at a time for a group. Live events go on meanwhile unless `inPlace` is said. For `aggregate` a new epoch of the live ' +
+        'state is built beside the one in force and takes its place: see the epochs of the project.',
       params: projectParams,
       body: {
         ...wanted,
@@ -93,15 +97,11 @@ export function createReplayRoutes({ replays }: ReplayRouteDeps): readonly OpsRo
           reason: text('Why, for the audit log.', { default: 'not given' })
         }
       },
-      reply: { status: 201, description: 'The replay; workers read it from now on.' },
+      reply: { status: 201, description: 'The replay, which workers read from now on; for `aggregate` the build.' },
       problems: ['not_found', 'conflict'],
       handle: async ({ params, body }) => {
-        const plan = await planOf(replays, params, body)
-        if (plan.effect === 'epoch')
-          throw new AppError(
-            'PIPE_CONFLICT',
-            `the live state is built anew beside the one in force: \`millrace replay start --group aggregate --project ${params.projectId}\``
-          )
+        const plan = await planOf(deps, params, body)
+        if ('wholeFromMs' in plan) return await epochBuilds.begin(plan)
         const { perSecond, reason } = body
         return await replayStatus(replays, await startReplay(replays, plan, { mode: plan.mode, perSecond, reason }))
       }
@@ -149,11 +149,16 @@ export function createReplayRoutes({ replays }: ReplayRouteDeps): readonly OpsRo
   ]
 }
 
-async function planOf(deps: PlanDeps, { projectId }: Place, body: Wanted): Promise<GroupPlan> {
+async function planOf(
+  { replays, epochBuilds }: ReplayRouteDeps,
+  { projectId }: Place,
+  body: Wanted
+): Promise<GroupPlan | EpochPlan> {
   const { kind, group = kind, from, to, inPlace, limit } = body
   const mode = inPlace ? 'in-place' : 'beside'
   const request = { projectId, kind, group, mode, from: toEdge(from), to: toEdge(to), limit: BigInt(limit) } as const
-  return await planReplay(deps, request)
+  const plan = await planReplay(replays, request)
+  return plan.effect === 'epoch' ? await epochBuilds.plan(plan, request.from) : plan
 }
 
 function toEdge({ time, offset, offsets }: Edge = {}): ReplayEdge {
