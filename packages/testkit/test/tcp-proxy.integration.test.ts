@@ -138,6 +138,22 @@ describe('the TCP fault proxy', () => {
     await eventually('the second echo', () => again.text() === 'POST /insert;')
   })
 
+  it('changes the reply to a matching request, once, and no other', async () => {
+    const { echo, proxy, client } = await open()
+    const rule = proxy.add({
+      kind: 'change-reply',
+      when: httpRequest('POST', '/insert'),
+      change: (reply) => (reply.includes('insert') ? Buffer.from('something else') : undefined),
+      times: 1
+    })
+    client.socket.write('POST /insert;')
+    await eventually('the other reply', () => client.text() === 'something else')
+    expect(echo.state.read).toBe('POST /insert;')
+    client.socket.write('POST /insert;')
+    await eventually('the echo', () => client.text() === 'something elsePOST /insert;')
+    expect(rule.acted()).toBe(1)
+  })
+
   it('cuts a connection after exactly the bytes asked for', async () => {
     const { echo, proxy, client } = await open()
     proxy.add({ kind: 'cut', direction: 'up', afterBytes: 6, times: 1 })

@@ -1,6 +1,9 @@
 // The rules in force on a proxy: which of them act on a connection or a chunk, and how often they did.
 import type { Direction, ProxyRule, ProxyRuleKind, RuleHandle } from './proxy-rules.ts'
 
+/** A rule that acts on the reply to a request. */
+export type ReplyRule = Extract<ProxyRule, { readonly kind: 'eat-reply' | 'change-reply' }>
+
 /** A rule that acts at a byte of a connection. */
 export type ByteRule = Extract<ProxyRule, { readonly afterBytes: number }>
 
@@ -10,8 +13,8 @@ export interface RuleSet {
   acted(): Record<ProxyRuleKind, number>
   /** Whether the connection that arrives now is refused; counts it. */
   refuses(): boolean
-  /** The rule that eats the reply to this request, reserved for it; it counts when the reply came. */
-  eats(request: Buffer): ProxyRule | undefined
+  /** The rule that eats or changes the reply to this request, reserved for it; it counts when the reply came. */
+  awaits(request: Buffer): ReplyRule | undefined
   /** Counts that a reserved rule acted. */
   act(rule: ProxyRule): void
   /** Resolves when no blackhole holds `direction`; counts the wait. */
@@ -36,6 +39,7 @@ const kinds: readonly ProxyRuleKind[] = [
   'blackhole',
   'refuse',
   'eat-reply',
+  'change-reply',
   'cut',
   'garbage',
   'half-close'
@@ -74,8 +78,8 @@ export function createRuleSet(random: () => number = Math.random): RuleSet {
       count(entry)
       return true
     },
-    eats(request) {
-      const entry = live('eat-reply').find(({ rule }) => rule.when?.(request) ?? true)
+    awaits(request) {
+      const entry = live('eat-reply', 'change-reply').find(({ rule }) => rule.when?.(request) ?? true)
       if (entry === undefined) return undefined
       entry.left--
       return entry.rule

@@ -5,7 +5,7 @@ import { connect, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { systemClock } from '@millrace/kernel'
 import { createRuleSet } from './proxy-rule-set.ts'
-import type { RuleSet } from './proxy-rule-set.ts'
+import type { ReplyRule, RuleSet } from './proxy-rule-set.ts'
 import type { Direction, ProxyRule, ProxyRuleKind, RuleHandle } from './proxy-rules.ts'
 
 export interface Target {
@@ -45,8 +45,8 @@ interface Connection {
   readonly seen: Record<Direction, number>
   /** When a limited direction has sent what it was given, on the monotonic clock. */
   readonly freeAtMs: Record<Direction, number>
-  /** The rule that eats the next reply. */
-  eating: ProxyRule | undefined
+  /** The rule that waits for a reply. */
+  awaiting: ReplyRule | undefined
 }
 
 interface Totals {
@@ -79,7 +79,7 @@ export async function openTcpProxy(options: TcpProxyOptions): Promise<TcpProxy> 
       server,
       seen: { up: 0, down: 0 },
       freeAtMs: { up: 0, down: 0 },
-      eating: undefined
+      awaiting: undefined
     }
     open.add(connection)
     let connected = false
@@ -199,10 +199,16 @@ async function deliver(
   connection.freeAtMs[direction] = Math.max(connection.freeAtMs[direction], nowMs) + sendingMs
   const waitMs = Math.max(arrivedMs + latencyMs, connection.freeAtMs[direction]) - nowMs
   if (waitMs > 0) await systemClock.sleep(waitMs)
-  if (direction === 'up') connection.eating ??= rules.eats(chunk)
-  else if (connection.eating !== undefined) {
-    rules.act(connection.eating)
+  if (direction === 'up') connection.awaiting ??= rules.awaits(chunk)
+  else if (connection.awaiting?.kind === 'eat-reply') {
+    rules.act(connection.awaiting)
     return { bytes: nothing, next: 'reset' }
+  } else if (connection.awaiting !== undefined) {
+    const bytes = connection.awaiting.change(chunk)
+    if (bytes === undefined) return { bytes: chunk, next: 'go on' }
+    rules.act(connection.awaiting)
+    connection.awaiting = undefined
+    return { bytes, next: 'go on' }
   }
   const hit = rules.reached(direction, before, chunk.length)
   if (hit === undefined) return { bytes: chunk, next: 'go on' }

@@ -3,16 +3,16 @@
 import type { FaultSuite } from '../fault-case.ts'
 import { gatewayKilled } from '../gateway/gateway-killed.ts'
 import { repliesEaten } from '../gateway/replies-eaten.ts'
-import { kafkaKilled } from '../ground/kafka-killed.ts'
 import { redisHurt } from '../stream/redis-hurt.ts'
 import { clickhouseKilled } from '../warehouse/killed.ts'
+import { leaderKilled } from './leader-killed.ts'
 import { aggregatorsStorm, archiversStorm, loadersStorm } from './rebalance-storm.ts'
 
 export const prSuite: FaultSuite = {
   name: 'pr',
   cases: [
     gatewayKilled,
-    kafkaKilled,
+    leaderKilled,
     repliesEaten,
     redisHurt,
     clickhouseKilled,
@@ -22,6 +22,7 @@ export const prSuite: FaultSuite = {
   ],
   bugs: [
     { bug: 'gateway-dedup-before-ack', case: gatewayKilled.name },
+    { bug: 'gateway-answer-before-ack', case: leaderKilled.name },
     { bug: 'aggregator-trusts-commit', case: redisHurt.name },
     { bug: 'loader-commit-before-insert', case: clickhouseKilled.name }
   ]

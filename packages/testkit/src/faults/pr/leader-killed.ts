@@ -1,0 +1,203 @@
+// Three brokers keep three copies of every record. The one that leads dies under load, then each is restarted in order, and
+// before that some replies to a produce say nothing about what was sent. Nobody but the clients of that moment may notice.
+import { rawTopic } from '@millrace/contracts'
+import type { LogSampler } from '@millrace/kafka'
+import { systemClock } from '@millrace/kernel'
+import { brokerNames } from '@millrace/local-stack/part'
+import type { BrokerName } from '@millrace/local-stack/part'
+import { eventually } from '../../eventually.ts'
+import { openPipeline } from '../../pipeline.ts'
+import type { Pipeline } from '../../pipeline.ts'
+import { openThreeBrokers } from '../../three-brokers.ts'
+import type { ThreeBrokers } from '../../three-brokers.ts'
+import { gatherEvidence, settle } from '../check-project.ts'
+import type { CaseContext, FaultCase } from '../fault-case.ts'
+import { complain } from '../gateway/rig.ts'
+import type { LedgerEntry } from '../ledger.ts'
+import { judge } from '../oracle.ts'
+import type { Verdict } from '../oracle.ts'
+import { startProjectLoad } from '../project-load.ts'
+import type { ProjectLoad } from '../project-load.ts'
+import { misnamedProduce } from '../proxy-rules.ts'
+import { metricOf } from '../warehouse/rig.ts'
+
+/** The shortest lease there is: what nobody knows the outcome of may be sent again soon. */
+const leaseMs = 15_000
+const awayMs = 6_000
+/** What a request had under way when its broker went is at most what the load had. */
+const maxInFlight = 100
+const copiesOfAFault = maxInFlight
+const changedReplies = 3
+
+export const leaderKilled: FaultCase = {
+  name: 'leader-killed',
+  title:
+    'of three brokers the leader SIGKILLed under load, then each restarted in order; replies that leave records out',
+  counters: [
+    'topic with three copies',
+    'reply without its partition',
+    'unknown outcome',
+    'unknown told by the gateway',
+    'leader killed',
+    'accepted while a broker was away',
+    'restarted in order',
+    'leader moved',
+    'turned away or unknown in a gap',
+    'copy in the log',
+    'repeat recognised'
+  ],
+  async run(context) {
+    context.say('three brokers start')
+    await using cluster = await openThreeBrokers()
+    await using pipeline = await openPipeline({
+      endpoints: { ...cluster.stack.endpoints, KAFKA_BROKERS: cluster.brokers },
+      folder: context.folder,
+      planted: context.planted,
+      only: ['gateway', 'processor', 'loader'],
+      env: { DEDUP_LEASE_MS: String(leaseMs) },
+      say: context.say
+    })
+    await using traffic = await startProjectLoad(pipeline, context, {
+      pace: { kind: 'open', eventsPerSecond: 100, maxInFlight }
+    })
+    const topic = rawTopic(traffic.project.projectId)
+    return await hurt({ context, cluster, pipeline, traffic, topic, sampler: await pipeline.kafka.sampler() })
+  }
+}
+
+interface World {
+  readonly context: CaseContext
+  readonly cluster: ThreeBrokers
+  readonly pipeline: Pipeline
+  readonly traffic: ProjectLoad
+  readonly topic: string
+  readonly sampler: LogSampler
+}
+
+/** A time in which clients may be turned away, by the clock of the ledger. */
+interface Gap {
+  readonly fromNs: bigint
+  readonly toNs: bigint
+}
+
+async function hurt(world: World): Promise<Verdict> {
+  const { context, pipeline, traffic } = world
+  const { counters, say } = context
+  const gaps: Gap[] = []
+  const during = async (what: () => Promise<void>): Promise<void> => {
+    const fromNs = process.hrtime.bigint()
+    await what()
+    gaps.push({ fromNs, toNs: process.hrtime.bigint() })
+  }
+  await isWhole(world)
+  counters.count('topic with three copies')
+  await traffic.moves(500)
+  await during(() => misname(world))
+  await traffic.moves(500)
+  await during(() => killLeader(world))
+  await traffic.moves(500)
+  for (const name of brokerNames) {
+    await during(() => restartInOrder(world, name))
+    await traffic.moves(300)
+  }
+  counters.count('unknown told by the gateway', await unknownOf(pipeline))
+  await traffic.load.stop()
+  counters.count('repeat recognised', traffic.load.counts().duplicates)
+  say('the load is over; waiting for the workers to catch up')
+  await settle(pipeline, traffic.project.projectId)
+  const evidence = await gatherEvidence(pipeline, traffic.project.projectId, traffic.ledgerFile)
+  const verdict = judge(evidence, { produceRetries: (1 + brokerNames.length) * copiesOfAFault, lostMarks: false })
+  counters.count('unknown outcome', evidence.ledger.filter(({ code }) => code === 'unknown').length)
+  counters.count('copy in the log', verdict.figures.logCopies)
+  const away = evidence.ledger.filter((entry) => entry.status === 503 || entry.end !== 'answered')
+  counters.count('turned away or unknown in a gap', away.filter((entry) => gaps.some(holds(entry))).length)
+  return {
+    ...verdict,
+    violations: [
+      ...verdict.violations,
+      // A repeat of an event whose outcome nobody knows is turned away until its lease ends, whenever that is.
+      ...complain(
+        'edge',
+        'turned away although all brokers were there',
+        away.filter((entry) => entry.attempt === 1 && entry.kind === 'event' && !gaps.some(holds(entry)))
+      )
+    ]
+  }
+}
+
+/** Whether the attempt was under way in the gap. */
+function holds({ sentNs, tookMs }: LedgerEntry): (gap: Gap) => boolean {
+  const sent = BigInt(sentNs)
+  const answered = sent + BigInt(tookMs) * 1_000_000n
+  return ({ fromNs, toNs }) => answered >= fromNs && sent <= toNs
+}
+
+/** Every partition has its three copies in sync. */
+async function isWhole({ pipeline, topic }: World): Promise<void> {
+  await eventually(
+    `three copies in sync of ${topic}`,
+    async () => {
+      const [found] = await pipeline.admin.describeTopics([topic])
+      if (found?.replicationFactor !== 3) throw new Error(`${found?.replicationFactor} copies`)
+      return found.inSync === 3
+    },
+    { timeoutMs: 90_000, intervalMs: 250 }
+  )
+}
+
+/** Replies that hold nothing of what was sent, one after the other: whatever the client library makes of them. */
+async function misname({ context, cluster, topic }: World): Promise<void> {
+  const { counters, say } = context
+  for (let round = 0; round < changedReplies; round++) {
+    const rules = brokerNames.map((_, index) =>
+      cluster.proxy(index + 1).add({ kind: 'change-reply', ...misnamedProduce(topic), times: 1 })
+    )
+    const changed = (): number => rules.reduce((sum, rule) => sum + rule.acted(), 0)
+    await eventually('a reply to be changed', () => changed() > 0, { timeoutMs: 30_000 })
+    for (const rule of rules) rule[Symbol.dispose]()
+    counters.count('reply without its partition', changed())
+  }
+  // The last of them may still be on its way to a client.
+  await systemClock.sleep(1_000)
+  say(`${changedReplies} replies said nothing about what was sent`)
+}
+
+async function unknownOf(pipeline: Pipeline): Promise<number> {
+  return await metricOf(
+    pipeline.services.service('gateway'),
+    'analytics_events_unavailable_total',
+    '{reason="unknown"}'
+  )
+}
+
+async function killLeader(world: World): Promise<void> {
+  const { context, cluster, traffic } = world
+  const { counters, say } = context
+  const name = await leaderOf(world)
+  const { accepted } = traffic.load.counts()
+  if (cluster.stack.kill(name, 'SIGKILL')) counters.count('leader killed')
+  await eventually('another leader', async () => (await leaderOf(world)) !== name, { timeoutMs: 60_000 })
+  counters.count('leader moved')
+  await systemClock.sleep(awayMs)
+  counters.count('accepted while a broker was away', traffic.load.counts().accepted - accepted)
+  await cluster.stack.restart(name)
+  await isWhole(world)
+  say(`${name} is back after it was killed`)
+}
+
+async function restartInOrder(world: World, name: BrokerName): Promise<void> {
+  const { context, cluster } = world
+  await cluster.stack.restart(name)
+  context.counters.count('restarted in order')
+  await isWhole(world)
+  context.say(`${name} is back after it was stopped`)
+}
+
+/** The broker that leads the first partition; one that is dead leads nothing. */
+async function leaderOf({ sampler, topic }: World): Promise<BrokerName> {
+  const heads = await sampler.heads((each) => each === topic)
+  const first = heads.find(({ partition }) => partition === 0)
+  const name = brokerNames[(first?.leader ?? 0) - 1]
+  if (name === undefined) throw new Error(`nobody leads ${topic}:0`)
+  return name
+}
