@@ -18,8 +18,6 @@ export interface Flights<T> {
   join(key: string, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T>
   /** Runs `work` behind, unless the key's runs; nobody waits for it, and nobody aborts it. Must not reject. */
   behind(key: string, work: () => Promise<T>): void
-  /** Whether work of that key can be joined. */
-  has(key: string): boolean
   readonly size: number
 }
 
@@ -76,7 +74,6 @@ export function createFlights<T>(sharing?: Sharing<T>): Flights<T> {
       // It counts as one that waits, so that nobody who joins and leaves ends it.
       start(key, work).waiters++
     },
-    has: (key) => flights.has(key),
     get size() {
       return flights.size
     }

@@ -80,6 +80,8 @@ export function createAnswers(deps: AnswersDeps): Answers {
     onEnd: ({ reply }) => reply.lease?.release()
   })
   const refreshes = createFlights<void>()
+  /** Flights whose answer is being made: by rows of then, however long it takes. */
+  const making = new Set<string>()
   const make = createMaking(deps)
 
   const toReply = (entry: Entry & Pick<Reply, 'lease'>, use: CacheUse): Reply => {
@@ -171,11 +173,20 @@ export function createAnswers(deps: AnswersDeps): Answers {
       }
       // What is critical does not wait behind background work that asks the same.
       const hasTime = (): boolean => clock.monotonic() < question.deadlineMs
-      const work = (given: AbortSignal): Promise<Found> => find(question, given)
       // Nor does what is asked after a purge join what was begun before; another process may have been told of it.
-      const flight = (): string => `${use} ${priority} ${local.generationOf(projectId) ?? ''} ${key}`
-      if (flights.has(flight())) await hearOfPurge(projectId)
-      const found = await joinInTime(flights, flight(), signal, work, hasTime)
+      const flightNow = (): string => `${use} ${priority} ${local.generationOf(projectId) ?? ''} ${key}`
+      if (making.has(flightNow())) await hearOfPurge(projectId)
+      const flight = flightNow()
+      const makeSeen: Question['make'] = async (...given) => {
+        making.add(flight)
+        try {
+          return await question.make(...given)
+        } finally {
+          making.delete(flight)
+        }
+      }
+      const work = (given: AbortSignal): Promise<Found> => find({ ...question, make: makeSeen }, given)
+      const found = await joinInTime(flights, flight, signal, work, hasTime)
       if (found.kind === 'stale' && !question.allowStale) throw found.error
       return found.reply
     }
