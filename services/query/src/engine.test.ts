@@ -84,11 +84,23 @@ describe('the engine', () => {
     await clock.advance(5_000)
     rows.end()
     stream.resume()
+    await expect.poll(() => settled.length).toBe(3)
     expect(settled).toEqual([
       [undefined, 1_000],
       [undefined, 300],
       [undefined, 0]
     ])
+  })
+
+  it('is charged for the time that it takes behind the first rows, which a waiting client has', async () => {
+    const { clock, engine, rows, question, settled } = setup()
+    const stream = await engine.stream(question(10_000), 10)
+    stream.resume()
+    rows.write('row')
+    await expect.poll(() => rows.readableLength).toBe(0)
+    await clock.advance(4_000)
+    rows.end()
+    await expect.poll(() => settled).toEqual([[undefined, 4_000]])
   })
 
   it('is charged for nothing that it was not asked', async () => {

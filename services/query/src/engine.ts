@@ -6,6 +6,7 @@ import { AppError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { Breaker } from '@millrace/stores/breaker'
 import type { Bulkhead, Priority } from './bulkhead.ts'
+import { paceRows } from './paced-rows.ts'
 import type { QueryRequest, QueryRunner, RawAnswer } from './run-query.ts'
 import type { Admission, ScanBudget } from './scan-budget.ts'
 
@@ -83,10 +84,10 @@ export function createEngine({ bulkhead, breaker, runner, clock, scans, onAsk }:
           scan.begin()
           return runner.stream(request, maxRows)
         })
-        // It answers when it has the first part, or all of a small answer; from then on the client's reading takes time, too.
-        scan.end()
-        resolve(stream)
+        const { rows, idleMs } = paceRows(stream, clock)
+        resolve(rows)
         await finished(stream, { writable: false }).catch(() => undefined)
+        scan.end(undefined, idleMs())
       }
       bulkhead
         .run(whole, asked)
@@ -100,8 +101,8 @@ export function createEngine({ bulkhead, breaker, runner, clock, scans, onAsk }:
 /** What one query reads: nothing until it is sent, and told once. */
 interface Scan {
   begin(): void
-  /** `readBytes` undefined: not known. */
-  end(readBytes?: number): void
+  /** `readBytes` undefined: not known. `idleMs`: of its time since it was sent, what it waited for its client. */
+  end(readBytes?: number, idleMs?: number): void
 }
 
 function toScan(admission: Admission | undefined, clock: Clock, onAsk: (() => void) | undefined): Scan {
@@ -112,11 +113,11 @@ function toScan(admission: Admission | undefined, clock: Clock, onAsk: (() => vo
       sentAtMs = clock.monotonic()
       onAsk?.()
     },
-    end: (readBytes) => {
+    end: (readBytes, idleMs = 0) => {
       if (isOver) return
       isOver = true
       if (sentAtMs === undefined) admission?.settle(0, 0)
-      else admission?.settle(readBytes, clock.monotonic() - sentAtMs)
+      else admission?.settle(readBytes, clock.monotonic() - sentAtMs - idleMs)
     }
   }
 }
