@@ -24,7 +24,7 @@ export interface Engine {
    * PIPE_RATE_LIMITED when the project has read too much.
    */
   ask(asked: Asked): Promise<RawAnswer>
-  /** The answer as it comes. Its place is taken until the stream is closed. Throws as `ask`. */
+  /** The answer as it comes. Its place is taken until the stream is closed, and it is charged for by then. Throws as `ask`. */
   stream(asked: Asked, maxRows: number): Promise<Readable>
 }
 
