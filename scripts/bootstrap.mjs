@@ -105,14 +105,15 @@ const child = spawn(join(bin, 'node'), [...entry, ...rest], {
   env: { ...process.env, PATH: `${bin}:${process.env.PATH}`, MILLRACE_PARENT_PID: String(process.pid) }
 })
 // Ctrl-C reaches the whole process group: the task stops in its own order and this process waits for it. A signal to
-// this process alone is handed on; `start` takes two at the same moment for one.
-process.on('SIGINT', () => task === 'start' && child.kill('SIGINT'))
-process.on('SIGTERM', () => child.kill('SIGTERM'))
-// A killed npm hands nothing on: its end is noticed here, as tasks that start a pipeline notice the end of this process. npm is
-// the parent, or behind the shell that is.
+// this process alone is handed on; a task that starts a stack takes two at the same moment for one.
+const startsStack = ['start', 'test', 'test:faults', 'bench'].includes(task)
+process.on('SIGINT', () => startsStack && child.kill('SIGINT'))
+for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+// A killed npm hands nothing on: its end is noticed here, as these tasks notice the end of this process. npm is the
+// parent, or behind the shell that is.
 const callers = () => `${process.ppid} ${parentOf(process.ppid)}`
 const before = callers()
-if (['start', 'test:faults'].includes(task) && process.env.npm_lifecycle_event !== undefined) {
+if (startsStack && process.env.npm_lifecycle_event !== undefined) {
   const watch = setInterval(() => {
     if (callers() === before) return
     clearInterval(watch)

@@ -8,7 +8,6 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '@millrace/kernel'
-import { killDescendants } from '@millrace/local-stack/descendants'
 import { ensurePrograms } from '@millrace/local-stack/ensure-programs'
 import { startStack } from '@millrace/local-stack/stack'
 import { stackWipe } from '@millrace/local-stack/stack-control'
@@ -81,13 +80,6 @@ async function main(args: string[], signal: AbortSignal): Promise<number> {
 
 /** However deep the case in hand is: what it started ends with it. */
 const orderlyMs = 90_000
-const parent = Number(process.env['MILLRACE_PARENT_PID'])
-
-/** Nothing that the run started lives on; its files stay for a look. */
-function leave(): never {
-  killDescendants()
-  process.exit(1)
-}
 
 /** Runs `work` on a stack of its own, which is gone afterwards, data included. */
 async function onStack<T>(
@@ -117,8 +109,8 @@ function currentCommit(): string | undefined {
 }
 
 try {
-  const parentPid = parent === process.ppid ? parent : undefined
-  process.exitCode = await main(process.argv.slice(2), stopSignal(say, { atOnce: leave, orderlyMs, parentPid }))
+  using stopping = stopSignal(say, { orderlyMs })
+  process.exitCode = await main(process.argv.slice(2), stopping.signal)
 } catch (error) {
   process.stderr.write(`millrace: ${error instanceof Error ? error.message : String(error)}\n`)
   process.exitCode = 1

@@ -7,6 +7,7 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '@millrace/kernel'
+import { endEverything } from '@millrace/local-stack/end-everything'
 import { ensurePrograms } from '@millrace/local-stack/ensure-programs'
 import { findMarked } from '@millrace/local-stack/marked-processes'
 import type { MarkedProcess } from '@millrace/local-stack/marked-processes'
@@ -21,7 +22,7 @@ import type { Part, Plan, Totals } from './test-plan.ts'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const resultsFolder = join(root, '.millrace', 'test-results')
 const say = (line: string): void => console.log(`millrace: ${line}`)
-const stopping = stopSignal(say)
+using stopping = stopSignal(say, { atOnce: killLeftovers })
 
 /**
  * What the environment of every process of this run holds: the stack and vitest inherit the mark, services get the
@@ -45,7 +46,7 @@ const programsOf: Readonly<Partial<Record<Part, readonly TestProgram[]>>> = {
 async function runAll(plan: Plan, totals: Totals[]): Promise<void> {
   if (plan.parts.includes('unit')) totals.push(await runPart('unit', plan, {}))
   const onStack = plan.parts.filter((part) => part !== 'unit')
-  if (onStack.length > 0 && !stopping.aborted) await runOnStack(onStack, plan, totals)
+  if (onStack.length > 0 && !stopping.signal.aborted) await runOnStack(onStack, plan, totals)
 }
 
 async function runOnStack(stackParts: readonly Part[], plan: Plan, totals: Totals[]): Promise<void> {
@@ -53,11 +54,11 @@ async function runOnStack(stackParts: readonly Part[], plan: Plan, totals: Total
   await ensurePrograms({ log: say, more })
   await stackWipe(testDataDir)
   say(`starting the test stack in ${testDataDir}`)
-  await using stack = await startStack({ dataDir: testDataDir, ports: 'ephemeral', log: say, signal: stopping })
+  await using stack = await startStack({ dataDir: testDataDir, ports: 'ephemeral', log: say, signal: stopping.signal })
   marks.push(`KAFKA_BROKERS=${stack.endpoints.KAFKA_BROKERS}`)
   const env = { MILLRACE_TEST_ENDPOINTS: layout.endpoints(testDataDir) }
   for (const part of stackParts) {
-    if (!stopping.aborted) totals.push(await runPart(part, plan, env))
+    if (!stopping.signal.aborted) totals.push(await runPart(part, plan, env))
   }
   say('stopping the test stack')
 }
@@ -79,12 +80,12 @@ async function runPart(part: Part, plan: Plan, env: Readonly<Record<string, stri
     end(child)
   })
   const stop = (): void => end(child)
-  stopping.addEventListener('abort', stop)
+  stopping.signal.addEventListener('abort', stop)
   const code = await new Promise<number>((resolve) => {
     child.once('error', () => resolve(127))
     child.once('close', (exitCode) => resolve(exitCode ?? 1))
   })
-  stopping.removeEventListener('abort', stop)
+  stopping.signal.removeEventListener('abort', stop)
   return countReport(readReport(report), code)
 }
 
@@ -112,11 +113,21 @@ async function endLeftovers(): Promise<Totals> {
     await systemClock.sleep(100)
     left = stillRunning()
   }
-  for (const { pid, command } of left) {
-    say(`left running by the tests: ${pid} ${command}`)
-    process.kill(pid, 'SIGKILL')
-  }
+  for (const { pid, command } of left) say(`left running by the tests: ${pid} ${command}`)
+  killLeftovers()
   return { passed: 0, failed: left.length > 0 ? 1 : 0 }
+}
+
+/** The hard end of what the tests started and of their stack. Synchronous: at a second request the process ends next. */
+function killLeftovers(): void {
+  for (const { pid } of stillRunning()) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // It has just ended by itself.
+    }
+  }
+  endEverything(testDataDir)
 }
 
 /** PostgreSQL writes over its environment, so the parts of the stack are looked up by their records too. */
@@ -138,7 +149,7 @@ function sum(totals: readonly Totals[]): Totals {
 const totals: Totals[] = []
 try {
   await runAll(parsePlan(process.argv.slice(2)), totals)
-  stopping.throwIfAborted()
+  stopping.signal.throwIfAborted()
 } catch (error) {
   process.stderr.write(`millrace: ${error instanceof Error ? error.message : String(error)}\n`)
   totals.push({ passed: 0, failed: 1 })

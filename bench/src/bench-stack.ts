@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { kafkaFields, load } from '@millrace/config'
 import { openKafka } from '@millrace/kafka'
 import { createSilentLogger } from '@millrace/observability'
+import { endOnStop } from '@millrace/local-stack/end-on-stop'
 import { startStack } from '@millrace/local-stack/stack'
 import type { Endpoints } from '@millrace/local-stack/endpoints'
 import { createProject } from '@millrace/operations/projects'
@@ -35,12 +36,14 @@ export interface BenchStack extends AsyncDisposable {
 const kafkaVersion = '4.3.1'
 const pepper = 'the-pepper-of-a-benchmark'
 
-/** Starts the stack and creates the project `bench`; `log` is told each step. */
+/** Starts the stack and creates the project `bench`; `log` is told each step. A stop signal ends all of it, and the process. */
 export async function openBenchStack(log: (line: string) => void): Promise<BenchStack> {
   await using opening = new AsyncDisposableStack()
   const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-'))
   opening.defer(() => rmSync(folder, { recursive: true, force: true }))
-  const stack = opening.use(await startStack({ dataDir: join(folder, 'stack'), ports: 'ephemeral', log }))
+  const dataDir = join(folder, 'stack')
+  const { signal } = opening.use(endOnStop({ folder, dataDir, log, env: process.env }))
+  const stack = opening.use(await startStack({ dataDir, ports: 'ephemeral', log, signal }))
   const { writeKey, secretKey } = await createBenchProject(stack.endpoints)
   const versions = { kafka: kafkaVersion, redis: await redisVersion(stack.endpoints) }
   const opened = opening.move()

@@ -161,7 +161,7 @@ it('leaves nothing when a second signal comes while it stops', { timeout: 120_00
   for (const { pid } of runningServices(folder.stack)) process.kill(pid, 'SIGSTOP')
   child.kill('SIGINT')
   await expect.poll(errors).toContain('stopping (SIGINT)')
-  await new Promise((resolve) => setTimeout(resolve, 300))
+  await new Promise((resolve) => setTimeout(resolve, 1_100))
   child.kill('SIGINT')
   expect(await ended).toBe(1)
   await expect.poll(() => running.filter(({ pid, startedAt }) => processStartedAt(pid) === startedAt)).toEqual([])

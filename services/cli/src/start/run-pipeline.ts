@@ -15,6 +15,7 @@ import type { ServiceName } from '@millrace/local-stack/services'
 import { startStack } from '@millrace/local-stack/stack'
 import type { Stack } from '@millrace/local-stack/stack'
 import { lockHolder } from '@millrace/local-stack/stack-lock'
+import { listenForStop, waitingParent } from '@millrace/local-stack/stop-signals'
 import { describeExit } from '@millrace/local-stack/supervised'
 import type { SupervisorEvent } from '@millrace/local-stack/supervised'
 import { chooseServicePorts, startServices } from '@millrace/local-stack/supervisor'
@@ -30,7 +31,6 @@ import { createLiveLine } from './live-line.ts'
 import type { LiveLine } from './live-line.ts'
 import { preparePipeline } from './prepare.ts'
 import { watchStatus } from './watch-status.ts'
-import { listenForStop } from './stop-signals.ts'
 import { curlLines, welcome } from './welcome.ts'
 import type { Running } from './welcome.ts'
 
@@ -67,9 +67,8 @@ export async function runPipeline(context: CliContext, options: RunOptions): Pro
   const folder = dataFolder(options.dataDir)
   const line = createLiveLine(terminal)
   const say = (text: string): void => (options.json ? terminal.error(text) : line.message(text))
-  const parent = Number(env['MILLRACE_PARENT_PID'])
   using stop = listenForStop({
-    parentPid: Number.isInteger(parent) && parent === process.ppid ? parent : undefined,
+    parentPid: waitingParent(env),
     clock,
     onSecond: () => {
       endEverything(folder.stack)

@@ -1,6 +1,6 @@
 import { createManualClock } from '@millrace/kernel'
 import { describe, expect, it } from 'vitest'
-import { listenForStop } from './stop-signals.ts'
+import { listenForStop, waitingParent } from './stop-signals.ts'
 
 function createWorld(parentPid?: number) {
   const clock = createManualClock()
@@ -17,12 +17,12 @@ describe('listenForStop', () => {
     expect(stop.signal.reason).toBe('SIGINT')
     process.emit('SIGINT')
     process.emit('SIGTERM')
-    await clock.advance(199)
+    await clock.advance(999)
     process.emit('SIGTERM')
     expect(seconds).toEqual([])
     await clock.advance(1)
     process.emit('SIGINT')
-    expect(seconds).toEqual([200])
+    expect(seconds).toEqual([1_000])
   })
 
   it('stops when the process that started it is gone', async () => {
@@ -34,6 +34,16 @@ describe('listenForStop', () => {
     expect(seconds).toEqual([])
   })
 
+  it('stops when nobody reads its output any more, however often it writes', async () => {
+    const { clock, stop, seconds } = createWorld()
+    using _stop = stop
+    process.stdout.emit('error', new Error('EIO'))
+    expect(stop.signal.reason).toBe('its output is closed')
+    await clock.advance(5_000)
+    process.stderr.emit('error', new Error('EIO'))
+    expect(seconds).toEqual([])
+  })
+
   it('goes on while that process lives, and leaves no listener when it is disposed', async () => {
     const before = process.listenerCount('SIGINT')
     const { clock, stop } = createWorld(process.ppid)
@@ -42,5 +52,10 @@ describe('listenForStop', () => {
     stop[Symbol.dispose]()
     await clock.advance(1_000)
     expect([process.listenerCount('SIGINT'), clock.pending()]).toEqual([before, 0])
+  })
+
+  it('knows the process that waits by its number, and no other', () => {
+    expect(waitingParent({ MILLRACE_PARENT_PID: String(process.ppid) })).toBe(process.ppid)
+    expect([waitingParent({}), waitingParent({ MILLRACE_PARENT_PID: '1000000000' })]).toEqual([undefined, undefined])
   })
 })
