@@ -1,20 +1,12 @@
 // For services: a broker that is down when a service starts is a wait, not a reason to die.
+import { later } from '@millrace/kernel'
 import type { Admin, Kafka } from './port.ts'
 
 type LateAdmin = Omit<Admin, typeof Symbol.asyncDispose>
 
 /** An admin client, opened by the first call; a call that cannot open it throws and the next tries. */
 export function adminLater(kafka: Pick<Kafka, 'admin'>): LateAdmin {
-  let opening: Promise<Admin> | undefined
-  const admin = (): Promise<Admin> => {
-    if (opening === undefined) {
-      opening = kafka.admin()
-      opening.catch(() => {
-        opening = undefined
-      })
-    }
-    return opening
-  }
+  const admin = later(() => kafka.admin())
   return {
     listTopics: async () => (await admin()).listTopics(),
     brokerCount: async () => (await admin()).brokerCount(),

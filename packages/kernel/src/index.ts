@@ -1,6 +1,7 @@
 export { breathe } from './breathe.ts'
 export { systemClock } from './clock.ts'
 export type { Clock } from './clock.ts'
+export { later } from './later.ts'
 export { createLru } from './lru.ts'
 export type { Lru } from './lru.ts'
 export { createManualClock } from './manual-clock.ts'

@@ -1,6 +1,6 @@
 // gateway: takes events over HTTP and answers when they are in the log. Wiring only.
 import { rawTopic } from '@millrace/contracts'
-import { createPartitionQueue, openKafka } from '@millrace/kafka'
+import { adminLater, createPartitionQueue, openKafka } from '@millrace/kafka'
 import { bindMetrics, startCpuCost } from '@millrace/observability'
 import { runService } from '@millrace/service'
 import { createKeyStore } from '@millrace/stores/api-keys'
@@ -18,7 +18,7 @@ import { createBoundedChildren, gatewayMetrics } from './metrics.ts'
 import { openLimits } from './open-limits.ts'
 import { withPlantedBugs, withPlantedLog } from './planted.ts'
 import { openSchemaGate } from './schema-gate.ts'
-import { createBrokerCheck, keepGauges, verifyLayoutWhenReachable } from './upkeep.ts'
+import { keepGauges, verifyLayoutWhenReachable } from './upkeep.ts'
 
 const workers = ({ WORKERS }: { readonly WORKERS: number }): number => WORKERS
 
@@ -53,6 +53,7 @@ await runService({ name: 'gateway', spec: gatewaySpec, rules: gatewayRules, work
     })
   )
   const kafka = stack.use(await openKafka(config, { log, clientId: config.KAFKA_CLIENT_ID, clock }))
+  const admin = adminLater(kafka)
   const producer = await kafka.producer({ ackTimeoutMs: ackTimeoutMs(config.DEDUP_LEASE_MS) })
   const publisher = stack.use(
     createPartitionQueue({
@@ -119,7 +120,7 @@ await runService({ name: 'gateway', spec: gatewaySpec, rules: gatewayRules, work
     done: failed.promise,
     app,
     checks: {
-      kafka: { critical: true, run: createBrokerCheck(kafka.admin) },
+      kafka: { critical: true, run: () => admin.brokerCount() },
       redis: { critical: false, run: () => redis.ping() },
       postgres: { critical: false, run: () => postgres.ping() },
       replicas: { critical: false, run: () => reads.check() }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { AppError, createManualClock } from '@millrace/kernel'
-import { createBrokerCheck, keepGauges, verifyLayoutWhenReachable } from './upkeep.ts'
+import { keepGauges, verifyLayoutWhenReachable } from './upkeep.ts'
 
 describe('verifyLayoutWhenReachable', () => {
   it('waits for Redis and then is done', async () => {
@@ -49,20 +49,5 @@ describe('keepGauges', () => {
     stop.abort(new Error('stop'))
     await done
     expect(reads).toBe(3)
-  })
-})
-
-describe('createBrokerCheck', () => {
-  it('opens a client at the first check that succeeds and keeps it', async () => {
-    let opened = 0
-    const check = createBrokerCheck(async () => {
-      opened++
-      if (opened === 1) throw new AppError('PIPE_KAFKA_UNAVAILABLE', 'down')
-      return { brokerCount: async () => 3 }
-    })
-    await expect(check()).rejects.toMatchObject({ code: 'PIPE_KAFKA_UNAVAILABLE' })
-    expect(await check()).toBe(3)
-    expect(await check()).toBe(3)
-    expect(opened).toBe(2)
   })
 })

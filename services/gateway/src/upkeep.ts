@@ -1,5 +1,5 @@
-// What the gateway does beside requests: it looks once whether the deduplication marks fit its settings, reads its
-// gauges, and asks for Kafka.
+// What the gateway does beside requests: it looks once whether the deduplication marks fit its settings, and reads
+// its gauges.
 import { AppError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { DedupLease } from '@millrace/stores/dedup-lease'
@@ -29,17 +29,5 @@ export async function keepGauges(read: () => void, clock: Clock, signal: AbortSi
   while (!signal.aborted) {
     await clock.sleep(everyMs, signal).catch(() => {})
     read()
-  }
-}
-
-/** A health check of Kafka whose admin client is opened by the first check that succeeds: Kafka may be down at start. */
-export function createBrokerCheck(open: () => Promise<{ brokerCount(): Promise<number> }>): () => Promise<number> {
-  let opening: ReturnType<typeof open> | undefined
-  return async () => {
-    opening ??= open()
-    opening.catch(() => {
-      opening = undefined
-    })
-    return await (await opening).brokerCount()
   }
 }

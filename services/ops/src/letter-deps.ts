@@ -1,5 +1,6 @@
 // What the procedures of dead letters need; the producer is opened by the first request that needs it.
-import type { Kafka, Producer } from '@millrace/kafka'
+import type { Kafka } from '@millrace/kafka'
+import { later } from '@millrace/kernel'
 import type { RedriveDeps } from '@millrace/operations/redrive-letters'
 
 /** Some 50 MB; the tool of the command line has more memory. */
@@ -12,16 +13,6 @@ export function createLetterDeps({
 }: Omit<RedriveDeps, 'producer' | 'client'> & {
   readonly kafka: Pick<Kafka, 'producer' | 'consumers'>
 }): () => Promise<RedriveDeps> {
-  let opening: Promise<Producer> | undefined
-  const open = (): Promise<Producer> => {
-    if (opening === undefined) {
-      opening = kafka.producer()
-      // The next request tries again.
-      opening.catch(() => {
-        opening = undefined
-      })
-    }
-    return opening
-  }
+  const open = later(() => kafka.producer())
   return async () => ({ ...rest, client: kafka.consumers, producer: await open(), maxLetters })
 }

@@ -5,7 +5,8 @@ import { createRedisEpochs } from '@millrace/aggregation/redis-epochs'
 import { liveTiming } from '@millrace/aggregation/timing'
 import type { ConfigOf, redisStateFields } from '@millrace/config'
 import type { Enrich } from '@millrace/contracts'
-import type { Admin, Kafka, Producer } from '@millrace/kafka'
+import type { Admin, Kafka } from '@millrace/kafka'
+import { later } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { Logger } from '@millrace/observability'
 import { startDefinitionCache } from '@millrace/operations/definition-cache'
@@ -48,18 +49,8 @@ export async function openEpochBuilds(deps: OpenBuildsDeps): Promise<EpochBuilds
   const timing = { ...liveTiming, latenessMs, sessionIdleMs }
   const admin = { postgres, epochs: createRedisEpochs(redis), admin: deps.admin, clock, timing, actor, faults }
   const conversions = new Set(conversionTypes)
-  let producer: Promise<Producer> | undefined
+  const openProducer = later(() => kafka.producer())
   let definitions: DefinitionCache | undefined
-  const openProducer = async (): Promise<Producer> => {
-    producer ??= kafka.producer()
-    try {
-      return await producer
-    } catch (error) {
-      // The next build tries again.
-      producer = undefined
-      throw error
-    }
-  }
   return stack.use(
     createEpochBuilds({
       admin,
