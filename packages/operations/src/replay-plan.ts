@@ -173,7 +173,7 @@ async function outOfRetention(
   const instead = !isArchived
     ? 'the archive does not have all of it either'
     : kind === 'load'
-      ? `the archive has it: \`millrace archive rebuild --into warehouse --project ${projectId}\``
+      ? `the archive has it: \`millrace replay start --from-archive --project ${projectId}\` with this range`
       : `the archive has it: \`millrace archive cat --project ${projectId}\``
   return [
     `the log does not reach back that far (partition ${where}); ${instead}; --from-offset earliest takes what there is`
@@ -210,7 +210,8 @@ function againstEpochEdges({ from, to }: ReplayRequest): readonly string[] {
   ]
 }
 
-function edgeText(edge: ReplayEdge, all: string): string {
+/** An edge for people; `all` is what an open one means. */
+export function edgeText(edge: ReplayEdge, all: string): string {
   switch (edge.kind) {
     case 'offset':
       return `offset ${edge.offset}`

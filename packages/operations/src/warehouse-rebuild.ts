@@ -11,6 +11,8 @@ import type { ObjectStore } from '@millrace/stores/object-store'
 import { readArchivedRecords } from './archive-records.ts'
 import { moveGroup } from './move-group.ts'
 import type { GroupMove } from './move-group.ts'
+import { createPacedLoad } from './paced-load.ts'
+import type { LoadProgress } from './paced-load.ts'
 import { readLog } from './read-log.ts'
 import type { LogPart, ReadLogDeps } from './read-log.ts'
 import { goalOf, planWarehouse, recordsOf } from './warehouse-plan.ts'
@@ -24,7 +26,7 @@ export interface RebuildDeps {
   readonly log: (ReadLogDeps & { readonly admin: RebuildAdmin }) | undefined
   readonly sink: WarehouseSink
   readonly clock: Clock
-  readonly onProgress?: (progress: RebuildProgress) => void
+  readonly onProgress?: (progress: LoadProgress) => void
 }
 
 export type RebuildAdmin = Pick<Admin, 'listTopics' | 'ranges' | 'offsetsAt' | 'groupOffsets' | 'setGroupOffsets'>
@@ -36,13 +38,6 @@ export interface RebuildRequest {
   readonly group: string
   /** Records a second at most; undefined: as fast as it goes. */
   readonly perSecond?: number | undefined
-}
-
-export interface RebuildProgress {
-  /** Records that are loaded, and all there are. */
-  readonly done: number
-  readonly of: number
-  readonly elapsedMs: number
 }
 
 /** A file that could not be loaded; the rest was. */
@@ -84,21 +79,13 @@ export async function rebuildWarehouse(deps: RebuildDeps, request: RebuildReques
   const goal = await goalOf(log?.admin, projects)
   const plan = (): Promise<WarehousePlan> => planWarehouse({ manifest, admin: log?.admin }, projects, goal)
   const total = recordsOf(await plan())
-  let done = 0
-  const add = async (records: readonly RawRecord[]): Promise<void> => {
-    await sink.add(records)
-    done += records.length
-    const elapsedMs = clock.monotonic() - startedAtMs
-    deps.onProgress?.({ done: Math.min(done, total), of: total, elapsedMs })
-    const dueMs = perSecond === undefined ? 0 : (done / perSecond) * 1_000
-    if (dueMs > elapsedMs) await clock.sleep(dueMs - elapsedMs)
-  }
+  const { add, done } = createPacedLoad({ sink, clock, perSecond, total, onProgress: deps.onProgress })
   const files = createFileLoader(deps, plan, add)
   const { tails, gone } = await files.load()
-  const archived = done
+  const archived = done()
   const lost: LogPart[] = []
   if (log !== undefined) await loadTails(log, tails, add, (part) => void lost.push(part))
-  const logged = done - archived
+  const logged = done() - archived
   // What the log forgot while it was read may have become a file meanwhile.
   const { projects: found, archivedTo } = lost.length > 0 ? await files.load() : await plan()
   const { invalid, refused, days } = await sink.end()
@@ -108,7 +95,7 @@ export async function rebuildWarehouse(deps: RebuildDeps, request: RebuildReques
   return {
     projects: found,
     files: files.count(),
-    archived: done - logged,
+    archived: done() - logged,
     logged,
     invalid,
     refused,
@@ -172,8 +159,12 @@ function createFileLoader({ objects }: RebuildDeps, plan: () => Promise<Warehous
   }
 }
 
-/** Loads one file; resolves with what is wrong with it, if anything is. */
-async function loadFile(objects: Pick<ObjectStore, 'get'>, file: ArchiveFile, add: Add): Promise<string | undefined> {
+/** Loads one file; resolves with what is wrong with it, if anything is. Throws what `add` throws, PIPE_OBJECTS_UNAVAILABLE. */
+export async function loadFile(
+  objects: Pick<ObjectStore, 'get'>,
+  file: ArchiveFile,
+  add: Add
+): Promise<string | undefined> {
   try {
     for await (const records of readArchivedRecords(objects, file)) await add(records)
     return undefined

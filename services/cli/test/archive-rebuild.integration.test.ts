@@ -176,5 +176,23 @@ describe('archive rebuild', () => {
     })
     expect(await seen()).toEqual(before)
     await atEnd('the group is at the end', () => admin.groupOffsets(other, topic))
+
+    // A range of one partition is lost: it comes back from the archive, and nothing else is read.
+    {
+      await using clickhouse = await openClickhouse({ url, log, applicationName: 'test' })
+      await clickhouse.command(`ALTER TABLE events_raw DELETE WHERE partition = 1 AND offset >= 20 AND offset < 60`, {
+        settings: { mutations_sync: 1 }
+      })
+    }
+    expect((await seen())['events']?.length).toBeLessThan(before['events']?.length ?? 0)
+    const range = ['--from-archive', '--project', project, '--from-offset', '1:20', '--json'] as const
+    const beyond = await millrace('replay', 'plan', ...range, '--to-offset', '1:100000')
+    expect([beyond.code, JSON.parse(beyond.out)]).toMatchObject([
+      1,
+      [{ refusals: [expect.stringContaining('partition 1 is archived up to 150')] }]
+    ])
+    const loaded = await millrace('replay', 'start', ...range, '--to-offset', '1:60', '--reason', 'lost')
+    expect([loaded.code, JSON.parse(loaded.out)]).toMatchObject([0, { archived: 40, refused: [], broken: [] }])
+    expect(await seen()).toEqual(before)
   })
 })

@@ -5,10 +5,11 @@ import { createSilentLogger } from '@millrace/observability'
 import { queueRecount } from '@millrace/operations/daily-metrics'
 import { writePersonEdges } from '@millrace/operations/identity-closure'
 import { restoreWarehouse } from '@millrace/operations/migrate'
+import type { LoadProgress } from '@millrace/operations/paced-load'
 import { goalOf, planWarehouse, recordsOf } from '@millrace/operations/warehouse-plan'
 import type { WarehousePlan } from '@millrace/operations/warehouse-plan'
 import { countsAsWhole, rebuildWarehouse } from '@millrace/operations/warehouse-rebuild'
-import type { RebuildProgress, RebuildReport } from '@millrace/operations/warehouse-rebuild'
+import type { RebuildReport } from '@millrace/operations/warehouse-rebuild'
 import { createWarehouseSink } from '@millrace/operations/warehouse-sink'
 import { noteWarehouseWhole } from '@millrace/operations/warehouse-whole'
 import { createArchiveManifest } from '@millrace/stores/archive-manifest'
@@ -76,6 +77,8 @@ export async function rebuildWarehouseFrom(context: CliContext, options: Rebuild
   const postgres = await openDatabase(context, dataDir, stack)
   const manifest = createArchiveManifest(postgres)
   const log = options.log ? { ...(await openLog(context, dataDir, stack)), clock } : undefined
+  // Before tables are made.
+  await log?.admin.brokerCount()
   if (options.dryRun === true) {
     const admin = log?.admin
     const plan = await planWarehouse({ manifest, admin }, projects, await goalOf(admin, projects))
@@ -95,7 +98,7 @@ export async function rebuildWarehouseFrom(context: CliContext, options: Rebuild
       log,
       sink: createWarehouseSink({ clickhouse, enrich, clock }),
       clock,
-      onProgress: showProgress(terminal, json)
+      onProgress: showLoading(terminal, json)
     },
     { projects, group, perSecond }
   )
@@ -130,7 +133,7 @@ function rateOf(text: string | undefined): number | undefined {
 const barWidth = 30
 
 /** On a terminal one line that is rewritten ten times a second at most; elsewhere nothing but the result. */
-function showProgress(terminal: Terminal, json: boolean | undefined): (progress: RebuildProgress) => void {
+export function showLoading(terminal: Terminal, json: boolean | undefined): (progress: LoadProgress) => void {
   if (json === true || !terminal.isTty) return () => undefined
   let shownMs = 0
   return ({ done, of, elapsedMs }) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { archiveGroupOf, rateOf, toRequests } from './replay-options.ts'
+import { archiveRequestOf, rateOf, toRequests } from './replay-options.ts'
 import type { RangeOptions } from './replay-options.ts'
 
 const nowMs = Date.parse('2026-01-31T12:00:00Z')
@@ -52,11 +52,20 @@ describe('the options of a replay', () => {
     expect(() => toRequests(options(change), nowMs)).toThrow(message)
   })
 
-  it('take the archive for the loaders alone and as a whole', () => {
-    expect(archiveGroupOf(options({}))).toBeUndefined()
-    expect(archiveGroupOf(options({ fromArchive: true, group: 'load=eu-load' }))).toBe('eu-load')
-    for (const change of [{ group: 'record' }, { group: 'load,record' }, { fromTime: '2h' }, { inPlace: true }])
-      expect(() => archiveGroupOf(options({ fromArchive: true, ...change }))).toThrow('--from-archive is for')
+  it('take the archive for the loaders alone: all of it, or a range', () => {
+    expect(archiveRequestOf(options({}), nowMs)).toBeUndefined()
+    const archive = (change: Partial<RangeOptions>) =>
+      archiveRequestOf(options({ fromArchive: true, ...change }), nowMs)
+    expect(archive({ group: 'load=eu-load' })).toEqual({ kind: 'all', group: 'eu-load' })
+    expect(archive({ fromTime: '2h', toOffset: '0:9' })).toMatchObject({
+      kind: 'range',
+      group: 'load',
+      from: { kind: 'time', ms: nowMs - 7_200_000 },
+      to: { kind: 'offsets', offsets: new Map([[0, 9n]]) }
+    })
+    expect(archive({ fromOffset: 'earliest' })).toMatchObject({ from: { kind: 'all' }, to: { kind: 'all' } })
+    for (const group of ['record', 'load,record']) expect(() => archive({ group })).toThrow('for --group load alone')
+    expect(() => archive({ inPlace: true })).toThrow('does not go with --in-place')
   })
 
   it('take a rate above nothing', () => {

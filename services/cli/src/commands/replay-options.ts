@@ -1,4 +1,5 @@
 // The options of `millrace replay` as the request of a plan.
+import type { ArchiveRangeRequest } from '@millrace/operations/archive-range'
 import { replayKinds } from '@millrace/operations/replay-plan'
 import type { ReplayEdge, ReplayKind, ReplayRequest } from '@millrace/operations/replay-plan'
 import type { CommonOptions } from '../context.ts'
@@ -30,20 +31,27 @@ export function toRequests(options: RangeOptions, nowMs: number): readonly Repla
     .map((text) => ({ projectId: options.project, ...groupOf(text.trim()), mode, from, to, limit }))
 }
 
-/**
- * The consumer group of the loaders when the archive is to be read: it can be read into the warehouse alone, and as a
- * whole. Throws a UsageError.
- */
-export function archiveGroupOf(options: RangeOptions): string | undefined {
+/** What is asked of the archive: a range of it, or all of it and what the log has behind it. */
+export type ArchiveRequest =
+  | { readonly kind: 'all'; readonly group: string }
+  | ({ readonly kind: 'range' } & ArchiveRangeRequest)
+
+/** The request of `--from-archive`, undefined without it. It can be read into the warehouse alone. Throws a UsageError. */
+export function archiveRequestOf(options: RangeOptions, nowMs: number): ArchiveRequest | undefined {
   if (options.fromArchive !== true) return undefined
   const groups = options.group.split(',').map((text) => groupOf(text.trim()))
   const [only] = groups
-  const isRange = [options.fromOffset, options.fromTime, options.toOffset, options.toTime].some(
-    (edge) => edge !== undefined
-  )
-  if (groups.length !== 1 || only?.kind !== 'load' || isRange || options.inPlace === true)
-    throw new UsageError('--from-archive is for --group load alone, and takes all that the archive has of the project')
-  return only.group
+  if (groups.length !== 1 || only?.kind !== 'load')
+    throw new UsageError('--from-archive loads the warehouse, so it is for --group load alone')
+  if (options.inPlace === true) throw new UsageError('--from-archive moves no group, so it does not go with --in-place')
+  const from = edgeOf('from', options.fromOffset, options.fromTime, nowMs)
+  const to = edgeOf('to', options.toOffset, options.toTime, nowMs)
+  const { group } = only
+  if (from === undefined && to === undefined) return { kind: 'all', group }
+  const all = { kind: 'all' } as const
+  const { project: projectId } = options
+  const limit = wholeOf('--limit', options.limit)
+  return { kind: 'range', projectId, group, from: from ?? all, to: to ?? all, limit }
 }
 
 /** `--rate` as records a second. */

@@ -1,7 +1,6 @@
 // `millrace replay`: reading parts of the log again.
 import { randomUUID } from 'node:crypto'
 import { AppError } from '@millrace/kernel'
-import { writeAudit } from '@millrace/operations/audit'
 import type { Flipped } from '@millrace/operations/flip-epoch'
 import { abortReplay, resumeReplay, startReplay } from '@millrace/operations/replay'
 import type { ReplayDeps } from '@millrace/operations/replay'
@@ -19,10 +18,10 @@ import { openDatabase, openLog } from '../connections.ts'
 import type { CliContext, CommonOptions } from '../context.ts'
 import { actorOf } from '../identity.ts'
 import { print } from '../output.ts'
-import { rebuildWarehouseFrom } from './archive-rebuild.ts'
 import { addCommand, addGroup } from './command.ts'
+import { fromArchive } from './replay-archive.ts'
 import { buildEpoch, withEpoch } from './replay-epoch.ts'
-import { archiveGroupOf, rateOf, toRequests } from './replay-options.ts'
+import { rateOf, toRequests } from './replay-options.ts'
 import type { RangeOptions } from './replay-options.ts'
 import { renderPlans, renderReplays, showReplay } from './replay-text.ts'
 
@@ -43,7 +42,10 @@ function addRange(command: Command): Command {
     .option('--from-offset <offsets>', 'from this offset of every partition, of some (0:100,1:250), or `earliest`')
     .option('--to-time <time>', 'up to this time; default: where the group is')
     .option('--to-offset <offsets>', 'up to this offset, which is not read')
-    .option('--from-archive', 'load the warehouse from the archive, and from the log where it ends')
+    .option(
+      '--from-archive',
+      'load the warehouse from this range of the archive; without one from all of it, then the log'
+    )
     .option('--in-place', 'move the group itself back; live events wait until it has come forward again')
     .option('--limit <records>', 'refuse more than that', '10000000')
 }
@@ -83,6 +85,8 @@ function addStart(group: Command, context: CliContext): void {
       'npx millrace replay start --project shop --group load --from-time 2h --reason "parser fixed" --wait',
       'npx millrace replay start --project shop --group process,record --from-offset earliest --rate 5000',
       'npx millrace replay start --project shop --group load --from-archive --rate 20000',
+      'npx millrace replay start --project shop --from-archive --from-time 2026-01-30T00:00:00Z --to-time 2026-01-31T00:00:00Z',
+      'npx millrace replay start --project shop --from-archive --from-offset 0:1000,1:950 --to-offset 0:2000,1:1900',
       'npx millrace replay start --resume 12'
     ]
   })
@@ -127,30 +131,6 @@ async function start(context: CliContext, options: StartOptions): Promise<void> 
   )
   const bad = options.wait === true ? ended.find(({ state }) => state !== 'done') : undefined
   if (bad !== undefined) throw new AppError('PIPE_CONFLICT', `replay ${bad.id} is ${bad.state}`)
-}
-
-/** Whether the archive is what is read; then it was, or what that would read was said. */
-async function fromArchive(context: CliContext, options: RangeOptions & Partial<StartOptions>): Promise<boolean> {
-  const group = archiveGroupOf(options)
-  if (group === undefined) return false
-  const { project, rate, dryRun = false, reason = '' } = options
-  if (!dryRun) {
-    await using stack = new AsyncDisposableStack()
-    const details = { source: 'archive', effect: 'reads', reason }
-    const entry = { actor: actorOf(), projectId: project, subject: `the archive into ${group}`, details }
-    await writeAudit(await openDatabase(context, options.dataDir, stack), { ...entry, action: 'replay.start' })
-  }
-  const common = { dataDir: options.dataDir, ...(options.json === undefined ? {} : { json: options.json }) }
-  await rebuildWarehouseFrom(context, {
-    ...common,
-    into: 'warehouse',
-    project,
-    group,
-    log: true,
-    dryRun,
-    ...(rate === undefined ? {} : { rate })
-  })
-  return true
 }
 
 function addStatus(group: Command, context: CliContext): void {
