@@ -1,10 +1,40 @@
+import { createHash } from 'node:crypto'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer } from 'vitest/node'
+import type { TestSpecification } from 'vitest/node'
+
+/** Files of half a minute and more: one that begins last would be waited for alone. */
+const longFiles = [
+  'services/cli/test/start.',
+  'infra/local/test/launcher.',
+  'packages/kafka/test/three-brokers.',
+  'services/loader/test/loader.',
+  'services/processor/test/processor.',
+  'services/gateway/test/process.'
+]
+
+/** The long files, then the others, each in an order of the seed, which is told: no file may need another before it. */
+class LongFilesFirst extends BaseSequencer {
+  override sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const { seed } = this.ctx.config.sequence
+    console.log(`      Order of the files by seed "${seed}"`)
+    const place = ({ moduleId }: TestSpecification): string => {
+      const isLong = longFiles.some((name) => moduleId.includes(name))
+      return `${isLong ? 0 : 1}${createHash('sha256').update(`${seed} ${moduleId}`).digest('hex')}`
+    }
+    const places = new Map(files.map((file) => [file, place(file)]))
+    return Promise.resolve(files.toSorted((a, b) => ((places.get(a) ?? '') < (places.get(b) ?? '') ? -1 : 1)))
+  }
+}
+
+// The default is a second, which a busy machine may take for anything. Who waits for less says so.
+const patient = { expect: { poll: { timeout: 10_000 } } }
 
 // The kind of a test is in its file name (docs/adr/0003): unit tests lie beside the code and may not open sockets;
 // integration tests need the local stack; e2e tests run every service on it, browser tests a Chromium besides.
 export default defineConfig({
   test: {
-    sequence: { shuffle: { files: true, tests: false } },
+    sequence: { sequencer: LongFilesFirst },
     projects: [
       {
         test: {
@@ -16,7 +46,10 @@ export default defineConfig({
             'bench/src/**/*.test.ts'
           ],
           setupFiles: ['packages/testkit/src/no-network.ts'],
-          testTimeout: 10_000
+          testTimeout: 20_000,
+          ...patient,
+          // The default leaves one core free, which is half of a small machine.
+          maxWorkers: '100%'
         }
       },
       {
@@ -26,6 +59,7 @@ export default defineConfig({
           globalSetup: ['packages/testkit/src/require-stack.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          ...patient,
           // Files have projects, databases and, where they hurt one, servers of their own, and mostly wait.
           maxWorkers: 2
         }
@@ -37,6 +71,7 @@ export default defineConfig({
           globalSetup: ['packages/testkit/src/require-stack.ts'],
           testTimeout: 180_000,
           hookTimeout: 120_000,
+          ...patient,
           fileParallelism: false
         }
       },
@@ -47,6 +82,7 @@ export default defineConfig({
           globalSetup: ['packages/testkit/src/require-stack.ts'],
           testTimeout: 180_000,
           hookTimeout: 120_000,
+          ...patient,
           fileParallelism: false
         }
       }
