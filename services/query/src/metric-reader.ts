@@ -9,6 +9,7 @@ import type { Breaker } from '@millrace/stores/breaker'
 import type { Priority } from './bulkhead.ts'
 import type { Answers, CacheUse, Made } from './cache/answers.ts'
 import type { cacheKeyOf } from './cache/cache-key.ts'
+import { keptUntil } from './cache/freshness.ts'
 import type { Engine } from './engine.ts'
 import type { RequestOptions } from './request-options.ts'
 import type { Caller } from './routes/answer-request.ts'
@@ -41,12 +42,12 @@ export function createMetricReader(
     const key = keyOf({ projectId, kind: 'rows-1', schemaVersion: schemaVersion(), sql, params, format: 'JSONCompact' })
     // Sessions that begin in a span go on after it.
     const reachMs = Number(params['reach'] ?? 0)
-    const isOver = Number(params['to']) + reachMs + latenessMs + settledMs <= clock.now()
+    const kept = keptUntil(Number(params['to']) + reachMs + latenessMs, clock.now())
     const make = async (signal: AbortSignal, given: Priority): Promise<Made> => {
       const queryId = randomUUIDv7()
       const asked = { ...caller, signal, queryId, sql, params, format: 'JSONCompact', priority: given }
       const { body, lease } = await engine.ask(asked)
-      return { status: 200, contentType: 'application/json', queryId, body, lease, kept: isOver ? 'closed' : 'open' }
+      return { status: 200, contentType: 'application/json', queryId, body, lease, kept }
     }
     const question = { projectId, key, priority, deadlineMs: caller.deadlineMs, use, allowStale, make }
     const found = await answers.ask(question, caller.signal).catch(asAway)
@@ -59,9 +60,6 @@ export function createMetricReader(
   }
   return { ...sources, windows, clickhouse: { rows }, rowsAgeMs: () => oldestMs }
 }
-
-/** Events that are later than the live state waits for come within this time, or hardly ever. */
-const settledMs = 3_600_000
 
 /** For the reader a warehouse that is left alone or late is one that does not answer. */
 function asAway(error: unknown): never {

@@ -41,11 +41,3 @@ export function readSpan({ startTime, endTime, timezone = 'UTC' }: Members, nowM
 export function iso(atMs: number): string {
   return new Date(atMs).toISOString()
 }
-
-/** Events that are later than this come hardly ever. */
-const settledMs = 3_600_000
-
-/** How an answer over events up to `untilMs` is kept. */
-export function keptUntil(untilMs: number, nowMs: number): 'closed' | 'open' {
-  return untilMs + settledMs <= nowMs ? 'closed' : 'open'
-}

@@ -17,6 +17,14 @@ export interface CacheTimes {
 /** What is kept: an answer over a time that is over or goes on, or a mistake of the query that it will make again. */
 export type Kept = 'closed' | 'open' | 'mistake'
 
+/** Events of a time that ended longer ago than this are counted as all there, though some may come later still. */
+export const settledMs = 3_600_000
+
+/** How an answer over events up to `untilMs` is kept. */
+export function keptUntil(untilMs: number, nowMs: number): 'closed' | 'open' {
+  return untilMs + settledMs <= nowMs ? 'closed' : 'open'
+}
+
 /** When an answer made at `madeAtMs` stops to be fresh, and to be of use at all. */
 export function untilOf(
   kept: Kept,

@@ -8,6 +8,7 @@ import type { Priority } from '../bulkhead.ts'
 import type { Lease } from '../byte-budget.ts'
 import type { cacheKeyOf } from '../cache/cache-key.ts'
 import type { Answers, Made } from '../cache/answers.ts'
+import { settledMs } from '../cache/freshness.ts'
 import type { Kept } from '../cache/freshness.ts'
 import type { Engine } from '../engine.ts'
 import { bindParameters, readTexts } from '../parameters.ts'
@@ -53,9 +54,6 @@ const forms: Readonly<Record<AnswerForm, { readonly contentType: string; readonl
   csv: { contentType: 'text/csv; charset=utf-8; header=present', format: 'CSVWithNames' },
   ndjson: { contentType: 'application/x-ndjson; charset=utf-8', format: 'JSONEachRow' }
 }
-
-/** Events of a time that ended longer ago than this are counted as all there, though some may come later still. */
-const settledMs = 3_600_000
 
 /** Adds the query routes to `app`. */
 export function addQueryRoutes(app: FastifyInstance, deps: QueryRouteDeps): void {
