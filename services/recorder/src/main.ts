@@ -11,7 +11,7 @@ import { openPostgres } from '@millrace/stores/postgres'
 import { recorderRules, recorderSpec } from './config.ts'
 import { createDays } from './days.ts'
 import { recorderMetrics } from './metrics.ts'
-import { withPlantedOutage } from './planted.ts'
+import { withPlantedLetters, withPlantedOutage, withPlantedPlaces } from './planted.ts'
 import { createRecord } from './record.ts'
 import { createToRow, rowBytes } from './to-row.ts'
 import { keepDays } from './upkeep.ts'
@@ -70,8 +70,8 @@ await runService(
           }
         },
         {
-          client: kafka.consumers,
-          letters: { producer, topicFor: letterTopic, appVersion: version },
+          client: withPlantedPlaces(kafka.consumers, planted),
+          letters: { producer: withPlantedLetters(producer, planted), topicFor: letterTopic, appVersion: version },
           log,
           registry,
           clock,

@@ -9,6 +9,7 @@ import type { Command } from 'commander'
 import type { CliContext } from '../context.ts'
 import { openLetterDeps } from '../letter-deps.ts'
 import { formatCount, print } from '../output.ts'
+import { withPlantedRedrive } from '../planted.ts'
 import { addCommand } from './command.ts'
 import { renderPreview, renderReport } from './dlq-text.ts'
 import { sinceOf, wholeOf, withPicking } from './pick-letters.ts'
@@ -96,7 +97,8 @@ async function redrive(context: CliContext, projectId: string, options: RedriveO
   if (!isMeant(options)) return preview(context, json, await previewRedrive(deps, request), 'sent')
   const onProgress = (sent: number, of: number): void =>
     json === true ? undefined : terminal.out(`${formatCount(sent)} of ${formatCount(of)} sent`)
-  const report = await redriveLetters({ ...deps, onProgress }, request)
+  const producer = withPlantedRedrive(deps.producer, context)
+  const report = await redriveLetters({ ...deps, producer, onProgress }, request)
   print(terminal, json, report, renderReport)
   const unwanted = toUnwanted(report)
   if (unwanted !== '') throw new AppError('PIPE_CONFLICT', unwanted)

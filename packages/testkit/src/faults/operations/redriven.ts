@@ -11,7 +11,7 @@ import type { FaultCase } from '../fault-case.ts'
 import { runCli } from '../stream/run-cli.ts'
 import { scanTopic } from '../scan-topic.ts'
 import { toRecord } from '../warehouse/world.ts'
-import { broken, compareIds, openOperationsRig, recentEvent } from './rig.ts'
+import { broken, compareIds, openOperationsRig, plantedEnv, recentEvent } from './rig.ts'
 import type { OperationsRig } from './rig.ts'
 
 const letters = 10_000
@@ -29,7 +29,7 @@ export const redriveTwice: FaultCase = {
     await using rig = await openOperationsRig(context, { only: ['recorder'], env: { BATCH_SIZE: '2000' } })
     const { projectId } = rig.project
     const ids = await writeLetters(rig)
-    const env = { ...stack.endpoints, MILLRACE_DEBUG: '1' }
+    const env = { ...stack.endpoints, ...plantedEnv(context), MILLRACE_DEBUG: '1' }
     const args = ['dlq', 'redrive', projectId, '--where', `group=${group}`, '--yes', '--json']
 
     await killedHalfWay(rig, [...args, '--rate', '2000'], env)

@@ -101,13 +101,7 @@ export async function openOperationsRig(context: CaseContext, options: RigOption
       return made
     },
     refuse: (types) => refuseTypes(postgres, types),
-    async recorded() {
-      const rows = await postgres.query<{ event_id: string; times: number }>(
-        'SELECT event_id, count(*)::integer AS times FROM raw_events WHERE project_id = $1 GROUP BY event_id',
-        [project.projectId]
-      )
-      return new Map(rows.map(({ event_id, times }) => [event_id, times]))
-    },
+    recorded: () => recordedIds(postgres, project.projectId),
     async letters() {
       const records = await scanTopic(scan, dlqTopic(project.projectId))
       return records.map(({ headers }) => {
@@ -135,6 +129,23 @@ export async function openOperationsRig(context: CaseContext, options: RigOption
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync()
   }
+}
+
+/** How often each event of a project is in `raw_events`. */
+export async function recordedIds(
+  postgres: Pick<Postgres, 'query'>,
+  projectId: string
+): Promise<ReadonlyMap<string, number>> {
+  const rows = await postgres.query<{ event_id: string; times: number }>(
+    'SELECT event_id, count(*)::integer AS times FROM raw_events WHERE project_id = $1 GROUP BY event_id',
+    [projectId]
+  )
+  return new Map(rows.map(({ event_id, times }) => [event_id, times]))
+}
+
+/** Switches the planted bug on in a process that is started past the pipeline, such as the tool. */
+export function plantedEnv({ planted }: Pick<CaseContext, 'planted'>): Readonly<Record<string, string>> {
+  return planted === undefined ? {} : { MILLRACE_TEST: '1', MILLRACE_PLANTED_BUG: planted }
 }
 
 /** An event of the last hour: older ones are past the retention of `raw_events`. */

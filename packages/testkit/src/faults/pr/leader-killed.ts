@@ -1,7 +1,6 @@
 // Three brokers keep three copies of every record. The one that leads dies under load, then each is restarted in order, and
 // before that some replies to a produce say nothing about what was sent. Nobody but the clients of that moment may notice.
 import { rawTopic } from '@millrace/contracts'
-import type { LogSampler } from '@millrace/kafka'
 import { systemClock } from '@millrace/kernel'
 import { brokerNames } from '@millrace/local-stack/part'
 import type { BrokerName } from '@millrace/local-stack/part'
@@ -10,6 +9,8 @@ import { openPipeline } from '../../pipeline.ts'
 import type { Pipeline } from '../../pipeline.ts'
 import { openThreeBrokers } from '../../three-brokers.ts'
 import type { ThreeBrokers } from '../../three-brokers.ts'
+import { allInSync, killLeader } from '../brokers.ts'
+import type { Brokers } from '../brokers.ts'
 import { gatherEvidence, settle } from '../check-project.ts'
 import type { CaseContext, FaultCase } from '../fault-case.ts'
 import { complain } from '../gateway/rig.ts'
@@ -41,7 +42,6 @@ export const leaderKilled: FaultCase = {
     'leader killed',
     'accepted while a broker was away',
     'restarted in order',
-    'leader moved',
     'turned away or unknown in a gap',
     'copy in the log',
     'repeat recognised'
@@ -61,7 +61,8 @@ export const leaderKilled: FaultCase = {
       pace: { kind: 'open', eventsPerSecond: 100, maxInFlight }
     })
     const topic = rawTopic(traffic.project.projectId)
-    return await hurt({ context, cluster, pipeline, traffic, topic, sampler: await pipeline.kafka.sampler() })
+    const brokers = { stack: cluster.stack, admin: pipeline.admin, sampler: await pipeline.kafka.sampler(), topic }
+    return await hurt({ context, cluster, pipeline, traffic, brokers })
   }
 }
 
@@ -70,8 +71,7 @@ interface World {
   readonly cluster: ThreeBrokers
   readonly pipeline: Pipeline
   readonly traffic: ProjectLoad
-  readonly topic: string
-  readonly sampler: LogSampler
+  readonly brokers: Brokers
 }
 
 /** A time in which clients may be turned away, by the clock of the ledger. */
@@ -81,7 +81,7 @@ interface Gap {
 }
 
 async function hurt(world: World): Promise<Verdict> {
-  const { context, pipeline, traffic } = world
+  const { context, pipeline, traffic, brokers } = world
   const { counters, say } = context
   const gaps: Gap[] = []
   const during = async (what: () => Promise<void>): Promise<void> => {
@@ -89,12 +89,12 @@ async function hurt(world: World): Promise<Verdict> {
     await what()
     gaps.push({ fromNs, toNs: process.hrtime.bigint() })
   }
-  await isWhole(world)
+  await allInSync(brokers)
   counters.count('topic with three copies')
   await traffic.moves(500)
   await during(() => misname(world))
   await traffic.moves(500)
-  await during(() => killLeader(world))
+  await during(() => loseLeader(world))
   await traffic.moves(500)
   for (const name of brokerNames) {
     await during(() => restartInOrder(world, name))
@@ -132,21 +132,8 @@ function holds({ sentNs, tookMs }: LedgerEntry): (gap: Gap) => boolean {
   return ({ fromNs, toNs }) => answered >= fromNs && sent <= toNs
 }
 
-/** Every partition has its three copies in sync. */
-async function isWhole({ pipeline, topic }: World): Promise<void> {
-  await eventually(
-    `three copies in sync of ${topic}`,
-    async () => {
-      const [found] = await pipeline.admin.describeTopics([topic])
-      if (found?.replicationFactor !== 3) throw new Error(`${found?.replicationFactor} copies`)
-      return found.inSync === 3
-    },
-    { timeoutMs: 90_000, intervalMs: 250 }
-  )
-}
-
 /** Replies that hold nothing of what was sent, one after the other: whatever the client library makes of them. */
-async function misname({ context, cluster, topic }: World): Promise<void> {
+async function misname({ context, cluster, brokers: { topic } }: World): Promise<void> {
   const { counters, say } = context
   for (let round = 0; round < changedReplies; round++) {
     const rules = brokerNames.map((_, index) =>
@@ -170,34 +157,20 @@ async function unknownOf(pipeline: Pipeline): Promise<number> {
   )
 }
 
-async function killLeader(world: World): Promise<void> {
-  const { context, cluster, traffic } = world
+async function loseLeader({ context, traffic, brokers }: World): Promise<void> {
   const { counters, say } = context
-  const name = await leaderOf(world)
   const { accepted } = traffic.load.counts()
-  if (cluster.stack.kill(name, 'SIGKILL')) counters.count('leader killed')
-  await eventually('another leader', async () => (await leaderOf(world)) !== name, { timeoutMs: 60_000 })
-  counters.count('leader moved')
+  const { name, back } = await killLeader(brokers)
+  counters.count('leader killed')
   await systemClock.sleep(awayMs)
   counters.count('accepted while a broker was away', traffic.load.counts().accepted - accepted)
-  await cluster.stack.restart(name)
-  await isWhole(world)
+  await back()
   say(`${name} is back after it was killed`)
 }
 
-async function restartInOrder(world: World, name: BrokerName): Promise<void> {
-  const { context, cluster } = world
+async function restartInOrder({ context, cluster, brokers }: World, name: BrokerName): Promise<void> {
   await cluster.stack.restart(name)
   context.counters.count('restarted in order')
-  await isWhole(world)
+  await allInSync(brokers)
   context.say(`${name} is back after it was stopped`)
-}
-
-/** The broker that leads the first partition; one that is dead leads nothing. */
-async function leaderOf({ sampler, topic }: World): Promise<BrokerName> {
-  const heads = await sampler.heads((each) => each === topic)
-  const first = heads.find(({ partition }) => partition === 0)
-  const name = brokerNames[(first?.leader ?? 0) - 1]
-  if (name === undefined) throw new Error(`nobody leads ${topic}:0`)
-  return name
 }

@@ -3,7 +3,7 @@
 import { rawTopic, topicSettings } from '@millrace/contracts'
 import { assertAcked, partitionFor } from '@millrace/kafka'
 import type { Admin, ProduceRecord, Producer } from '@millrace/kafka'
-import { loadTopicDeclaration } from '@millrace/operations/topics'
+import { declarationFor, loadTopicDeclaration } from '@millrace/operations/topics'
 import type { Postgres } from '@millrace/stores/postgres'
 import { eventually } from '../../eventually.ts'
 import { uniqueProject } from '../../unique.ts'
@@ -38,7 +38,8 @@ export async function createStreamProjects(
   topic: StreamTopic
 ): Promise<readonly StreamProject[]> {
   const ids = Array.from({ length: count }, () => uniqueProject('stream'))
-  const settings = topicSettings(await loadTopicDeclaration(), 'local', 'raw')
+  const declaration = declarationFor(await loadTopicDeclaration(), await admin.brokerCount())
+  const settings = topicSettings(declaration, 'local', 'raw')
   const times: Readonly<Record<string, string>> =
     topic.written === true ? { 'message.timestamp.type': 'CreateTime' } : {}
   const config = { ...settings.config, ...times }
