@@ -32,7 +32,7 @@ export { readProcessedEvent, replayHeader } from './processed-event.ts'
 export type { ProcessedEvent } from './processed-event.ts'
 export { createDropMatcher, dropKinds, dropRuleProblem, maxDropRules, parseDropRules } from './drop-rules.ts'
 export type { DropKind, DropRule } from './drop-rules.ts'
-export { problemCatalog, problemContentType, toProblem } from './problem.ts'
+export { problemCatalog, problemContentType, problemSchema, toProblem } from './problem.ts'
 export type { Problem, ProblemCode } from './problem.ts'
 export {
   changeProjectSettings,

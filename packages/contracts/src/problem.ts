@@ -59,6 +59,24 @@ export interface Problem {
 /** The media type of a Problem. */
 export const problemContentType = 'application/problem+json'
 
+/** The shape of a Problem in a description of an HTTP surface; `more` are the extensions that it has there. */
+export function problemSchema(more: Readonly<Record<string, object>> = {}) {
+  return {
+    type: 'object',
+    description: 'RFC 9457 problem document. Branch on `code`, which never changes meaning.',
+    required: ['type', 'title', 'status', 'code'],
+    properties: {
+      type: { type: 'string' },
+      title: { type: 'string' },
+      status: { type: 'integer' },
+      code: { type: 'string' },
+      detail: { type: 'string' },
+      pointer: { type: 'string', description: 'RFC 6901 pointer into the body.' },
+      ...more
+    }
+  }
+}
+
 /** A problem document for `code`; `extra` adds `detail`, `pointer` and members of its own. */
 export function toProblem(
   code: ProblemCode,

@@ -1,5 +1,5 @@
 // The description of the administration API as OpenAPI 3.1, made from the routes that are served.
-import { problemCatalog, problemContentType } from '@millrace/contracts'
+import { problemCatalog, problemContentType, problemSchema } from '@millrace/contracts'
 import type { ProblemCode } from '@millrace/contracts'
 import { objectRule } from './route.ts'
 import type { Members, OpsRoute } from './route.ts'
@@ -26,7 +26,7 @@ export function createOpenApi(version: string, routes: readonly OpsRoute[]) {
     paths: { ...paths, ...plainPaths },
     components: {
       securitySchemes: { admin: { type: 'http', scheme: 'bearer', description: 'The administration token.' } },
-      schemas: { Problem: problemSchema }
+      schemas: { Problem: problemSchema() }
     }
   }
 }
@@ -95,18 +95,4 @@ const plainPaths = {
   '/metrics': open('Metrics', 'In the text format of Prometheus.', 'text/plain'),
   '/openapi.json': open('This description', 'OpenAPI 3.1.'),
   '/docs': open('This description as a page', 'It loads nothing from elsewhere.', 'text/html')
-}
-
-const problemSchema = {
-  type: 'object',
-  description: 'RFC 9457 problem document. Branch on `code`, which never changes meaning.',
-  required: ['type', 'title', 'status', 'code'],
-  properties: {
-    type: { type: 'string' },
-    title: { type: 'string' },
-    status: { type: 'integer' },
-    code: { type: 'string' },
-    detail: { type: 'string' },
-    pointer: { type: 'string', description: 'RFC 6901 pointer into the body.' }
-  }
 }

@@ -1,6 +1,6 @@
 // The description of the gateway's HTTP surface as OpenAPI 3.1, made from what the gateway itself goes by: the schema of
 // an event, the catalogue of problems and the addresses of intake. A test holds it against the response table.
-import { eventSchema, problemCatalog, problemContentType } from '@millrace/contracts'
+import { eventSchema, problemCatalog, problemContentType, problemSchema } from '@millrace/contracts'
 import type { ProblemCode } from '@millrace/contracts'
 import { maxBatchEvents } from '../intake/batch-body.ts'
 import { intakePaths } from '../intake/intake.ts'
@@ -211,22 +211,7 @@ const schemas = {
       detail: { type: 'string' }
     }
   },
-  Problem: {
-    type: 'object',
-    description: 'RFC 9457 problem document. Branch on `code`, which never changes meaning.',
-    required: ['type', 'title', 'status', 'code'],
-    properties: {
-      type: { type: 'string' },
-      title: { type: 'string' },
-      status: { type: 'integer' },
-      code: { type: 'string' },
-      detail: { type: 'string' },
-      pointer: { type: 'string', description: 'RFC 6901 pointer into the body.' },
-      expected,
-      version,
-      eventId
-    }
-  }
+  Problem: problemSchema({ expected, version, eventId })
 }
 
 /** The document. `version` is that of the gateway. */

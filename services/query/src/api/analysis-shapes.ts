@@ -1,15 +1,11 @@
 // The shapes of what dashboards ask without SQL.
 import { eventProperties, mostFilters, operators } from '../analysis/filters.ts'
 import { mostSteps } from '../analysis/funnel.ts'
+import { described, list, ref, text, whole } from './parts.ts'
 
-const text = { type: 'string' }
-const whole = { type: 'integer' }
 const share = { type: ['number', 'null'] }
 const moment = { type: ['string', 'integer'] }
 const time = { type: 'string', format: 'date-time' }
-const list = (items: object, rule: object = {}) => ({ type: 'array', items, ...rule })
-const described = (description: string, rule: object) => ({ ...rule, description })
-const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
 const shape = (properties: object, required: readonly string[] = Object.keys(properties)) => ({
   type: 'object',
   required,

@@ -1,10 +1,7 @@
 // The shapes that the description refers to.
+import { problemSchema } from '@millrace/contracts'
 import { analysisShapes } from './analysis-shapes.ts'
-
-const text = { type: 'string' }
-const whole = { type: 'integer' }
-const list = (items: object) => ({ type: 'array', items })
-const described = (description: string, rule: object) => ({ ...rule, description })
+import { described, list, text, whole } from './parts.ts'
 
 const point = {
   type: 'object',
@@ -86,23 +83,12 @@ export const components = {
       }
     },
     ...analysisShapes,
-    Problem: {
-      type: 'object',
-      description: 'RFC 9457 problem document. Branch on `code`, which never changes meaning.',
-      required: ['type', 'title', 'status', 'code'],
-      properties: {
-        type: text,
-        title: text,
-        status: whole,
-        code: text,
-        detail: text,
-        pointer: described('RFC 6901 pointer into the body.', text),
-        position: described('Line and column of the query, from 1.', { type: 'object' }),
-        parameter: described('The parameter of the address that breaks its rule.', text),
-        budget: described('Of `rate_limited`: bytesPerSecond, burstBytes, availableBytes, estimatedBytes.', {
-          type: 'object'
-        })
-      }
-    }
+    Problem: problemSchema({
+      position: described('Line and column of the query, from 1.', { type: 'object' }),
+      parameter: described('The parameter of the address that breaks its rule.', text),
+      budget: described('Of `rate_limited`: bytesPerSecond, burstBytes, availableBytes, estimatedBytes.', {
+        type: 'object'
+      })
+    })
   }
 }

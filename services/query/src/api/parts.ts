@@ -1,10 +1,18 @@
-// What the parts of the description share: replies, headers, parameters.
+// What the parts of the description share: shapes, replies, headers, parameters.
 import { problemCatalog, problemContentType } from '@millrace/contracts'
 import type { ProblemCode } from '@millrace/contracts'
 import { priorities } from '../bulkhead.ts'
 
 /** Media type of most replies. */
 export const json = 'application/json'
+/** Any text. */
+export const text = { type: 'string' }
+/** Any whole number. */
+export const whole = { type: 'integer' }
+/** A list, with rules of its own. */
+export const list = (items: object, rule: object = {}) => ({ type: 'array', items, ...rule })
+/** `rule`, and what it is. */
+export const described = (description: string, rule: object) => ({ ...rule, description })
 /** A shape by its name. */
 export const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
 /** Content in JSON. */
@@ -57,8 +65,6 @@ export const query = (name: string, description: string, schema: object, require
   description,
   schema
 })
-/** Any text. */
-export const text = { type: 'string' }
 
 /** Headers that every question takes. */
 export const common = [

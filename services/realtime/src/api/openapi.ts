@@ -1,5 +1,5 @@
 // The description of the HTTP surface as OpenAPI 3.1. The protocol on the socket is docs/realtime.md.
-import { liveKinds, problemContentType } from '@millrace/contracts'
+import { liveKinds, problemContentType, problemSchema } from '@millrace/contracts'
 
 const problem = (description: string) => ({
   description,
@@ -92,19 +92,9 @@ export function createOpenApi(version: string) {
             allow
           }
         },
-        Problem: {
-          type: 'object',
-          description: 'RFC 9457 problem document. Branch on `code`, which never changes meaning.',
-          required: ['type', 'title', 'status', 'code'],
-          properties: {
-            type: { type: 'string' },
-            title: { type: 'string' },
-            status: { type: 'integer' },
-            code: { type: 'string' },
-            detail: { type: 'string' },
-            pointer: { type: 'string', description: 'RFC 6901 pointer into the body or message.' }
-          }
-        }
+        Problem: problemSchema({
+          pointer: { type: 'string', description: 'RFC 6901 pointer into the body or message.' }
+        })
       }
     }
   }
