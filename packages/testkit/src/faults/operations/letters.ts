@@ -7,7 +7,23 @@ import { metricOf } from '../warehouse/rig.ts'
 import { broken, compareIds, openOperationsRig } from './rig.ts'
 import type { OperationsRig } from './rig.ts'
 
-const garbage = ['no event', '', '{', '{"eventId":1}', `{"eventId":"x","eventType":"${'x'.repeat(101)}"}`]
+const levels = 10_000
+/** As large as a value can be below the broker's limit of 1 MiB with its framing. */
+const largestBytes = 1024 * 1024 - 1_024
+const garbage: readonly Buffer[] = [
+  ...[
+    'no event',
+    '',
+    '{',
+    '{"eventId":1}',
+    `{"eventId":"x","eventType":"${'x'.repeat(101)}"}`,
+    '{"eventId":123456789012345678901234567890,"eventType":"view"}',
+    `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`
+  ].map((text) => Buffer.from(text)),
+  // Not UTF-8.
+  Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x7d]),
+  Buffer.alloc(largestBytes, 'noise')
+]
 const culprit = <Event extends { readonly eventType: string }>(event: Event): Event => ({
   ...event,
   eventType: 'culprit'
@@ -21,6 +37,7 @@ export const eachItsWay: FaultCase = {
     'letters',
     'copies of letters',
     'refused rows tried again',
+    'refused rows found among others',
     'skipped elsewhere'
   ],
   async run(context) {
@@ -32,7 +49,8 @@ export const eachItsWay: FaultCase = {
     })
     await rig.refuse(['culprit'])
     const good = await rig.write(1_500)
-    await rig.append(garbage.map((text, at) => ({ partition: at % 4, key: `g${at}`, value: Buffer.from(text) })))
+    // One by one: with the largest one in it no request of several would be taken.
+    for (const [at, value] of garbage.entries()) await rig.append([{ partition: at % 4, key: `g${at}`, value }])
     const refused = await rig.write(5, { change: culprit })
     const rest = await rig.write(1_500)
     await rig.caughtUp(['process', 'record', 'load'])
@@ -45,6 +63,7 @@ export const eachItsWay: FaultCase = {
     const ofGroup = (group: string) => [...ids.values()].filter((letter) => letter.group === group)
     const tried = ofGroup('record').filter(({ attempts }) => attempts >= 4)
     counters.count('refused rows tried again', tried.length)
+    counters.count('refused rows found among others', await retries(rig, 'recorder', 'record'))
     const skipped = 'analytics_events_dropped_total'
     const labels = '{reason="invalid",intentional="true"}'
     counters.count('skipped elsewhere', await metricOf(rig.service('loader'), skipped, labels))
