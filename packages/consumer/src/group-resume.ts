@@ -8,7 +8,7 @@ import type { GroupDesk } from './replay-order.ts'
 /** Who is asked, for which group. */
 export interface ResumeDesk {
   readonly group: string
-  readonly resumedAgoMs: NonNullable<GroupDesk['resumedAgoMs']>
+  readonly resumedAgoMs: GroupDesk['resumedAgoMs']
   readonly askEveryMs: number
 }
 

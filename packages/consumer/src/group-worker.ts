@@ -148,7 +148,7 @@ class GroupWorker<Item> {
 
   async #hearResume(): Promise<void> {
     const { resumedAgoMs } = this.#options.desk
-    if (this.#live === undefined || resumedAgoMs === undefined) return
+    if (this.#live === undefined) return
     await resumeWhenTold(this.#live, { group: this.#def.group, resumedAgoMs }, this.#deps)
   }
 

@@ -29,7 +29,7 @@ export interface GroupDesk {
    * Milliseconds since somebody last let a stopped group go on, by the clock of the desk; undefined: nobody did. Throws an
    * AppError while that cannot be known.
    */
-  resumedAgoMs?(): Promise<number | undefined>
+  resumedAgoMs(): Promise<number | undefined>
   /** A replay ended by an error that waiting does not help. */
   failed(id: string, error: unknown): Promise<void>
 }

@@ -1,6 +1,5 @@
 // Letting a consumer group go on that stopped itself because of too many dead letters: somebody looked at them. The workers
 // of the group hear of it where they hear of replays.
-import type { GroupDesk } from '@millrace/consumer'
 import { parseTopic, redriveTopic } from '@millrace/contracts'
 import { AppError } from '@millrace/kernel'
 import type { Admin } from '@millrace/kafka'
@@ -54,9 +53,4 @@ export function resumesOf({ postgres, group }: GroupResumes): () => Promise<numb
 interface GroupResumes {
   readonly postgres: Queryable
   readonly group: string
-}
-
-/** `desk`, which also tells when its group was last let go on, whatever else it knows. */
-export function withResumes(desk: GroupDesk, resumes: GroupResumes): GroupDesk {
-  return { ...desk, resumedAgoMs: resumesOf(resumes) }
 }

@@ -1,9 +1,12 @@
-// What the workers of a group hear of its replay, and the end of one: when every partition came to where it has to.
+// What the workers of a group hear of its replay and of going on after a stop, and the end of a replay: when every partition
+// came to where it has to.
+import { noOrders } from '@millrace/consumer'
 import type { GroupDesk, GroupOrders } from '@millrace/consumer'
 import type { Admin } from '@millrace/kafka'
 import { AppError, toError } from '@millrace/kernel'
 import type { Postgres } from '@millrace/stores/postgres'
 import { writeAudit } from './audit.ts'
+import { resumesOf } from './group-resumes.ts'
 import { findReplay, isOver, moveReplay, openReplay, positionsGroup } from './replay-rows.ts'
 import type { Replay, ReplayPart } from './replay-rows.ts'
 
@@ -20,26 +23,25 @@ export interface DeskDeps {
 
 type ProgressAdmin = Pick<Admin, 'groupOffsets' | 'ranges'>
 
-const none: GroupOrders = { heldForMs: 0, replay: undefined }
-
 /** The desk of `group` in PostgreSQL. Its calls throw PIPE_POSTGRES_UNAVAILABLE, PIPE_KAFKA_UNAVAILABLE. */
 export function createReplayDesk(deps: DeskDeps): GroupDesk {
   const { postgres, admin, group, belongs, actor } = deps
   return {
     async orders() {
       const replay = await openReplay(postgres, group)
-      if (replay === undefined) return none
+      if (replay === undefined) return noOrders
       if (replay.state !== 'running')
         return { heldForMs: replay.mode === 'in-place' ? replay.heldForMs : 0, replay: undefined }
       // An in-place replay is over with one look more or less: nobody waits for it.
-      if (!belongs(replay.topic)) return none
+      if (!belongs(replay.topic)) return noOrders
       const progress = await progressOf(admin, replay)
       if (progress.remaining === 0n) {
         await endReplay(postgres, replay, actor)
-        return none
+        return noOrders
       }
-      return replay.mode === 'in-place' ? none : { heldForMs: 0, replay: toOrder(replay) }
+      return replay.mode === 'in-place' ? noOrders : { heldForMs: 0, replay: toOrder(replay) }
     },
+    resumedAgoMs: resumesOf({ postgres, group }),
     async failed(id, error) {
       await postgres.transaction(async (tx) => {
         const failed = await moveReplay(tx, id, ['running'], 'failed', toError(error).message.slice(0, 1_000))

@@ -4,7 +4,6 @@ import { letterSettings, startGroupWorker, topicFamily } from '@millrace/consume
 import { adminLater, openKafka } from '@millrace/kafka'
 import { isTransient } from '@millrace/kernel'
 import { bindMetrics, startCpuCost } from '@millrace/observability'
-import { withResumes } from '@millrace/operations/group-resumes'
 import { createReplayDesk } from '@millrace/operations/replay-orders'
 import { errorFields, runService } from '@millrace/service'
 import { openClickhouse } from '@millrace/stores/clickhouse'
@@ -83,10 +82,7 @@ await runService(
           faults
         },
         {
-          desk: withResumes(createReplayDesk({ postgres, admin, group, belongs, actor: 'service:loader' }), {
-            postgres,
-            group
-          }),
+          desk: createReplayDesk({ postgres, admin, group, belongs, actor: 'service:loader' }),
           askEveryMs: config.REPLAY_CHECK_MS
         }
       )

@@ -3,7 +3,6 @@ import { letterTopic, rawTopicsOf, redriveTopic, replayHeader } from '@millrace/
 import { letterSettings, startGroupWorker, topicFamily } from '@millrace/consumer'
 import { adminLater, openKafka } from '@millrace/kafka'
 import { bindMetrics, startCpuCost } from '@millrace/observability'
-import { withResumes } from '@millrace/operations/group-resumes'
 import { createReplayDesk } from '@millrace/operations/replay-orders'
 import { runService } from '@millrace/service'
 import { openEnrich } from '@millrace/stores/country-database'
@@ -60,10 +59,7 @@ await runService(
           faults
         },
         {
-          desk: withResumes(createReplayDesk({ postgres, admin, group, belongs, actor: 'service:processor' }), {
-            postgres,
-            group
-          }),
+          desk: createReplayDesk({ postgres, admin, group, belongs, actor: 'service:processor' }),
           askEveryMs: config.REPLAY_CHECK_MS,
           replaying: { decode: createToProcessed(enrich, { [replayHeader]: '1' }) }
         }

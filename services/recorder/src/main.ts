@@ -3,7 +3,6 @@ import { letterTopic, rawTopicsOf, redriveTopic } from '@millrace/contracts'
 import { letterSettings, startGroupWorker, topicFamily } from '@millrace/consumer'
 import { adminLater, openKafka } from '@millrace/kafka'
 import { bindMetrics, startCpuCost } from '@millrace/observability'
-import { withResumes } from '@millrace/operations/group-resumes'
 import { createReplayDesk } from '@millrace/operations/replay-orders'
 import { errorFields, runService } from '@millrace/service'
 import { openEnrich } from '@millrace/stores/country-database'
@@ -79,10 +78,7 @@ await runService(
           faults
         },
         {
-          desk: withResumes(createReplayDesk({ postgres, admin, group, belongs, actor: 'service:recorder' }), {
-            postgres,
-            group
-          }),
+          desk: createReplayDesk({ postgres, admin, group, belongs, actor: 'service:recorder' }),
           askEveryMs: config.REPLAY_CHECK_MS
         }
       )
