@@ -11,7 +11,13 @@ export async function openCluster(client: KafkaJS): Promise<Cluster> {
   const assigner = createAssigner({ onCluster: resolve, beforeJoin: async () => undefined })
   client.consumer({ groupId: 'admin', partitionAssigners: [assigner], allowAutoTopicCreation: false })
   const cluster = await promise
-  await cluster.connect()
-  await cluster.refreshMetadata()
+  try {
+    await cluster.connect()
+    await cluster.refreshMetadata()
+  } catch (error) {
+    // What it has connected already would stay, one more with each attempt.
+    cluster.disconnect().catch(() => undefined)
+    throw error
+  }
   return cluster
 }
