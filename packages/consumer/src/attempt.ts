@@ -38,15 +38,21 @@ export interface AttemptInput<Item> {
 
 /** Runs one attempt. Never throws. */
 export async function attemptBatch<Item>(input: AttemptInput<Item>): Promise<AttemptResult> {
-  const { batch, controller } = input
+  return await callOnce(input, (error, way) => search(input, error, way))
+}
+
+/** One call with the whole batch; `onCulprit` decides when an item of it is to blame. */
+async function callOnce<Item>(
+  input: AttemptInput<Item>,
+  onCulprit: (error: unknown, way: Culprit) => AttemptResult | Promise<AttemptResult>
+): Promise<AttemptResult> {
   try {
-    const answer = await callHandle(input, batch)
+    const answer = await callHandle(input, input.batch)
     if (!isRewind(answer)) return checkDead(input, { kind: 'decided', outcomes: answer, again: [] })
     return { kind: 'rewind', to: answer.to }
   } catch (error) {
-    const way = classify(error, input.settings, controller.signal)
-    if (way.kind !== 'culprit') return way
-    return await search(input, error, way)
+    const way = classify(error, input.settings, input.controller.signal)
+    return way.kind === 'culprit' ? await onCulprit(error, way) : way
   }
 }
 
@@ -57,7 +63,11 @@ async function search<Item>(input: AttemptInput<Item>, error: unknown, way: Culp
   const count = batch.items.length
   const owns = def.startAt !== undefined
   if (count === 0) return { kind: 'failed', error }
-  if (count === 1) return way.reason === 'bug' ? await onceMore(input) : alone(error, way, owns)
+  if (count === 1) {
+    // A bug that one item brought out, with nothing beside it that could be to blame: it is tried once more.
+    const isBug = way.reason === 'bug'
+    return isBug ? await callOnce(input, (second, again) => alone(second, again, owns)) : alone(error, way, owns)
+  }
   const result = await bisect({
     count,
     maxCalls: Math.max(settings.maxBisectCalls, Math.ceil(Math.log2(count)) * 2 + 2),
@@ -81,19 +91,6 @@ function alone(error: unknown, { reason, again }: Culprit, owns: boolean): Attem
   const verdict = dead(reason, error)
   if (owns) return { kind: 'found', outcomes: [], verdict }
   return { kind: 'decided', outcomes: [verdict], again: again ? [0] : [] }
-}
-
-/** A bug that one item brought out, with nothing beside it that could be to blame: it is tried once more. */
-async function onceMore<Item>(input: AttemptInput<Item>): Promise<AttemptResult> {
-  const { batch, settings, controller, def } = input
-  try {
-    const answer = await callHandle(input, batch)
-    if (isRewind(answer)) return { kind: 'rewind', to: answer.to }
-    return checkDead(input, { kind: 'decided', outcomes: answer, again: [] })
-  } catch (error) {
-    const way = classify(error, settings, controller.signal)
-    return way.kind === 'culprit' ? alone(error, way, def.startAt !== undefined) : way
-  }
 }
 
 function toResult(result: Bisected, settings: ConsumerSettings, signal: AbortSignal): AttemptResult {
