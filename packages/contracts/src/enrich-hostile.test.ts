@@ -7,7 +7,7 @@ import { classifyTraffic } from './traffic-source.ts'
 import { scanUserAgent } from './user-agent.ts'
 
 const long = 256 * 1024
-const boundMs = 1_000
+const boundMs = 5_000
 
 function within(work: () => unknown): void {
   const startedAt = performance.now()

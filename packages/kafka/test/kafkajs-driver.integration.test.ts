@@ -110,9 +110,9 @@ test.concurrent('a broker that takes connections and says nothing costs the time
     const producer = await silent.producer({ ackTimeoutMs: 1_000 })
     const [outcome] = await producer.produce('any', numbers(1))
     expect(outcome?.kind).toBe('unknown')
-    expect(performance.now() - before).toBeLessThan(5_000)
+    expect(performance.now() - before).toBeLessThan(10_000)
   }
-  expect(performance.now() - before).toBeLessThan(20_000)
+  expect(performance.now() - before).toBeLessThan(40_000)
   for (const socket of sockets) socket.destroy()
   server.close()
 })

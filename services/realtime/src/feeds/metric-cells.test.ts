@@ -1,4 +1,5 @@
 import type { MetricMessage } from '@millrace/contracts'
+import { fastestOf } from '@millrace/testkit/fastest-of'
 import { describe, expect, it } from 'vitest'
 import { createMetricCells } from './metric-cells.ts'
 
@@ -104,17 +105,21 @@ describe('the cells of a metric', () => {
     expect(shown.apply(message(2, { dimension: '["b"]' }), now)).toBe('changed')
   })
 
-  it('take in a window of many dimensions without looking at each of them each time', () => {
-    const shown = cells({ dimension: '*', maxCells: 5_000, windows: 120 })
+  it('take in a window of many dimensions without looking at each of them each time', async () => {
     const many = Array.from({ length: 24_000 }, (_, index) =>
       message(1, { dimension: `["${index % 200}"]`, timestamp: start - Math.floor(index / 200) * minuteMs })
     )
-    const startedAt = performance.now()
-    shown.load(1, many, now)
-    shown.load(1, many.toReversed(), now)
-    expect(performance.now() - startedAt).toBeLessThan(2_000)
-    const left = JSON.parse(shown.all(now)) as { timestamp: number }[]
-    expect(left).toHaveLength(5_000)
-    expect(Math.min(...left.map(({ timestamp }) => timestamp))).toBe(start - 24 * minuteMs)
+    const tookMs = await fastestOf(3, 2_000, () => {
+      const shown = cells({ dimension: '*', maxCells: 5_000, windows: 120 })
+      const startedAt = performance.now()
+      shown.load(1, many, now)
+      shown.load(1, many.toReversed(), now)
+      const loadedMs = performance.now() - startedAt
+      const left = JSON.parse(shown.all(now)) as { timestamp: number }[]
+      expect(left).toHaveLength(5_000)
+      expect(Math.min(...left.map(({ timestamp }) => timestamp))).toBe(start - 24 * minuteMs)
+      return Promise.resolve(loadedMs)
+    })
+    expect(tookMs).toBeLessThan(2_000)
   })
 })
