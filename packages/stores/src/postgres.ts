@@ -12,7 +12,7 @@ export type { Queryable, Row, RunQuery } from './postgres-run.ts'
 /** What may run between BEGIN and COMMIT. */
 export interface Transaction extends Queryable {
   /**
-   * Runs a `COPY ... FROM STDIN` with `lines` as its text format; see copy-text.ts. Throws as `query` does; a line that the
+   * Runs a `COPY ... FROM STDIN` with `lines` as its text format; see tab-lines.ts. Throws as `query` does; a line that the
    * server refuses ends the transaction.
    */
   copy(statement: string, lines: Buffer): Promise<void>
