@@ -4,6 +4,7 @@ import { eachItsWay, poison, sinkAway, storm } from './letters.ts'
 import { oneUserFloods } from './one-user-floods.ts'
 import { redriveTwice } from './redriven.ts'
 import { replayKilled } from './replay-killed.ts'
+import { replayOpsKilled } from './replay-ops-killed.ts'
 import { replayedInStorm } from './replayed-in-storm.ts'
 import { replayedTwice } from './replayed.ts'
 import { topicsGrown } from './topics-grown.ts'
@@ -18,6 +19,7 @@ export const operationsSuite: FaultSuite = {
     redriveTwice,
     replayedTwice,
     replayKilled,
+    replayOpsKilled,
     topicsGrown,
     oneUserFloods,
     replayedInStorm
