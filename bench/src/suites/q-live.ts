@@ -37,6 +37,8 @@ async function open(settings: BenchSettings, log: (line: string) => void): Promi
     async findings() {
       await send(parts, settings.seed)
       for (const metric of metrics) await untilLive(parts, metric)
+      // One after the other from cold would charge the first metric for what all of them share.
+      for (const metric of metrics) await latencies(parts, metric, settings.openLoopMs / 2)
       const findings: Finding[] = []
       for (const metric of metrics) findings.push(...(await latencies(parts, metric, settings.openLoopMs)))
       return findings
@@ -100,7 +102,6 @@ async function latencies(parts: QueryParts, metric: string, ms: number): Promise
       perSecond,
       expectedStatus: 200
     })
-  await drive(Math.min(2_000, ms))
   const { failures, p50Ms, p99Ms } = await drive(ms)
   return [
     { name: `${metric}, p50`, value: p50Ms, unit: 'ms' },
