@@ -11,16 +11,24 @@ export const redisPolicies: Readonly<Record<RedisRole, Readonly<Record<string, s
   cache: { 'maxmemory-policy': 'allkeys-lru' }
 }
 
+type Send = (name: string, ...args: readonly string[]) => Promise<unknown>
+
+/** What the server that answers `send` has for each setting that `role` needs; undefined: it does not say. */
+export async function readRedisPolicy(role: RedisRole, send: Send): Promise<ReadonlyMap<string, string | undefined>> {
+  const found = new Map<string, string | undefined>()
+  for (const setting of Object.keys(redisPolicies[role]))
+    found.set(setting, settingOf(await send('CONFIG', 'GET', setting), setting))
+  return found
+}
+
 /**
  * Throws PIPE_REDIS_POLICY when the server that answers `send` has other settings than `role` needs; what `send`
  * throws passes. Servers that hide CONFIG need it allowed for this user: not knowing is no reason to go on.
  */
-export async function checkRedisPolicy(
-  role: RedisRole,
-  send: (name: string, ...args: readonly string[]) => Promise<unknown>
-): Promise<void> {
+export async function checkRedisPolicy(role: RedisRole, send: Send): Promise<void> {
+  const policy = await readRedisPolicy(role, send)
   for (const [setting, wanted] of Object.entries(redisPolicies[role])) {
-    const found = settingOf(await send('CONFIG', 'GET', setting), setting)
+    const found = policy.get(setting)
     if (found === wanted) continue
     throw new AppError(
       'PIPE_REDIS_POLICY',

@@ -1,5 +1,6 @@
 // Every Redis with the policy of its role, room left, nothing forgotten, and what it writes written.
-import { redisPolicies } from '@millrace/stores/redis-policy'
+import { parseRedisInfo } from '@millrace/stores/redis-info'
+import { readRedisPolicy, redisPolicies } from '@millrace/stores/redis-policy'
 import type { RedisRole } from '@millrace/stores/redis-policy'
 import { findingsOf, orOk, percent } from './finding.ts'
 import type { Finding } from './finding.ts'
@@ -9,6 +10,9 @@ export interface AskedRedis {
   readonly role: RedisRole
   command(name: string, ...args: readonly string[]): Promise<unknown>
 }
+
+type Settings = Awaited<ReturnType<typeof readRedisPolicy>>
+type Info = ReturnType<typeof parseRedisInfo>
 
 const leastMajor = 7
 const fullShare = 0.85
@@ -33,33 +37,21 @@ export async function checkRedis(servers: readonly AskedRedis[]): Promise<readon
   ]
 }
 
-async function ask(
-  server: AskedRedis
-): Promise<{ readonly settings: ReadonlyMap<string, string>; readonly info: ReadonlyMap<string, string> }> {
-  const names = Object.keys(redisPolicies[server.role])
-  const settings = new Map<string, string>()
-  for (const name of names) settings.set(name, settingIn(await server.command('CONFIG', 'GET', name), name))
-  const lines = String(await server.command('INFO')).split('\n')
-  const pairs = lines.map((line) => line.trim().split(':')).filter(({ length }) => length > 1)
-  return { settings, info: new Map(pairs.map(([name = '', ...rest]) => [name, rest.join(':')])) }
+async function ask(server: AskedRedis): Promise<{ readonly settings: Settings; readonly info: Info }> {
+  const settings = await readRedisPolicy(server.role, (name, ...args) => server.command(name, ...args))
+  return { settings, info: parseRedisInfo(await server.command('INFO')) }
 }
 
-function settingIn(reply: unknown, name: string): string {
-  if (!Array.isArray(reply)) return String(Reflect.get(Object(reply), name))
-  const flat: unknown[] = reply.flat()
-  return String(flat[flat.indexOf(name) + 1])
-}
-
-function policyFindings(role: RedisRole, settings: ReadonlyMap<string, string>): readonly Finding[] {
+function policyFindings(role: RedisRole, settings: Settings): readonly Finding[] {
   return Object.entries(redisPolicies[role]).flatMap(([name, wanted]) => {
     const value = settings.get(name)
     if (value === wanted) return []
     const fix = `redis-cli -u "$REDIS_${role.toUpperCase()}_URL" config set ${name} ${wanted}, and in the file of the server`
-    return [findingsOf('redis').failure(role, `${name} is ${value}, the role needs ${wanted}`, fix)]
+    return [findingsOf('redis').failure(role, `${name} is ${value ?? 'unknown'}, the role needs ${wanted}`, fix)]
   })
 }
 
-function stateFindings(role: RedisRole, info: ReadonlyMap<string, string>): readonly Finding[] {
+function stateFindings(role: RedisRole, info: Info): readonly Finding[] {
   const redis = findingsOf('redis')
   const findings: Finding[] = []
   const count = (name: string): number => Number(info.get(name) ?? 0)

@@ -4,6 +4,7 @@ import type { BoundMetrics, Logger } from '@millrace/observability'
 import { errorFields } from '@millrace/service'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
 import type { Redis } from '@millrace/stores/redis'
+import { parseRedisInfo } from '@millrace/stores/redis-info'
 import type { storeMetrics } from '../metrics.ts'
 
 export interface WatchStoresDeps {
@@ -49,7 +50,7 @@ export async function watchStores(deps: WatchStoresDeps): Promise<void> {
       ...deps.redis.map((redis) =>
         attempt(`redis-${redis.role}`, async () => {
           const { role } = redis
-          const { evictedKeys, memoryRatio } = toFullness(String(await redis.command('INFO')))
+          const { evictedKeys, memoryRatio } = toFullness(await redis.command('INFO'))
           metrics.memory.set(memoryRatio, { role })
           // A server that was started anew counts from 0.
           const before = evicted.get(role) ?? 0
@@ -69,15 +70,10 @@ export async function watchStores(deps: WatchStoresDeps): Promise<void> {
   }
 }
 
-/** Reads the text of `INFO`. */
-export function toFullness(info: string): RedisFullness {
-  const fields = new Map(info.split(/\r?\n/).map((line) => splitOnce(line)))
+/** Reads the reply of `INFO`. */
+export function toFullness(info: unknown): RedisFullness {
+  const fields = parseRedisInfo(info)
   const numberOf = (name: string): number => Number(fields.get(name) ?? 0) || 0
   const bound = numberOf('maxmemory')
   return { evictedKeys: numberOf('evicted_keys'), memoryRatio: bound === 0 ? 0 : numberOf('used_memory') / bound }
-}
-
-function splitOnce(line: string): readonly [string, string] {
-  const at = line.indexOf(':')
-  return at < 0 ? [line, ''] : [line.slice(0, at), line.slice(at + 1)]
 }

@@ -10,6 +10,7 @@ import { createServerSet } from '@millrace/stores/server-set'
 import type { LeftOut } from '@millrace/stores/server-set'
 import { openRedis } from '@millrace/stores/redis'
 import type { Redis } from '@millrace/stores/redis'
+import { parseRedisInfo } from '@millrace/stores/redis-info'
 
 export interface CacheReplica extends AsyncDisposable {
   /** The values of `keys`; undefined when the replica is not to be asked now. Never throws. */
@@ -57,7 +58,7 @@ export function createCacheReplica({ redis, clock, log, metrics }: CacheReplicaD
   const check = async (): Promise<LeftOut | undefined> => {
     // The nodes of a cluster tell each other.
     if (redis.isCluster) return await redis.command('PING').then(() => undefined)
-    return judge(String(await redis.command('INFO', 'replication')))
+    return judge(await redis.command('INFO', 'replication'))
   }
   const watch = async (): Promise<void> => {
     while (!stop.signal.aborted) {
@@ -85,9 +86,8 @@ export function createCacheReplica({ redis, clock, log, metrics }: CacheReplicaD
   }
 }
 
-/** By the fields of INFO, https://redis.io/docs/latest/commands/info/ */
-function judge(info: string): LeftOut | undefined {
-  const fields = new Map(info.split('\r\n').map((line) => [line.split(':')[0], line.split(':')[1]]))
+function judge(info: unknown): LeftOut | undefined {
+  const fields = parseRedisInfo(info)
   if (fields.get('role') !== 'slave') return 'no_replica'
   const silentS = Number(fields.get('master_last_io_seconds_ago') ?? Number.POSITIVE_INFINITY)
   return fields.get('master_link_status') === 'up' && silentS <= longestSilenceS ? undefined : 'behind'
