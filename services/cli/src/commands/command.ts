@@ -25,3 +25,8 @@ export function addCommand(parent: Command, { usage, description, examples }: Co
 export function addGroup(parent: Command, name: string, description: string): Command {
   return parent.command(name).description(description).helpCommand(false)
 }
+
+/** The values of an option that may be repeated, so far. */
+export function several(text: string, before: readonly string[]): readonly string[] {
+  return [...before, text]
+}

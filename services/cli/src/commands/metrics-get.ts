@@ -17,7 +17,7 @@ import { settings } from '../context.ts'
 import type { CliContext, CommonOptions } from '../context.ts'
 import { UsageError, print, toTable } from '../output.ts'
 import { timeOf } from '../time-option.ts'
-import { addCommand } from './command.ts'
+import { addCommand, several } from './command.ts'
 
 interface GetOptions extends CommonOptions {
   readonly project: string
@@ -28,8 +28,6 @@ interface GetOptions extends CommonOptions {
   readonly each?: boolean
   readonly top: string
 }
-
-const several = (text: string, before: readonly string[]): readonly string[] => [...before, text]
 
 /** Adds `metrics get`. */
 export function addMetricsGet(group: Command, context: CliContext): void {

@@ -15,7 +15,7 @@ import type { CliContext, CommonOptions } from '../context.ts'
 import { actorOf } from '../identity.ts'
 import { UsageError, print, toTable } from '../output.ts'
 import { timeOf } from '../time-option.ts'
-import { addCommand, addGroup } from './command.ts'
+import { addCommand, addGroup, several } from './command.ts'
 import { addMetricsGet } from './metrics-get.ts'
 
 type ProjectOption = CommonOptions & { readonly project: string }
@@ -32,7 +32,6 @@ interface DefineOptions extends ProjectOption {
 }
 
 const projectOption = ['--project <projectId>', 'the project', 'demo'] as const
-const several = (text: string, before: readonly string[]): readonly string[] => [...before, text]
 
 /** Adds `metrics list|define|get`. */
 export function addMetricsCommands(program: Command, context: CliContext): void {

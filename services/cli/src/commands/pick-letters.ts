@@ -4,14 +4,13 @@ import type { Command } from 'commander'
 import type { CommonOptions } from '../context.ts'
 import { UsageError } from '../output.ts'
 import { timeOf } from '../time-option.ts'
+import { several } from './command.ts'
 
 /** Options of every command that picks letters. */
 export interface PickOptions extends CommonOptions {
   readonly where: readonly string[]
   readonly since?: string
 }
-
-const several = (text: string, before: readonly string[]): readonly string[] => [...before, text]
 
 /** Adds `--where` and `--since`. */
 export function withPicking(command: Command): Command {

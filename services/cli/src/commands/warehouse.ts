@@ -8,7 +8,7 @@ import { openWarehouse } from '../connections.ts'
 import { settings } from '../context.ts'
 import type { CliContext, CommonOptions } from '../context.ts'
 import { print } from '../output.ts'
-import { addCommand, addGroup } from './command.ts'
+import { addCommand, addGroup, several } from './command.ts'
 
 interface AccessOptions extends CommonOptions {
   readonly reader: string
@@ -37,12 +37,9 @@ export function addWarehouseCommands(program: Command, context: CliContext): voi
   })
     .option('--reader <user>', 'user of the query service', 'millrace_reader')
     .option('--views <user>', 'user whom views run as; nobody logs in as it', 'millrace_views')
-    .option(
-      '--service <user>',
-      'a user who sees every row, besides that of CLICKHOUSE_URL; may be repeated',
-      (text: string, before: readonly string[]) => [...before, text],
-      ['default']
-    )
+    .option('--service <user>', 'a user who sees every row, besides that of CLICKHOUSE_URL; may be repeated', several, [
+      'default'
+    ])
     .option('--print', 'print the statements instead of running them')
     .action(async ({ json, dataDir, reader, views, service, print: isPrinted = false }: AccessOptions) => {
       const given = { ...context, env: { CLICKHOUSE_READER_PASSWORD: '<password>', ...context.env } }
