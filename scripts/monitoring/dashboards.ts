@@ -66,15 +66,13 @@ const collector: Dashboard = {
     {
       title: 'Behind the edge',
       panels: [
-        {
-          ...lines(
-            'Bytes in flight',
-            'Bodies being read, and events that wait for Kafka.',
-            'bytes',
-            { expr: 'sum (analytics_intake_bytes)', legend: 'bodies' },
-            { expr: 'sum (analytics_publish_queue_bytes)', legend: 'publish queue' }
-          )
-        },
+        lines(
+          'Bytes in flight',
+          'Bodies being read, and events that wait for Kafka.',
+          'bytes',
+          { expr: 'sum (analytics_intake_bytes)', legend: 'bodies' },
+          { expr: 'sum (analytics_publish_queue_bytes)', legend: 'publish queue' }
+        ),
         lines(
           'Events per produce request',
           'More events in a request cost the brokers less.',
@@ -119,14 +117,12 @@ const processor: Dashboard = {
     {
       title: 'Lag',
       panels: [
-        {
-          ...lines(
-            'Age of the oldest event that is missing',
-            'By the position of the sink. Archivers hold events by design, up to an hour.',
-            's',
-            { expr: 'max by (group) (analytics_oldest_unprocessed_seconds)', legend: '{{group}}' }
-          )
-        },
+        lines(
+          'Age of the oldest event that is missing',
+          'By the position of the sink. Archivers hold events by design, up to an hour.',
+          's',
+          { expr: 'max by (group) (analytics_oldest_unprocessed_seconds)', legend: '{{group}}' }
+        ),
         lines('Records behind', 'Over all topics and partitions.', 'short', {
           expr: 'sum by (group) (analytics_lag_records)',
           legend: '{{group}}'
@@ -263,12 +259,10 @@ const api: Dashboard = {
           }),
           red: 2
         },
-        {
-          ...lines('Disk of the warehouse', 'Free part of the fullest disk.', 'percentunit', {
-            expr: 'min (analytics_warehouse_disk_free_ratio)',
-            legend: 'free'
-          })
-        }
+        lines('Disk of the warehouse', 'Free part of the fullest disk.', 'percentunit', {
+          expr: 'min (analytics_warehouse_disk_free_ratio)',
+          legend: 'free'
+        })
       ]
     },
     {
@@ -304,12 +298,10 @@ const business: Dashboard = {
     {
       title: 'Do events arrive',
       panels: [
-        {
-          ...lines('Canary: time to each stage (p95)', 'An event of our own that goes the way of all others.', 's', {
-            expr: quantile(0.95, 'analytics_canary_latency_seconds', 'stage'),
-            legend: '{{stage}}'
-          })
-        },
+        lines('Canary: time to each stage (p95)', 'An event of our own that goes the way of all others.', 's', {
+          expr: quantile(0.95, 'analytics_canary_latency_seconds', 'stage'),
+          legend: '{{stage}}'
+        }),
         {
           ...lines('Canary: last arrival', 'Seconds since one arrived.', 's', {
             expr: 'max by (stage) (analytics_canary_age_seconds)',
