@@ -4,6 +4,7 @@
 set -eu
 umask 077
 cd "$(dirname "$0")/../.."
+command -v openssl > /dev/null || { echo "openssl is needed to make secrets" >&2; exit 1; }
 if [ -e .env ]; then
   echo ".env exists; left as it is"
 else
