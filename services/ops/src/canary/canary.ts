@@ -31,8 +31,7 @@ export async function keepSendingCanaries(deps: CanaryDeps): Promise<void> {
   const tellAges = (): void => {
     for (const [stage, atMs] of arrivedAtMs) metrics.age.set((clock.monotonic() - atMs) / 1_000, { stage })
   }
-  using ages = repeat(clock, Math.min(everyMs, 5_000), tellAges)
-  void ages
+  using _ages = repeat(clock, Math.min(everyMs, 5_000), tellAges)
   while (!signal.aborted) {
     const startedMs = clock.monotonic()
     const outcome = await sendOne(deps, (stage) => {
