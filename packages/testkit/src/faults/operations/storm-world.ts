@@ -20,8 +20,7 @@ import type { StreamRig } from '../stream/rig.ts'
 import { runCli } from '../stream/run-cli.ts'
 import type { CliEnd } from '../stream/run-cli.ts'
 import type { StreamProject } from '../stream/stream-project.ts'
-import { finalsOf } from './finals.ts'
-import type { Finals } from './finals.ts'
+import type { Told } from './finals.ts'
 import { plantedEnv, recordedIds } from './rig.ts'
 
 const everyMs = 3_000
@@ -44,7 +43,7 @@ const quick = {
 
 /** Everything that a replay must leave as it is. */
 export interface Seen {
-  readonly finals: Finals
+  readonly told: Told
   readonly epoch: number
   readonly heads: ReadonlyMap<number, bigint>
   readonly files: readonly string[]
@@ -196,7 +195,7 @@ async function look({ rig, project }: StormParts, manifest: ArchiveManifest): Pr
   if (found === undefined) throw new Error('nothing was found')
   const { topic } = project
   const files = (await manifest.files({ topic })).map(({ key }) => key)
-  return { verdict, epoch: found.epoch, finals: finalsOf(found), heads: await headsOf(manifest, topic), files }
+  return { verdict, epoch: found.epoch, told: found, heads: await headsOf(manifest, topic), files }
 }
 
 async function takeAway({ rig, project: { projectId } }: StormParts): Promise<number> {
