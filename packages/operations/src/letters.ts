@@ -53,13 +53,14 @@ export async function readLetters(
   const topics = await admin.listTopics()
   if (!topics.includes(topic)) throw new AppError('PIPE_NOT_FOUND', `there is no project '${projectId}' with letters`)
   // Positions before letters: what a group has passed by then and failed at has its new letter in what is read below.
-  const redriven = await openRedriven(admin, topics, projectId)
+  const isWanted = (id: string): boolean => ids === undefined || ids.has(id)
+  const redriven = await openRedriven(admin, topics, { projectId, sinceMs, isWanted })
   const decisions = await readDecisions(postgres, projectId)
   const parts = [...(await partsOf(admin, topic, sinceMs)), ...redriven.parts]
   const found = new Map<string, Omit<FoundLetter, 'state'>>()
   await readLog(deps, parts, (records) => {
     for (const record of records) {
-      if (record.topic === topic) take(found, record, projectId, ids)
+      if (record.topic === topic) take(found, record, projectId, isWanted)
       else redriven.take(record)
     }
     if (found.size > maxLetters)
@@ -80,10 +81,10 @@ function take(
   found: Map<string, Omit<FoundLetter, 'state'>>,
   record: KafkaRecord,
   projectId: string,
-  ids: ReadonlySet<string> | undefined
+  isWanted: (id: string) => boolean
 ): void {
   const letter = parseLetter(record)
-  if (letter === undefined || ids?.has(letter.id) === false) return
+  if (letter === undefined || !isWanted(letter.id)) return
   const { headers: _headers, ...told } = letter
   const earlier = found.get(letter.id)
   const { partition, offset } = record
@@ -101,7 +102,7 @@ function take(
 
 /** The records of `topic` since a time, up to its end now. */
 async function partsOf(
-  admin: LettersDeps['admin'],
+  admin: Pick<Admin, 'ranges' | 'offsetsAt'>,
   topic: string,
   sinceMs: number | undefined
 ): Promise<readonly LogPart[]> {
@@ -113,8 +114,32 @@ async function partsOf(
   })
 }
 
-/** What lies in the redrive topics of a project, and how far their groups are. */
-async function openRedriven(admin: LettersDeps['admin'], topics: readonly string[], projectId: string) {
+/** What the clocks of brokers may differ. */
+const skewMs = 60_000
+
+/** What lies in the redrive topics of a project. */
+export interface RedrivenCopies {
+  /** Where it lies. */
+  readonly parts: readonly LogPart[]
+  take(record: KafkaRecord): void
+  /** The copies of a letter that were taken. */
+  of(id: string): readonly Redriven[]
+}
+
+export interface RedrivenWanted {
+  readonly projectId: string
+  /** Only of letters written at or after this time, ms. */
+  readonly sinceMs: number | undefined
+  /** Copies of other letters take no room. */
+  readonly isWanted: (id: string) => boolean
+}
+
+/** Asks how far the groups of the redrive topics are; whoever wants to know what lies there reads `parts`. */
+export async function openRedriven(
+  admin: Pick<Admin, 'groupOffsets' | 'ranges' | 'offsetsAt'>,
+  topics: readonly string[],
+  { projectId, sinceMs, isWanted }: RedrivenWanted
+): Promise<RedrivenCopies> {
   const parts: LogPart[] = []
   const passed = new Map<string, bigint>()
   const found = new Map<string, { group: string; place: LetterPlace; key: string; offset: bigint }[]>()
@@ -122,24 +147,26 @@ async function openRedriven(admin: LettersDeps['admin'], topics: readonly string
     const parsed = parseTopic(topic)
     if (parsed?.family !== 'redrive') continue
     const committed = await admin.groupOffsets(parsed.parameter, topic)
-    for (const range of await admin.ranges(topic)) {
-      const key = partitionKey(range)
-      parts.push({ ...range, from: range.start, to: range.end })
-      passed.set(key, committed.get(range.partition) ?? 0n)
+    // A copy is younger than its letter, by the clock of another broker.
+    const copiedSinceMs = sinceMs === undefined ? undefined : Math.max(0, sinceMs - skewMs)
+    for (const part of await partsOf(admin, topic, copiedSinceMs)) {
+      parts.push(part)
+      passed.set(partitionKey(part), committed.get(part.partition) ?? 0n)
     }
   }
   return {
     parts: parts.filter(({ from, to }) => to > from),
-    take(record: KafkaRecord): void {
+    take(record) {
       const letter = parseLetter(record)
       const place = parseRedrivenFrom(record.headers[redrivenFrom]?.toString())
-      if (letter === undefined || place === undefined || projectOfTopic(letter.origin.topic) !== projectId) return
+      if (letter === undefined || place === undefined || !isWanted(letter.id)) return
+      if (projectOfTopic(letter.origin.topic) !== projectId) return
       const copies = found.get(letter.id) ?? []
       const group = parseTopic(record.topic)?.parameter ?? ''
       copies.push({ group, place, key: partitionKey(record), offset: record.offset })
       found.set(letter.id, copies)
     },
-    of: (id: string): readonly Redriven[] =>
+    of: (id) =>
       (found.get(id) ?? []).map(({ group, place, key, offset }) => ({
         group,
         from: place,

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
-import { rangeOf } from './reconcile-range.ts'
+import type { ArchiveFile, ArchiveHole } from '@millrace/stores/archive-manifest'
+import { rangeOf, without } from './reconcile-range.ts'
+import type { RangeWanted } from './reconcile-range.ts'
 
 const admin = {
   ranges: async () => [
@@ -7,7 +9,8 @@ const admin = {
     { topic: 'events.a', partition: 1, start: 0n, end: 500n },
     { topic: 'events.a', partition: 2, start: 0n, end: 0n }
   ],
-  offsetsAt: async (_topic: string, atMs: number) => (atMs === 1 ? new Map([[0, 200n]]) : new Map([[0, 900n]])),
+  /** Partition 0 has an offset a millisecond from 100 on. */
+  offsetsAt: async (_topic: string, atMs: number) => new Map([[0, BigInt(Math.max(100, Math.min(1_100, atMs)))]]),
   groupOffsets: async () =>
     new Map([
       [0, 1_000n],
@@ -15,26 +18,30 @@ const admin = {
     ])
 }
 const wanted = { topic: 'events.a', loadGroup: 'load', fromMs: undefined, toMs: undefined, most: Infinity }
+const rangeOfLog = (change: Partial<RangeWanted> = {}) =>
+  rangeOf({ admin, manifest: undefined }, { ...wanted, ...change })
 
 test('reaches from the beginning of the log to where the loaders are', async () => {
-  expect(await rangeOf(admin, wanted)).toEqual({
+  expect(await rangeOfLog()).toMatchObject({
     parts: [
       { partition: 0, from: 100n, to: 1_000n },
       { partition: 1, from: 0n, to: 400n },
       { partition: 2, from: 0n, to: 0n }
     ],
+    files: [],
+    gone: [],
     pending: 200n,
     cut: 0n
   })
 })
 
 test('is narrowed by times', async () => {
-  const { parts, pending } = await rangeOf(admin, { ...wanted, fromMs: 1, toMs: 2 })
+  const { parts, pending } = await rangeOfLog({ fromMs: 200, toMs: 900 })
   expect([parts[0], pending]).toEqual([{ partition: 0, from: 200n, to: 900n }, 100n])
 })
 
 test('keeps the newest part of every partition when there are too many records, and says how many are left out', async () => {
-  const { parts, cut } = await rangeOf(admin, { ...wanted, most: 650 })
+  const { parts, cut } = await rangeOfLog({ most: 650 })
   expect([parts, cut]).toEqual([
     [
       { partition: 0, from: 550n, to: 1_000n },
@@ -42,5 +49,99 @@ test('keeps the newest part of every partition when there are too many records, 
       { partition: 2, from: 0n, to: 0n }
     ],
     650n
+  ])
+})
+
+/** Files of partition 0 whose records were appended a millisecond each. */
+function withArchive(files: readonly (readonly [first: number, last: number])[], holes: readonly ArchiveHole[] = []) {
+  const log = { topic: 'events.a', partition: 0, epoch: 0 }
+  const last = files.at(-1)?.[1] ?? -1
+  const manifest = {
+    heads: async () => [{ ...log, position: BigInt(last + 1), appendedAtMs: last }],
+    files: async (): Promise<readonly ArchiveFile[]> =>
+      files.map(([first, end]) => ({
+        ...log,
+        first: BigInt(first),
+        last: BigInt(end),
+        rows: end - first + 1,
+        holes: 0,
+        firstAppendedAtMs: first,
+        lastAppendedAtMs: end,
+        rawBytes: 1,
+        fileBytes: 1,
+        sha256: '',
+        contentCrc: 0,
+        key: `${first}-${end}`
+      })),
+    holes: async () => holes
+  }
+  return async (change: Partial<RangeWanted>) => {
+    const { parts, files: chosen, gone, pending } = await rangeOf({ admin, manifest }, { ...wanted, ...change })
+    return { part: parts[0], files: chosen.map(({ key }) => key), gone, pending }
+  }
+}
+const part = (from: bigint, to: bigint) => ({ partition: 0, from, to })
+
+test('reaches into the archive, by whole files, for what retention took since the time that was asked for', async () => {
+  const range = withArchive([
+    [0, 29],
+    [30, 79],
+    [80, 129],
+    [130, 400]
+  ])
+  expect(await range({ fromMs: 40 })).toEqual({
+    part: part(30n, 1_000n),
+    files: ['30-79', '80-129'],
+    gone: [],
+    pending: 200n
+  })
+  // Nothing older than the log was asked for.
+  expect(await range({ fromMs: 300 })).toMatchObject({ part: part(300n, 1_000n), files: [] })
+  expect(await range({ fromMs: undefined })).toMatchObject({ part: part(100n, 1_000n), files: [] })
+})
+
+test('ends in the archive when the time ends there', async () => {
+  const range = withArchive([
+    [0, 29],
+    [30, 59],
+    [60, 99]
+  ])
+  expect(await range({ fromMs: 0, toMs: 40 })).toMatchObject({
+    part: part(0n, 60n),
+    files: ['0-29', '30-59'],
+    gone: []
+  })
+  expect(await range({ fromMs: 70, toMs: 90 })).toMatchObject({ part: part(60n, 100n), files: ['60-99'], gone: [] })
+})
+
+test('tells what neither the log nor the archive has', async () => {
+  const range = withArchive(
+    [
+      [0, 29],
+      [30, 79]
+    ],
+    [
+      { first: 10n, last: 12n, reason: 'expired' },
+      { first: 40n, last: 44n, reason: 'absent' },
+      { first: 50n, last: 59n, reason: 'expired' }
+    ]
+  )
+  expect(await range({ fromMs: 35 })).toMatchObject({
+    part: part(30n, 1_000n),
+    gone: [part(50n, 60n), part(80n, 100n)]
+  })
+})
+
+test('takes no files of another log under the same name', async () => {
+  const range = withArchive([[0, 2_000]])
+  expect(await range({ fromMs: 0 })).toMatchObject({ part: part(100n, 1_000n), files: [] })
+})
+
+test('leaves holes out of parts', () => {
+  const holes = [part(0n, 3n), part(5n, 6n), part(9n, 20n), { partition: 1, from: 3n, to: 4n }]
+  expect(without([part(1n, 10n), { partition: 2, from: 0n, to: 1n }], holes)).toEqual([
+    part(3n, 5n),
+    part(6n, 9n),
+    { partition: 2, from: 0n, to: 1n }
   ])
 })

@@ -1,11 +1,19 @@
-// Which part of a topic is compared.
-import type { Admin } from '@millrace/kafka'
+// Which part of a topic is compared: what the log has, and before it what the archive has, as far as that is asked for.
+import type { Admin, PartitionRange } from '@millrace/kafka'
+import { isSameLog } from '@millrace/stores/archive-log'
+import type { ArchiveFile, ArchiveManifest } from '@millrace/stores/archive-manifest'
 import type { ReplayPart } from './replay-rows.ts'
+
+export interface RangeDeps {
+  readonly admin: Pick<Admin, 'ranges' | 'offsetsAt' | 'groupOffsets'>
+  /** Undefined: what retention took is not compared. */
+  readonly manifest: Pick<ArchiveManifest, 'heads' | 'files' | 'holes'> | undefined
+}
 
 export interface RangeWanted {
   readonly topic: string
   readonly loadGroup: string
-  /** Broker time. */
+  /** Broker time. A range without a beginning begins with the log. */
   readonly fromMs: number | undefined
   readonly toMs: number | undefined
   /** Records at most. */
@@ -14,36 +22,126 @@ export interface RangeWanted {
 
 export interface Range {
   readonly parts: readonly ReplayPart[]
+  /** What the log had when it was asked, by partition. */
+  readonly log: ReadonlyMap<number, PartitionRange>
+  /** Files with what the log does not have any more, partition by partition, in order. */
+  readonly files: readonly ArchiveFile[]
+  /** Offsets of `parts` that neither has. */
+  readonly gone: readonly ReplayPart[]
   /** Records that the loaders have not come to. */
   readonly pending: bigint
   /** The oldest records, which are left out since there are more than `most`. */
   readonly cut: bigint
 }
 
-/** Up to where the loaders have been: what lies behind waits. Throws PIPE_KAFKA_UNAVAILABLE. */
+/**
+ * Up to where the loaders have been: what lies behind waits. The archive is taken by whole files. Throws
+ * PIPE_KAFKA_UNAVAILABLE, PIPE_POSTGRES_UNAVAILABLE.
+ */
 export async function rangeOf(
-  admin: Pick<Admin, 'ranges' | 'offsetsAt' | 'groupOffsets'>,
+  { admin, manifest }: RangeDeps,
   { topic, loadGroup, fromMs, toMs, most }: RangeWanted
 ): Promise<Range> {
   const committed = await admin.groupOffsets(loadGroup, topic)
+  const archived =
+    fromMs === undefined || manifest === undefined
+      ? noArchive
+      : await archivedBelow({ admin, manifest }, { topic, fromMs, toMs })
   const ranges = await admin.ranges(topic)
   const starts = fromMs === undefined ? new Map<number, bigint>() : await admin.offsetsAt(topic, fromMs)
   const ends = toMs === undefined ? new Map<number, bigint>() : await admin.offsetsAt(topic, toMs)
   let pending = 0n
   const parts = ranges.map(({ partition, start, end }): ReplayPart => {
-    const from = max(start, starts.get(partition) ?? start)
-    const until = max(from, ends.get(partition) ?? end)
+    const before = archived.get(partition)
+    const from = before?.from ?? max(start, starts.get(partition) ?? start)
+    const until = max(from, before?.until ?? ends.get(partition) ?? end)
     const to = max(from, min(until, committed.get(partition) ?? from))
     pending += until - to
     return { partition, from, to }
   })
   const newest = newestOf(parts, most)
-  return { parts: newest, pending, cut: countOf(parts) - countOf(newest) }
+  const inPart = newest.map((part) => ({ part, before: archived.get(part.partition) }))
+  return {
+    parts: newest,
+    log: new Map(ranges.map((range) => [range.partition, range])),
+    files: inPart.flatMap(({ part: { from, to }, before }) =>
+      (before?.files ?? []).filter(({ first, last }) => last >= from && first < to)
+    ),
+    gone: inPart.flatMap(({ part, before }) => (before?.gone ?? []).flatMap((gone) => common(part, gone))),
+    pending,
+    cut: countOf(parts) - countOf(newest)
+  }
+}
+
+/** What the archive has of a partition before the log begins. */
+interface Archived {
+  readonly from: bigint
+  /** Undefined: up to the log, and on in it. */
+  readonly until: bigint | undefined
+  readonly files: readonly ArchiveFile[]
+  readonly gone: readonly ReplayPart[]
+}
+
+const noArchive: ReadonlyMap<number, Archived> = new Map()
+
+async function archivedBelow(
+  { admin, manifest }: { readonly admin: RangeDeps['admin']; readonly manifest: NonNullable<RangeDeps['manifest']> },
+  {
+    topic,
+    fromMs,
+    toMs = Infinity
+  }: { readonly topic: string; readonly fromMs: number; readonly toMs: number | undefined }
+): Promise<ReadonlyMap<number, Archived>> {
+  const found = new Map<number, Archived>()
+  // Heads before ranges: no head of the present log is beyond its end then.
+  const heads = await manifest.heads(topic)
+  const ranges = new Map((await admin.ranges(topic)).map((range) => [range.partition, range]))
+  const starts = await admin.offsetsAt(topic, fromMs)
+  for (const head of heads) {
+    const { partition, epoch } = head
+    const range = ranges.get(partition)
+    const isBelow = range !== undefined && range.start > 0n && (starts.get(partition) ?? range.start) <= range.start
+    if (!isBelow || !(await isSameLog(admin, head, range))) continue
+    const below = (await manifest.files({ topic, partition, epoch })).filter(({ first }) => first < range.start)
+    const files = below.filter((file) => file.lastAppendedAtMs >= fromMs && file.firstAppendedAtMs < toMs)
+    const [first] = files
+    if (first === undefined) continue
+    const newest = files.at(-1) ?? first
+    const end = newest.last + 1n
+    const isEnded = newest !== below.at(-1) || newest.lastAppendedAtMs >= toMs
+    const expired = (await manifest.holes(head)).filter(({ reason }) => reason === 'expired')
+    const gone = expired.map((hole) => ({ partition, from: hole.first, to: hole.last + 1n }))
+    if (!isEnded && end < range.start) gone.push({ partition, from: end, to: range.start })
+    found.set(partition, { from: first.first, until: isEnded ? end : undefined, files, gone })
+  }
+  return found
 }
 
 /** How many records `parts` have room for. */
 export function countOf(parts: readonly ReplayPart[]): bigint {
   return parts.reduce((sum, { from, to }) => sum + to - from, 0n)
+}
+
+/** `parts` without what lies in one of `holes`. */
+export function without(parts: readonly ReplayPart[], holes: readonly ReplayPart[]): readonly ReplayPart[] {
+  let left = parts
+  for (const hole of holes)
+    left = left.flatMap((part) => {
+      const [within] = common(part, hole)
+      if (within === undefined) return [part]
+      const around = [
+        { ...part, to: within.from },
+        { ...part, from: within.to }
+      ]
+      return around.filter(({ from, to }) => to > from)
+    })
+  return left
+}
+
+function common(part: ReplayPart, other: ReplayPart): readonly ReplayPart[] {
+  const { partition } = part
+  const [from, to] = [max(part.from, other.from), min(part.to, other.to)]
+  return partition === other.partition && from < to ? [{ partition, from, to }] : []
 }
 
 /** The same share of each partition, so that they reach back about equally far. */

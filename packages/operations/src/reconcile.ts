@@ -4,15 +4,23 @@
 // Memory: keys go to disk in classes of some ten thousand and are compared class by class, about 900 bytes an event while it
 // is being compared. What is held besides are the dead letters of the range and the places of what is no event.
 import { tmpdir } from 'node:os'
-import { parseLetter } from '@millrace/consumer'
-import { createEnrich, dlqTopic, rawTopic } from '@millrace/contracts'
+import { createEnrich, rawTopic } from '@millrace/contracts'
 import type { RawRecord } from '@millrace/contracts'
 import { AppError } from '@millrace/kernel'
 import type { Admin } from '@millrace/kafka'
+import type { ArchiveFile, ArchiveManifest } from '@millrace/stores/archive-manifest'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
+import type { ObjectStore } from '@millrace/stores/object-store'
+import { readArchivedRecords } from './archive-records.ts'
+import type { LetterPlace } from './letter-states.ts'
 import { readLog } from './read-log.ts'
 import type { ReadLogDeps } from './read-log.ts'
-import { countOf, rangeOf } from './reconcile-range.ts'
+import { compareClass, createTally, note, settle, toLogLine, toShownLine } from './reconcile-compare.ts'
+import type { Found, Tally } from './reconcile-compare.ts'
+import { readRangeLetters } from './reconcile-letters.ts'
+import type { ComparedGroups, RangeLetters } from './reconcile-letters.ts'
+import { countOf, rangeOf, without } from './reconcile-range.ts'
+import type { Range } from './reconcile-range.ts'
 import { openSpool } from './reconcile-spool.ts'
 import type { Spool } from './reconcile-spool.ts'
 import { eventKey, findKeys, readShown } from './reconcile-warehouse.ts'
@@ -26,9 +34,17 @@ export interface ReconcileDeps {
   readonly clickhouse: Pick<Clickhouse, 'queryStream' | 'rows'>
   /** Undefined: live windows are not compared. */
   readonly windows: WindowsDeps | undefined
+  /** Undefined: only what the log has is compared. */
+  readonly archive?: ArchiveReading | undefined
   /** Undefined: all that is asked for, in the temporary folder. */
   readonly limits?: ReconcileLimits
   readonly onProgress?: (done: bigint, of: bigint) => void
+}
+
+/** Where what retention took is read from. */
+export interface ArchiveReading {
+  readonly manifest: Pick<ArchiveManifest, 'heads' | 'files' | 'holes'>
+  readonly objects: Pick<ObjectStore, 'get'>
 }
 
 /** What a comparison may take of its machine. */
@@ -43,26 +59,14 @@ export interface ReconcileLimits {
 
 export interface ReconcileRequest {
   readonly projectId: string
-  /** Broker time; default: all that the log has, up to where the loaders are. */
+  /** Broker time, which may lie before the log; default: all that the log has, up to where the loaders are. */
   readonly fromMs?: number | undefined
   readonly toMs?: number | undefined
-  /** Consumer groups of the loaders and processors; default `load`, `process`. */
+  /** Consumer groups of the loaders, processors and aggregators; default `load`, `process`, `aggregate`. */
   readonly loadGroup?: string
   readonly processGroup?: string
+  readonly aggregateGroup?: string
   readonly table?: 'events' | 'events_raw'
-}
-
-export interface Place {
-  readonly partition: number
-  readonly offset: bigint
-  /** Undefined for what is no event, or is known by its key alone. */
-  readonly eventId: string | undefined
-}
-
-/** How many there are, and the first of them. */
-export interface Found {
-  readonly count: number
-  readonly examples: readonly Place[]
 }
 
 export interface Reconciliation {
@@ -71,18 +75,22 @@ export interface Reconciliation {
   /** What was compared. */
   readonly parts: readonly ReplayPart[]
   readonly records: number
-  /** The oldest records of the range, left out because of a limit. */
+  /** Records among them that only the archive has. */
+  readonly archived: number
+  /** Offsets among the parts that neither the log nor the archive has: nothing is known of them. */
+  readonly gone: bigint
+  /** The oldest records of the range, left out because of a limit or since retention took them meanwhile. */
   readonly cut: bigint
   /** Different events among them, and further copies of those. */
   readonly events: number
   readonly copies: number
   /** Events that are shown; those whose first copy lies before the range included. */
   readonly landed: number
-  /** Records with a dead letter: no events, or refused by the warehouse. */
+  /** Records with a dead letter that is not closed: no events, or refused by the warehouse. */
   readonly dead: number
   /** Records of the range that the loaders, or what is no event the processors, have not come to yet: not compared. */
   readonly pending: bigint
-  /** Events without a row and without a letter. */
+  /** Events without a row, and without a letter that is not closed. */
   readonly missing: Found
   /** Rows whose record is not in the log, or is another event. */
   readonly extra: Found
@@ -94,7 +102,6 @@ export interface Reconciliation {
   readonly isGreen: boolean
 }
 
-const maxExamples = 20
 const perClass = 50_000
 /** Two files each. */
 const maxClasses = 400
@@ -102,263 +109,185 @@ const maxClasses = 400
 const bytesPerRecord = 400
 
 /**
- * Compares a part of the log of a project. Throws PIPE_NOT_FOUND for a project without a log, PIPE_KAFKA_UNAVAILABLE,
- * PIPE_CLICKHOUSE_UNAVAILABLE, PIPE_SPOOL_UNAVAILABLE and PIPE_DEADLINE, and PIPE_INVALID_INPUT over a limit that cutting
- * the range did not keep.
+ * Compares a part of the log of a project. Throws PIPE_NOT_FOUND for a project without a log or a file of the archive that
+ * is not there, PIPE_KAFKA_UNAVAILABLE, PIPE_CLICKHOUSE_UNAVAILABLE, PIPE_OBJECTS_UNAVAILABLE, PIPE_POSTGRES_UNAVAILABLE,
+ * PIPE_SPOOL_UNAVAILABLE and PIPE_DEADLINE, and PIPE_INVALID_INPUT over a limit that cutting the range did not keep and for
+ * a broken file of the archive.
  */
 export async function reconcile(deps: ReconcileDeps, request: ReconcileRequest): Promise<Reconciliation> {
-  const { clickhouse } = deps
-  const { projectId, table = 'events' } = request
+  const { admin, clickhouse } = deps
+  const { projectId, fromMs, toMs, table = 'events' } = request
   const topic = rawTopic(projectId)
-  if (!(await deps.admin.listTopics()).includes(topic))
+  if (!(await admin.listTopics()).includes(topic))
     throw new AppError('PIPE_NOT_FOUND', `there is no topic ${topic}: is '${projectId}' a project?`)
   const { folder, maxBytes, maxHeld } = deps.limits ?? { folder: tmpdir(), maxBytes: Infinity, maxHeld: Infinity }
-  const groups = { load: request.loadGroup ?? 'load', process: request.processGroup ?? 'process' }
-  const { fromMs, toMs } = request
+  const groups = groupsOf(request)
   const wanted = { topic, loadGroup: groups.load, fromMs, toMs, most: maxBytes / bytesPerRecord }
-  const { parts, pending, cut } = await rangeOf(deps.admin, wanted)
-  const total = countOf(parts)
-  const classes = Math.min(maxClasses, Math.max(1, Math.ceil(Number(total) / perClass)))
+  const range = await rangeOf({ admin, manifest: deps.archive?.manifest }, wanted)
+  const classes = Math.min(maxClasses, Math.max(1, Math.ceil(Number(countOf(range.parts)) / perClass)))
   await using spool = await openSpool({ folder, classes, maxBytes })
-  const latenessMs = deps.windows?.latenessMs ?? 0
   // Before the log: what the processors have passed by then has its letter.
-  const processed = await deps.admin.groupOffsets(groups.process, topic)
-  const read = await spoolLog(deps, { topic, parts, total, latenessMs, maxHeld }, spool)
-  const letters = await readLetterPlaces(deps, { projectId, sinceMs: read.firstMs, maxHeld })
+  const processed = await admin.groupOffsets(groups.process, topic)
+  const read = await spoolRecords(deps, { topic, range, maxHeld }, spool)
+  const sinceMs = Math.min(Infinity, ...read.firstMs.values())
+  const letters = await readRangeLetters(deps, { projectId, sinceMs, maxHeld, groups })
+  const parts = without(range.parts, [...range.gone, ...read.expired])
   await readShown(clickhouse, { projectId, topic, parts, table }, ({ key, partition, offset }) =>
-    spool.add('there', key, `${key}\t${partition}\t${offset}`)
+    spool.add('there', key, toShownLine(key, partition, offset))
   )
   const tally = createTally()
-  let unprocessed = 0n
-  for (const { partition, offset } of read.invalid.places)
-    if (letters.has(`${groups.process}:${partition}:${offset}`)) tally.dead++
-    else if (offset < (processed.get(partition) ?? 0n))
-      note(tally.unlettered, { partition, offset, eventId: undefined })
-    else unprocessed += 1n
-  for (let index = 0; index < spool.classes; index++)
-    await compareClass({ spool, index, tally, letters, clickhouse, projectId, table, load: groups.load })
+  const unprocessed = judgeInvalid(tally, { read, letters, processed, log: range.log })
+  await compareClasses(tally, { spool, letters, clickhouse, projectId, isView: table === 'events' })
   const windows =
-    deps.windows === undefined
-      ? undefined
-      : await compareWindows(deps.windows, deps.admin, { projectId, topic, parts }, tally.hours)
-  const { missing, extra, repeated, unlettered, events, copies, landed, dead } = tally
-  const wrong = missing.count + extra.count + repeated.count + unlettered.count + (windows?.wrong.length ?? 0)
+    deps.windows &&
+    (await compareWindows(deps.windows, admin, { ...range, projectId, topic, firstMs: read.firstMs }, tally.hours))
+  const { hours: _hours, ...found } = tally
+  const gone = countOf(range.gone)
+  const wrong = [found.missing, found.extra, found.repeated, found.unlettered].reduce(
+    (sum, { count }) => sum + count,
+    0
+  )
   return {
     projectId,
     topic,
-    parts,
+    parts: range.parts,
     records: read.records,
-    cut,
-    events,
-    copies,
-    landed,
-    dead,
-    pending: pending + unprocessed,
-    missing,
-    extra,
-    repeated,
-    unlettered,
+    archived: read.archived,
+    gone,
+    cut: range.cut + countOf(read.expired),
+    ...found,
+    pending: range.pending + unprocessed,
     windows,
-    isGreen: wrong === 0
+    isGreen: wrong + (windows?.wrong.length ?? 0) === 0 && gone === 0n
   }
 }
 
-interface ReadParts {
-  readonly records: number
-  /** Records that are no events. */
-  readonly invalid: { readonly places: readonly Omit<Place, 'eventId'>[] }
-  /** Append time of the oldest record. */
-  readonly firstMs: number
+function groupsOf({ loadGroup, processGroup, aggregateGroup }: ReconcileRequest): ComparedGroups {
+  return { load: loadGroup ?? 'load', process: processGroup ?? 'process', aggregate: aggregateGroup ?? 'aggregate' }
 }
 
-interface LogWanted {
+/** A record that is no event. */
+interface Invalid extends LetterPlace {
+  readonly appendedAtMs: number
+}
+
+interface ReadRecords {
+  readonly records: number
+  readonly archived: number
+  readonly invalid: readonly Invalid[]
+  /** Append time of the oldest record, by partition. */
+  readonly firstMs: ReadonlyMap<number, number>
+  /** What retention took while it was to be read. */
+  readonly expired: readonly ReplayPart[]
+}
+
+interface RecordsWanted {
   readonly topic: string
-  readonly parts: readonly ReplayPart[]
-  readonly total: bigint
-  readonly latenessMs: number
+  readonly range: Range
   readonly maxHeld: number
 }
 
-async function spoolLog(
-  { log, onProgress }: ReconcileDeps,
-  { topic, parts, total, latenessMs, maxHeld }: LogWanted,
+/** Reads the range, from the archive what the log does not have any more, and spools its events. */
+async function spoolRecords(
+  { log, archive, windows, onProgress }: ReconcileDeps,
+  { topic, range: { parts, files, log: ranges }, maxHeld }: RecordsWanted,
   spool: Spool
-): Promise<ReadParts> {
+): Promise<ReadRecords> {
   const enrich = createEnrich()
-  const places: Omit<Place, 'eventId'>[] = []
+  const latenessMs = windows?.latenessMs ?? 0
+  const total = countOf(parts)
+  const invalid: Invalid[] = []
+  const firstMs = new Map<number, number>()
+  const expired: ReplayPart[] = []
   let records = 0
-  let firstMs = Infinity
   const take = (record: RawRecord): void => {
     const { partition, offset, appendedAtMs } = record
     records++
-    firstMs = Math.min(firstMs, appendedAtMs)
+    if (!firstMs.has(partition)) firstMs.set(partition, appendedAtMs)
     const enriched = enrich(record)
-    if (!enriched.ok) return void places.push({ partition, offset })
-    const { eventType, eventId, timestamp, latenessMs: late } = enriched.row
-    const key = eventKey(eventType, timestamp, eventId)
-    const isOnTime = late <= latenessMs ? 1 : 0
-    spool.add(
-      'log',
-      key,
-      `${key}\t${partition}\t${offset}\t${isOnTime}\t${timestamp}\t${Buffer.from(eventId).toString('base64')}`
-    )
+    if (!enriched.ok) return void invalid.push({ partition, offset, appendedAtMs })
+    const { eventType, eventId, timestamp: timestampMs, latenessMs: late } = enriched.row
+    const key = eventKey(eventType, timestampMs, eventId)
+    spool.add('log', key, toLogLine({ key, partition, offset, isOnTime: late <= latenessMs, timestampMs, eventId }))
   }
-  await readLog(
-    log,
-    parts.map((part) => ({ ...part, topic })),
-    (found) => {
-      for (const record of found) take(record)
-      refuseOver(maxHeld, places.length, 'records that are no events')
-      onProgress?.(BigInt(records), total)
-    }
+  const takeAll = (found: readonly RawRecord[]): void => {
+    for (const record of found) take(record)
+    if (invalid.length > maxHeld)
+      throw new AppError(
+        'PIPE_INVALID_INPUT',
+        `there are more than ${maxHeld} records that are no events in the range; compare a shorter time`
+      )
+    onProgress?.(BigInt(records), total)
+  }
+  const starts = new Map(
+    parts.map(({ partition, from }) => [partition, max(from, ranges.get(partition)?.start ?? from)])
   )
-  return { records, invalid: { places }, firstMs }
+  for (const file of files) {
+    const { from = 0n, to = 0n } = parts.find(({ partition }) => partition === file.partition) ?? {}
+    const start = starts.get(file.partition) ?? 0n
+    for await (const group of readFile(archive, file))
+      takeAll(group.filter(({ offset }) => offset >= from && offset < to && offset < start))
+  }
+  const archived = records
+  await readLog(
+    { ...log, onGone: ({ partition, from, to }) => void expired.push({ partition, from, to }) },
+    parts.map(({ partition, from, to }) => ({ topic, partition, from: starts.get(partition) ?? from, to })),
+    takeAll
+  )
+  return { records, archived, invalid, firstMs, expired }
 }
 
-/** `group:partition:offset` of the records of a project that have a letter. */
-async function readLetterPlaces(
-  { admin, log }: ReconcileDeps,
-  { projectId, sinceMs, maxHeld }: { readonly projectId: string; readonly sinceMs: number; readonly maxHeld: number }
-): Promise<ReadonlySet<string>> {
-  const topic = dlqTopic(projectId)
-  const raw = rawTopic(projectId)
-  const letters = new Set<string>()
-  if (sinceMs === Infinity || !(await admin.listTopics()).includes(topic)) return letters
-  // A letter is written after its record.
-  const starts = await admin.offsetsAt(topic, sinceMs)
-  const parts = (await admin.ranges(topic)).map(({ partition, start, end }) => ({
-    topic,
-    partition,
-    from: starts.get(partition) ?? start,
-    to: end
-  }))
-  await readLog(log, parts, (records) => {
-    for (const record of records) {
-      const letter = parseLetter(record)
-      if (letter?.origin.topic === raw)
-        letters.add(`${letter.group}:${letter.origin.partition}:${letter.origin.offset}`)
-    }
-    refuseOver(maxHeld, letters.size, 'dead letters')
-  })
-  return letters
+async function* readFile(archive: ReconcileDeps['archive'], file: ArchiveFile): AsyncIterable<readonly RawRecord[]> {
+  if (archive === undefined) return
+  try {
+    yield* readArchivedRecords(archive.objects, file)
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'PIPE_INVALID_INPUT') throw error
+    throw new AppError('PIPE_INVALID_INPUT', `${file.key}: ${error.message}`, { cause: error })
+  }
 }
 
-function refuseOver(most: number, count: number, what: string): void {
-  if (count > most)
-    throw new AppError('PIPE_INVALID_INPUT', `there are more than ${most} ${what} in the range; compare a shorter time`)
+interface InvalidRecords {
+  readonly read: ReadRecords
+  readonly letters: RangeLetters
+  /** Where the processors were before the log was read. */
+  readonly processed: ReadonlyMap<number, bigint>
+  readonly log: Range['log']
 }
 
-interface MutableFound {
-  count: number
-  readonly examples: Place[]
+/** Each has a letter, or the processors have not come to it; resolves with how many those are. */
+function judgeInvalid(tally: Tally, { read, letters, processed, log }: InvalidRecords): bigint {
+  let unprocessed = 0n
+  for (const { partition, offset, appendedAtMs } of read.invalid) {
+    const isOld = offset < (log.get(partition)?.start ?? 0n)
+    if (letters.isLettered({ partition, offset }) || (isOld && letters.isForgotten(partition, appendedAtMs)))
+      tally.dead++
+    else if (offset < (processed.get(partition) ?? 0n))
+      note(tally.unlettered, { partition, offset, eventId: undefined })
+    else unprocessed += 1n
+  }
+  return unprocessed
 }
 
-interface Tally {
-  events: number
-  copies: number
-  landed: number
-  dead: number
-  readonly missing: MutableFound
-  readonly extra: MutableFound
-  readonly repeated: MutableFound
-  readonly unlettered: MutableFound
-  /** Different events that came on time, by the hour of their event time in ms. */
-  readonly hours: Map<number, number>
-}
-
-function createTally(): Tally {
-  const found = (): MutableFound => ({ count: 0, examples: [] })
-  const empty = { events: 0, copies: 0, landed: 0, dead: 0 }
-  return { ...empty, missing: found(), extra: found(), repeated: found(), unlettered: found(), hours: new Map() }
-}
-
-function note(found: MutableFound, place: Place): void {
-  found.count++
-  if (found.examples.length < maxExamples) found.examples.push(place)
-}
-
-interface ClassWork {
+interface ClassesWork {
   readonly spool: Spool
-  readonly index: number
-  readonly tally: Tally
-  readonly letters: ReadonlySet<string>
+  readonly letters: RangeLetters
   readonly clickhouse: ReconcileDeps['clickhouse']
   readonly projectId: string
-  readonly table: 'events' | 'events_raw'
-  readonly load: string
+  readonly isView: boolean
 }
 
-interface Logged extends Place {
-  readonly key: string
-  readonly eventId: string
-  readonly eventType: string
-  readonly timestampMs: number
-  isOnTime: boolean
-  isDead: boolean
+async function compareClasses(
+  tally: Tally,
+  { spool, letters, clickhouse, projectId, isView }: ClassesWork
+): Promise<void> {
+  for (let index = 0; index < spool.classes; index++) {
+    const lines = { logged: spool.read('log', index), shown: spool.read('there', index), isView }
+    const absent = compareClass(tally, lines, letters)
+    settle(tally, absent, await findKeys(clickhouse, projectId, absent))
+  }
 }
 
-const hourMs = 3_600_000
-
-async function compareClass({
-  spool,
-  index,
-  tally,
-  letters,
-  clickhouse,
-  projectId,
-  table,
-  load
-}: ClassWork): Promise<void> {
-  const logged = new Map<string, Logged>()
-  for (const line of spool.read('log', index)) {
-    const event = toLogged(line)
-    const isDead = letters.has(`${load}:${event.partition}:${event.offset}`)
-    const first = logged.get(event.key)
-    if (first === undefined) logged.set(event.key, { ...event, isDead })
-    else {
-      tally.copies++
-      first.isOnTime ||= event.isOnTime
-      first.isDead &&= isDead
-    }
-  }
-  const shown = new Set<string>()
-  for (const line of spool.read('there', index)) {
-    const at = line.lastIndexOf('\t', line.lastIndexOf('\t') - 1)
-    const key = line.slice(0, at)
-    const [partition = '', offset = ''] = line.slice(at + 1).split('\t')
-    const place = { partition: Number(partition), offset: BigInt(offset), eventId: logged.get(key)?.eventId }
-    if (!logged.has(key)) note(tally.extra, place)
-    // The table behind the view has several rows of an event until they are merged.
-    else if (shown.has(key) && table === 'events') note(tally.repeated, place)
-    shown.add(key)
-  }
-  const absent: Logged[] = []
-  for (const event of logged.values()) {
-    tally.events++
-    if (event.isOnTime) {
-      const hour = event.timestampMs - (event.timestampMs % hourMs)
-      tally.hours.set(hour, (tally.hours.get(hour) ?? 0) + 1)
-    }
-    if (shown.has(event.key)) tally.landed++
-    else absent.push(event)
-  }
-  const elsewhere = await findKeys(clickhouse, projectId, absent)
-  for (const event of absent)
-    if (elsewhere.has(event.key)) tally.landed++
-    else if (event.isDead) tally.dead++
-    else note(tally.missing, { partition: event.partition, offset: event.offset, eventId: event.eventId })
-}
-
-function toLogged(line: string): Omit<Logged, 'isDead'> {
-  const [eventType = '', day = '', digest = '', partition = '', offset = '', onTime, timestamp = '', id = ''] =
-    line.split('\t')
-  return {
-    key: `${eventType}\t${day}\t${digest}`,
-    eventType,
-    partition: Number(partition),
-    offset: BigInt(offset),
-    isOnTime: onTime === '1',
-    timestampMs: Number(timestamp),
-    eventId: Buffer.from(id, 'base64').toString()
-  }
+function max(a: bigint, b: bigint): bigint {
+  return a > b ? a : b
 }

@@ -1,20 +1,27 @@
-// The comparison of log and warehouse on real Kafka and ClickHouse: green where all is there, and red with the name of
-// what is not for each kind of loss.
+// The comparison of log, archive and warehouse on real Kafka, ClickHouse and PostgreSQL: green where all is there, and red
+// with the name of what is not for each kind of loss.
+import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createEnrich, dlqTopic, rawTopic } from '@millrace/contracts'
 import type { Admin, Kafka, Producer } from '@millrace/kafka'
 import { systemClock } from '@millrace/kernel'
 import { createSilentLogger } from '@millrace/observability'
+import { createArchiveFileWriter } from '@millrace/stores/archive-file'
+import { createArchiveManifest } from '@millrace/stores/archive-manifest'
 import { openClickhouse } from '@millrace/stores/clickhouse'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
+import { openPostgres } from '@millrace/stores/postgres'
+import type { Postgres, Queryable } from '@millrace/stores/postgres'
 import { testEndpoints } from '@millrace/testkit/endpoints'
 import { openTestKafka } from '@millrace/testkit/test-kafka'
+import { trimLog } from '@millrace/testkit/trim-log'
 import { unique, uniqueProject } from '@millrace/testkit/unique'
 import { createProjectTopics } from '@millrace/testkit/worker'
 import { migrate } from '../src/migrate.ts'
 import { readLog } from '../src/read-log.ts'
 import { reconcile } from '../src/reconcile.ts'
 import type { ReconcileRequest, Reconciliation } from '../src/reconcile.ts'
+import { lastReconciliations, saveReconciliations } from '../src/reconciliations.ts'
 import { createWarehouseSink } from '../src/warehouse-sink.ts'
 
 const stack = new AsyncDisposableStack()
@@ -23,6 +30,7 @@ let kafka: Kafka
 let admin: Admin
 let producer: Producer
 let clickhouse: Clickhouse
+let postgres: Postgres
 let project: string
 let topic: string
 const group = unique('load')
@@ -34,6 +42,7 @@ beforeAll(async () => {
   admin = stack.use(await kafka.admin())
   producer = stack.use(await kafka.producer())
   clickhouse = stack.use(await openClickhouse({ url: CLICKHOUSE_URL, log, applicationName: 'test' }))
+  postgres = stack.use(await openPostgres({ url: DATABASE_DIRECT_URL, poolSize: 1, log, name: 'test' }))
   project = uniqueProject('reconcile')
   topic = rawTopic(project)
   await createProjectTopics(admin, project)
@@ -78,10 +87,49 @@ async function load(): Promise<void> {
   await admin.setGroupOffsets(group, topic, new Map(ranges.map(({ partition, end }) => [partition, end])))
 }
 
-const compared = (change: Partial<ReconcileRequest> = {}): Promise<Reconciliation> =>
-  reconcile(
-    { admin, log: { client: kafka.consumers, clock: systemClock }, clickhouse, windows: undefined },
+/** Archived files by their keys. */
+const objects = new Map<string, Buffer>()
+
+function compared(change: Partial<ReconcileRequest> = {}): Promise<Reconciliation> {
+  const get = async (key: string): Promise<Buffer> => objects.get(key) ?? Buffer.from('no file')
+  const archive = { manifest: createArchiveManifest(postgres), objects: { get } }
+  return reconcile(
+    { admin, log: { client: kafka.consumers, clock: systemClock }, clickhouse, windows: undefined, archive },
     { projectId: project, loadGroup: group, processGroup: group, ...change }
+  )
+}
+
+/** What an archiver does: the records of the log in a file of each partition. Resolves with their ends. */
+async function archiveAll(): Promise<ReadonlyMap<number, bigint>> {
+  const manifest = createArchiveManifest(postgres)
+  const ranges = await admin.ranges(topic)
+  for (const { partition, start, end } of ranges) {
+    const chunks: Buffer[] = []
+    const writer = createArchiveFileWriter((bytes) => void chunks.push(Buffer.from(bytes)))
+    const times: number[] = []
+    const part = { topic, partition, from: start, to: end }
+    await readLog({ client: kafka.consumers, clock: systemClock }, [part], (records) => {
+      writer.group(records.map((record) => ({ ...record, headers: '{}', event: undefined })))
+      times.push(...records.map(({ appendedAtMs }) => appendedAtMs))
+    })
+    writer.finish()
+    const bytes = Buffer.concat(chunks)
+    const at = { topic, partition, epoch: 0, first: start, last: end - 1n }
+    const sha256 = createHash('sha256').update(bytes).digest('hex')
+    const key = `${topic}/${partition}`
+    objects.set(key, bytes)
+    await manifest.open(at)
+    const size = { rows: times.length, holes: 0, rawBytes: 1, fileBytes: bytes.byteLength, contentCrc: 0 }
+    const between = { firstAppendedAtMs: times[0] ?? 0, lastAppendedAtMs: times.at(-1) ?? 0 }
+    await manifest.claim({ ...at, ...size, ...between, sha256, key }, [])
+  }
+  return new Map(ranges.map(({ partition, end }) => [partition, end]))
+}
+
+const deleteRows = (...ids: readonly string[]): Promise<void> =>
+  clickhouse.command(
+    `ALTER TABLE events_raw DELETE WHERE projectId = '${project}' AND eventId IN (${ids.map((id) => `'${id}'`).join()})`,
+    { settings: { mutations_sync: 1 } }
   )
 
 async function writeLetter(partition: number, offset: bigint): Promise<void> {
@@ -120,6 +168,8 @@ describe('the comparison of log and warehouse', () => {
       projectId: project,
       topic,
       records: 442,
+      archived: 0,
+      gone: 0n,
       cut: 0n,
       events: 401,
       copies: 40,
@@ -159,10 +209,7 @@ describe('the comparison of log and warehouse', () => {
   })
 
   it('is red for rows that were deleted and names their events, and for a record that was skipped', async () => {
-    await clickhouse.command(
-      `ALTER TABLE events_raw DELETE WHERE projectId = '${project}' AND eventId IN ('e-7', 'e-20')`,
-      { settings: { mutations_sync: 1 } }
-    )
+    await deleteRows('e-7', 'e-20')
     // A loader that moved its position over a record without its effect.
     await produce([event('skipped', 3)])
     const ends = (await admin.ranges(topic)).map(({ partition, end }) => [partition, end] as const)
@@ -184,5 +231,63 @@ describe('the comparison of log and warehouse', () => {
       false,
       { count: 1, examples: [{ partition: 1, offset: 0n, eventId: undefined }] }
     ])
+  })
+
+  it('compares what retention took by the archive, when a time before the log is asked for', async () => {
+    await deleteRows('never-logged')
+    const whole = await compared()
+    const ends = await archiveAll()
+    const halves = new Map([...ends].map(([partition, end]) => [partition, end / 2n]))
+    await trimLog(testEndpoints().KAFKA_BROKERS, topic, halves)
+    const taken = Number([...halves.values()].reduce((sum, half) => sum + half, 0n))
+    const left = await compared()
+    expect([left.records, left.archived, left.isGreen]).toEqual([whole.records - taken, 0, true])
+    const again = await compared({ fromMs: 1 })
+    expect(again).toEqual({ ...whole, archived: taken })
+    // The first event of a partition, and the last one.
+    await deleteRows('e-1', 'e-1001')
+    const red = await compared({ fromMs: 1 })
+    expect([red.isGreen, red.missing.examples.map(({ eventId }) => eventId).toSorted()]).toEqual([
+      false,
+      ['e-1', 'e-1001']
+    ])
+    await load()
+    expect((await compared({ fromMs: 1 })).missing.examples.map(({ eventId }) => eventId)).toEqual(['e-1'])
+    objects.clear()
+    await expect(compared({ fromMs: 1 })).rejects.toMatchObject({ code: 'PIPE_INVALID_INPUT' })
+  })
+
+  it('keeps what was found last of each project, also of one that could not be compared since', async () => {
+    const found = await compared()
+    const kept = async (tx: Queryable): Promise<void> => {
+      const fails = [{ projectId: 'b', reason: 'no answer' }]
+      await saveReconciliations(tx, {
+        endedMs: 1_000,
+        projects: [found, { ...found, projectId: 'gone' }],
+        failed: fails
+      })
+      const failed = [...fails, { projectId: project, reason: 'later' }]
+      await saveReconciliations(tx, { endedMs: 61_000, projects: [], failed })
+      const at = '1970-01-01T00:01:01.000Z'
+      const { projects, ...told } = await lastReconciliations(tx, 121_000)
+      expect(told).toEqual({
+        endedAt: at,
+        ageSeconds: 60,
+        failed: failed.map((each) => ({ ...each, at })).toSorted((x, y) => (x.projectId < y.projectId ? -1 : 1))
+      })
+      expect(projects).toMatchObject([
+        {
+          projectId: project,
+          gone: '0',
+          records: found.records,
+          comparedAt: '1970-01-01T00:00:01.000Z',
+          ageSeconds: 120
+        }
+      ])
+      await saveReconciliations(tx, { endedMs: 181_000, projects: [found], failed: [] })
+      expect(await lastReconciliations(tx, 181_000)).toMatchObject({ projects: [{ ageSeconds: 0 }], failed: [] })
+      throw new Error('nothing of this stays')
+    }
+    await expect(postgres.transaction(kept)).rejects.toThrow('nothing of this stays')
   })
 })

@@ -18,7 +18,6 @@ const unused = {
   replays: {} as OpsRouteDeps['replays'],
   epochBuilds: {} as OpsRouteDeps['epochBuilds'],
   trail: {} as OpsRouteDeps['trail'],
-  reconciliation: { last: () => undefined },
   doctor: async () => ({ healthy: true, findings: [] })
 }
 

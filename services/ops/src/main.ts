@@ -54,7 +54,6 @@ await runService({ name: 'ops', spec: opsSpec, rules: opsRules }, async (context
   const epochBuilds = await openEpochBuilds({ ...context, kafka, admin, postgres, enrich, actor: apiActor })
   const app = createOpsApp({
     monitor,
-    reconciliation,
     trail: {
       ...reading,
       clickhouse,

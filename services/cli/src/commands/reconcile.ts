@@ -4,9 +4,11 @@ import { liveStateFields } from '@millrace/config'
 import { AppError } from '@millrace/kernel'
 import { listProjects } from '@millrace/operations/projects'
 import { reconcile } from '@millrace/operations/reconcile'
-import type { Found, Reconciliation } from '@millrace/operations/reconcile'
+import type { Reconciliation } from '@millrace/operations/reconcile'
+import type { Found } from '@millrace/operations/reconcile-compare'
+import { createArchiveManifest } from '@millrace/stores/archive-manifest'
 import type { Command } from 'commander'
-import { openDatabase, openLiveState, openLog, openWarehouse } from '../connections.ts'
+import { openDatabase, openLiveState, openLog, openObjects, openWarehouse } from '../connections.ts'
 import { settings } from '../context.ts'
 import type { CliContext, CommonOptions } from '../context.ts'
 import { formatCount, print } from '../output.ts'
@@ -33,7 +35,10 @@ export function addReconcileCommand(program: Command, context: CliContext): void
     ]
   })
     .option('--project <projectId>', 'only this project')
-    .option('--from <time>', 'what the broker stored at or after this time; default: all that the log has')
+    .option(
+      '--from <time>',
+      'what the broker stored at or after this time, from the archive where the log forgot it; default: all that the log has'
+    )
     .option('--to <time>', 'what it stored before this time; default: up to where the loaders are')
     .action((options: ReconcileOptions) => run(context, options))
 }
@@ -47,14 +52,14 @@ async function run(context: CliContext, { json, dataDir, project, from, to }: Re
   const clickhouse = await openWarehouse(context, dataDir, stack)
   const reader = createWindowReader(await openLiveState(context, dataDir, stack))
   const { LATENESS_MS: latenessMs } = settings(context, dataDir, liveStateFields)
-  const projects =
-    project === undefined
-      ? (await listProjects(await openDatabase(context, dataDir, stack))).map(({ projectId }) => projectId)
-      : [project]
+  const postgres = await openDatabase(context, dataDir, stack)
+  const projects = project === undefined ? (await listProjects(postgres)).map(({ projectId }) => projectId) : [project]
+  const archive = { manifest: createArchiveManifest(postgres), objects: openObjects(context, dataDir, stack) }
   const found: Reconciliation[] = []
   for (const projectId of projects) {
     const onProgress = showProgress(terminal, json, projectId)
-    const deps = { admin, log: { client, clock }, clickhouse, windows: { reader, clock, latenessMs }, onProgress }
+    const windows = { reader, clock, latenessMs }
+    const deps = { admin, log: { client, clock }, clickhouse, windows, archive, onProgress }
     const one = await reconcile(deps, { projectId, fromMs, toMs })
     found.push(one)
     if (json !== true) terminal.out(render(one))
@@ -81,14 +86,17 @@ function showProgress(
 }
 
 function render(found: Reconciliation): string {
-  const { projectId, records, events, copies, landed, dead, pending, windows, isGreen } = found
+  const { projectId, records, archived, events, copies, landed, dead, pending, gone, cut, windows, isGreen } = found
   const wrong = windows?.wrong ?? []
   return [
     `${projectId}: ${isGreen ? 'green' : 'RED'}`,
     `  records     ${formatCount(records)} read: ${formatCount(events)} events, ${formatCount(copies)} further copies`,
+    ...(archived === 0 ? [] : [`  archived    ${formatCount(archived)} of them read from the archive`]),
     `  shown       ${formatCount(landed)}`,
     `  dead        ${formatCount(dead)}`,
     `  pending     ${formatCount(pending)}`,
+    ...(cut === 0n ? [] : [`  left out    ${formatCount(cut)}, the oldest`]),
+    ...(gone === 0n ? [] : [`  gone        ${formatCount(gone)}, which neither the log nor the archive has`]),
     ...(windows === undefined ? [] : [`  live hours  ${windows.compared} compared, ${wrong.length} wrong`]),
     ...toLines('missing', found.missing),
     ...toLines('extra', found.extra),

@@ -8,6 +8,7 @@ import type { Logger, Registry } from '@millrace/observability'
 import { listProjects } from '@millrace/operations/projects'
 import { reconcile } from '@millrace/operations/reconcile'
 import { removeLeftSpools } from '@millrace/operations/reconcile-spool'
+import { saveReconciliations } from '@millrace/operations/reconciliations'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
 import type { Postgres } from '@millrace/stores/postgres'
 import type { Redis } from '@millrace/stores/redis'
@@ -16,10 +17,12 @@ import { reconcileFolder } from './fields.ts'
 import type { reconcileFields } from './fields.ts'
 import { createMarkStore } from './marks.ts'
 import { startReconcileJob } from './reconcile-job.ts'
-import type { ReconcileJob } from './reconcile-job.ts'
 
 export interface OpenReconcileDeps {
-  readonly config: ConfigOf<typeof reconcileFields> & { readonly LOADER_GROUP: string }
+  readonly config: ConfigOf<typeof reconcileFields> & {
+    readonly LOADER_GROUP: string
+    readonly AGGREGATOR_GROUP: string
+  }
   readonly kafka: Pick<Kafka, 'consumers'>
   readonly admin: Pick<Admin, 'listTopics' | 'ranges' | 'offsetsAt' | 'groupOffsets'>
   readonly postgres: Postgres
@@ -35,18 +38,20 @@ export interface OpenReconcileDeps {
 /** Dead letters and records that are no events, of one project; some 30 MB. */
 const maxHeld = 200_000
 
-/** Starts the comparison. */
-export async function openReconcile(deps: OpenReconcileDeps): Promise<ReconcileJob> {
+/** Starts the comparison; what it resolves with tells when that has stopped. */
+export async function openReconcile(deps: OpenReconcileDeps): Promise<{ readonly done: Promise<void> }> {
   const { config, kafka, admin, postgres, clickhouse, redis, log, registry, clock, signal } = deps
   const windows = { reader: createWindowReader(redis), clock, latenessMs: config.LATENESS_MS }
+  const groups = { loadGroup: config.LOADER_GROUP, aggregateGroup: config.AGGREGATOR_GROUP }
   const folder = reconcileFolder(config.RECONCILE_DIR)
   await removeLeftSpools(folder)
   const limits = { folder, maxBytes: config.RECONCILE_DISK_BYTES, maxHeld }
   const compare = { admin, log: { client: kafka.consumers, clock }, clickhouse, windows, limits }
-  return startReconcileJob({
+  const done = startReconcileJob({
     listProjects: async () => (await listProjects(postgres)).map(({ projectId }) => projectId),
-    reconcile: (request) => reconcile(compare, { ...request, loadGroup: config.LOADER_GROUP }),
+    reconcile: (request) => reconcile(compare, { ...request, ...groups }),
     marks: createMarkStore(redis),
+    save: (found) => saveReconciliations(postgres, found),
     metrics: bindMetrics(reconcileMetrics, registry),
     log,
     clock,
@@ -54,4 +59,5 @@ export async function openReconcile(deps: OpenReconcileDeps): Promise<ReconcileJ
     everyMs: config.RECONCILE_EVERY_MS,
     rangeMs: config.RECONCILE_RANGE_MS
   })
+  return { done }
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { AppError, createManualClock } from '@millrace/kernel'
 import { bindMetrics, createRegistry, createSilentLogger } from '@millrace/observability'
 import type { Reconciliation, ReconcileRequest } from '@millrace/operations/reconcile'
+import type { ReconciledProjects } from '@millrace/operations/reconciliations'
 import { reconcileMetrics } from '../metrics.ts'
 import { createMarkStore } from './marks.ts'
 import { startReconcileJob } from './reconcile-job.ts'
@@ -12,6 +13,8 @@ const green: Reconciliation = {
   topic: 'events.a',
   parts: [],
   records: 0,
+  archived: 0,
+  gone: 0n,
   cut: 0n,
   events: 0,
   copies: 0,
@@ -50,13 +53,15 @@ function open(answer: (projectId: string) => Reconciliation, hash = createHash()
   const registry = createRegistry()
   const stop = new AbortController()
   const asked: ReconcileRequest[] = []
-  const job = startReconcileJob({
+  const saved: ReconciledProjects[] = []
+  const done = startReconcileJob({
     listProjects: async () => ['a', 'b'],
     reconcile: async (request) => {
       asked.push(request)
       return { ...answer(request.projectId), projectId: request.projectId }
     },
     marks: createMarkStore(hash),
+    save: async (found) => void saved.push(found),
     metrics: bindMetrics(reconcileMetrics, registry),
     log: createSilentLogger(),
     clock,
@@ -73,18 +78,20 @@ function open(answer: (projectId: string) => Reconciliation, hash = createHash()
     )?.value
   const end = async (): Promise<void> => {
     stop.abort()
-    await job.done
+    await done
   }
-  return { job, asked, advance, metric, hash, end }
+  return { saved, asked, advance, metric, hash, end }
 }
 
 describe('the comparison job', () => {
   it('compares every project soon after the first start and then every hour, as far back as it is told', async () => {
-    const { job, asked, advance, metric, end } = open(() => green)
+    const { saved, asked, advance, metric, end } = open(() => green)
     await advance(20_000)
     expect(asked.map(({ projectId }) => projectId)).toEqual(['a', 'b'])
     expect(asked[0]?.fromMs).toBeGreaterThan(clock.now() - 4 * hourMs - 20_000)
-    expect([job.last()?.projects.length, await metric('analytics_reconcile_differences', 'warehouse')]).toEqual([2, 0])
+    expect([saved.at(-1)?.projects.length, await metric('analytics_reconcile_differences', 'warehouse')]).toEqual([
+      2, 0
+    ])
     await advance(hourMs)
     expect(asked.length).toBe(4)
     await end()
@@ -109,19 +116,19 @@ describe('the comparison job', () => {
 
   it('grows older while a store is away, and tries again with the next turn', async () => {
     let isAway = true
-    const { advance, metric, job, end } = open(() => {
+    const { advance, metric, saved, end } = open(() => {
       if (isAway) throw new AppError('PIPE_CLICKHOUSE_UNAVAILABLE', 'no answer')
       return green
     })
     await advance(hourMs / 2)
     expect(await metric('analytics_reconcile_age_seconds')).toBeGreaterThan(1_700)
-    expect(job.last()).toMatchObject({
+    expect(saved.at(-1)).toMatchObject({
       projects: [],
       failed: [{ projectId: 'a' }, { projectId: 'b', reason: 'no answer' }]
     })
     isAway = false
     await advance(hourMs)
-    expect(job.last()?.projects.length).toBe(2)
+    expect(saved.at(-1)?.projects.length).toBe(2)
     expect(await metric('analytics_reconcile_age_seconds')).toBeLessThan(hourMs / 1_000)
     await end()
   })
@@ -158,14 +165,14 @@ describe('the comparison job', () => {
 
   it('goes on with the other projects after one that fails, keeps what was known of that one, and counts it', async () => {
     let isBad = false
-    const { job, advance, metric, end } = open((projectId) => {
+    const { saved, advance, metric, end } = open((projectId) => {
       if (projectId === 'a' && isBad) throw new AppError('PIPE_INVALID_INPUT', 'too many letters')
       return projectId === 'a' ? { ...green, missing: { count: 3, examples: [] } } : { ...green, cut: 5n }
     })
     await advance(20_000)
     isBad = true
     await advance(hourMs)
-    expect(job.last()).toMatchObject({
+    expect(saved.at(-1)).toMatchObject({
       projects: [{ projectId: 'b' }],
       failed: [{ projectId: 'a', reason: 'too many letters' }]
     })

@@ -3,6 +3,7 @@ import { AppError, isTransient, toError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { BoundMetrics, Logger } from '@millrace/observability'
 import type { Reconciliation, ReconcileRequest } from '@millrace/operations/reconcile'
+import type { FailedReconciliation, ReconciledProjects } from '@millrace/operations/reconciliations'
 import { errorFields } from '@millrace/service'
 import type { reconcileMetrics } from '../metrics.ts'
 import type { Differences, Marks, MarkStore } from './marks.ts'
@@ -11,6 +12,8 @@ export interface ReconcileJobDeps {
   readonly listProjects: () => Promise<readonly string[]>
   readonly reconcile: (request: ReconcileRequest) => Promise<Reconciliation>
   readonly marks: MarkStore
+  /** Keeps what was found for whoever asks. */
+  readonly save: (found: ReconciledProjects) => Promise<void>
   readonly metrics: BoundMetrics<typeof reconcileMetrics>
   readonly log: Logger
   readonly clock: Clock
@@ -20,30 +23,15 @@ export interface ReconcileJobDeps {
   readonly rangeMs: number
 }
 
-export interface LastReconciliation {
-  readonly endedAt: string
-  readonly projects: readonly Reconciliation[]
-  /** Projects that could not be compared. */
-  readonly failed: readonly { readonly projectId: string; readonly reason: string }[]
-}
-
-export interface ReconcileJob {
-  /** The last comparison that this process came to the end of. */
-  last(): LastReconciliation | undefined
-  /** Resolves when the job has stopped. */
-  readonly done: Promise<void>
-}
-
 /** The age of the last comparison is told this often. */
 const lookMs = 10_000
 
 /**
- * Starts the job; it ends with `signal`. It begins when the interval has passed since any process began last, whatever became
+ * Starts the job, which resolves when it has stopped; it ends with `signal`. It begins when the interval has passed since any process began last, whatever became
  * of that. A project that cannot be compared does not stop the others.
  */
-export function startReconcileJob(deps: ReconcileJobDeps): ReconcileJob {
+export function startReconcileJob(deps: ReconcileJobDeps): Promise<void> {
   const { marks, metrics, clock, signal, everyMs } = deps
-  let last: LastReconciliation | undefined
   let known: Marks = { sinceMs: clock.now(), begunMs: undefined, endedMs: undefined, differences: {} }
   const look = async (): Promise<void> => {
     known = await marks.read(clock.now())
@@ -53,10 +41,10 @@ export function startReconcileJob(deps: ReconcileJobDeps): ReconcileJob {
     await marks.begun(clock.now())
     const found = await compareAll(deps, projectIds)
     if (found === undefined) return
-    last = found
     await marks.found(differencesAfter(known, found), found.failed.length === 0 ? clock.now() : undefined)
     known = await marks.read(clock.now())
     tellDifferences(metrics, known)
+    await deps.save(found)
   }
   const run = async (): Promise<void> => {
     while (!signal.aborted) {
@@ -66,17 +54,17 @@ export function startReconcileJob(deps: ReconcileJobDeps): ReconcileJob {
       metrics.age.set((clock.now() - (known.endedMs ?? known.sinceMs)) / 1_000)
     }
   }
-  return { last: () => last, done: everyMs === 0 ? Promise.resolve() : run() }
+  return everyMs === 0 ? Promise.resolve() : run()
 }
 
 /** Undefined when it was told to stop. */
 async function compareAll(
   deps: ReconcileJobDeps,
   projectIds: readonly string[]
-): Promise<LastReconciliation | undefined> {
+): Promise<ReconciledProjects | undefined> {
   const { metrics, log, clock, signal, rangeMs } = deps
   const projects: Reconciliation[] = []
-  const failed: { projectId: string; reason: string }[] = []
+  const failed: FailedReconciliation[] = []
   for (const projectId of projectIds) {
     if (signal.aborted) return undefined
     try {
@@ -96,7 +84,7 @@ async function compareAll(
       warn(deps, error, { project: projectId })
     }
   }
-  return { endedAt: new Date(clock.now()).toISOString(), projects, failed }
+  return { endedMs: clock.now(), projects, failed }
 }
 
 function warn({ log }: ReconcileJobDeps, error: unknown, about: object): void {
@@ -114,7 +102,7 @@ function tellDifferences(metrics: ReconcileJobDeps['metrics'], { differences }: 
 }
 
 /** Of a project that could not be compared, what was known of it. */
-function differencesAfter({ differences }: Marks, { projects, failed }: LastReconciliation): Marks['differences'] {
+function differencesAfter({ differences }: Marks, { projects, failed }: ReconciledProjects): Marks['differences'] {
   const isFailed = new Set(failed.map(({ projectId }) => projectId))
   const kept = Object.entries(differences).filter(([projectId]) => isFailed.has(projectId))
   return Object.fromEntries([...kept, ...projects.map((each) => [each.projectId, differencesOf(each)] as const)])

@@ -1,8 +1,8 @@
 // Where one event is, and what the comparison of log and sinks found last.
 import type { Clock } from '@millrace/kernel'
+import { lastReconciliations } from '@millrace/operations/reconciliations'
 import { trailOf } from '@millrace/operations/trail'
 import type { TrailDeps } from '@millrace/operations/trail'
-import type { ReconcileJob } from '../reconcile/reconcile-job.ts'
 import { route } from '../route.ts'
 import type { OpsRoute } from '../route.ts'
 import { text } from '../rules.ts'
@@ -10,11 +10,10 @@ import { text } from '../rules.ts'
 export interface TrailRouteDeps {
   readonly clock: Clock
   readonly trail: Omit<TrailDeps, 'nowMs'>
-  readonly reconciliation: Pick<ReconcileJob, 'last'>
 }
 
 /** The trail of an event, and the last comparison. */
-export function createTrailRoutes({ clock, trail, reconciliation }: TrailRouteDeps): readonly OpsRoute[] {
+export function createTrailRoutes({ clock, trail }: TrailRouteDeps): readonly OpsRoute[] {
   return [
     route<{ params: { eventId: string }; query: { project: string; around?: string } }>({
       method: 'GET',
@@ -49,8 +48,10 @@ export function createTrailRoutes({ clock, trail, reconciliation }: TrailRouteDe
       method: 'GET',
       path: '/v1/reconciliation',
       summary: 'What the last comparison of log, warehouse, dead letters and live hours found',
+      description:
+        'The last result of each project, with its age, whichever process made it and whenever that began. `endedAt` is null while there is none.',
       reply: { status: 200, description: 'When it ended, what each project lacks, and which could not be compared.' },
-      handle: async () => reconciliation.last() ?? { endedAt: null, projects: [], failed: [] }
+      handle: () => lastReconciliations(trail.postgres, clock.now())
     })
   ]
 }
