@@ -14,7 +14,13 @@ export const replicaMetrics = {
   }),
   usable: gauge({
     name: 'analytics_replicas_usable',
-    help: 'Servers that reads are given to now; fewer than there are is a reason to look.',
+    help: 'Servers that reads are given to now; fewer than are configured is a reason to look.',
+    labels: ['store'],
+    across: 'average'
+  }),
+  configured: gauge({
+    name: 'analytics_replicas_configured',
+    help: 'Servers that reads may be given to, by the settings of the service.',
     labels: ['store'],
     across: 'average'
   }),

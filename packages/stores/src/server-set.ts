@@ -20,14 +20,17 @@ export interface ServerSetOptions {
   /** Of all at first. */
   readonly atFirst: 'unchecked' | undefined
   readonly log: Pick<Logger, 'warn' | 'info'>
-  readonly metrics: Pick<BoundMetrics<typeof replicaMetrics>, 'leftOut' | 'usable'>
+  readonly metrics: Pick<BoundMetrics<typeof replicaMetrics>, 'leftOut' | 'usable' | 'configured'>
 }
 
 /** A set of `count` servers. */
 export function createServerSet({ store, count, atFirst, log, metrics }: ServerSetOptions): ServerSet {
   const states = Array.from({ length: count }, (): LeftOut | undefined => atFirst)
   const show = (): void => metrics.usable.set(states.filter((state) => state === undefined).length, { store })
-  if (count > 0) show()
+  if (count > 0) {
+    metrics.configured.set(count, { store })
+    show()
+  }
   return {
     leftOut: (server) => states[server],
     set(server, reason, error) {
