@@ -11,8 +11,8 @@ import {
 import { topicProfiles } from '@millrace/contracts'
 import type { TopicDeclaration, TopicProfile } from '@millrace/contracts'
 import { systemClock } from '@millrace/kernel'
-import { openKafka } from '@millrace/kafka'
-import type { Admin, ConsumerClient, LogSampler } from '@millrace/kafka'
+import { adminLater, openKafka, samplerLater } from '@millrace/kafka'
+import type { ConsumerClient, Kafka } from '@millrace/kafka'
 import { createSilentLogger } from '@millrace/observability'
 import { declarationFor, loadTopicDeclaration } from '@millrace/operations/topics'
 import { openClickhouse } from '@millrace/stores/clickhouse'
@@ -30,10 +30,18 @@ const profileFields = {
   TOPIC_PROFILE: oneOf({ doc: 'Sizes of topics.yaml to use.', default: 'local', values: topicProfiles })
 }
 
+/** An admin client and a sampler that connect when they are first asked: what needs no broker works while none answers. */
+type LateAdmin = ReturnType<typeof adminLater>
+type LateSampler = ReturnType<typeof samplerLater>
+
+/** The pipeline's Kafka; it lives as long as `stack`. */
+export async function openCluster(context: CliContext, dataDir: string, stack: AsyncDisposableStack): Promise<Kafka> {
+  return stack.use(await openKafka(settings(context, dataDir, kafkaFields), { log: createSilentLogger() }))
+}
+
 /** Administration of the pipeline's Kafka; it lives as long as `stack`. */
-export async function openAdmin(context: CliContext, dataDir: string, stack: AsyncDisposableStack): Promise<Admin> {
-  const kafka = stack.use(await openKafka(settings(context, dataDir, kafkaFields), { log: createSilentLogger() }))
-  return await kafka.admin()
+export async function openAdmin(context: CliContext, dataDir: string, stack: AsyncDisposableStack): Promise<LateAdmin> {
+  return adminLater(await openCluster(context, dataDir, stack))
 }
 
 /** Samples of the pipeline's Kafka; it lives as long as `stack`. */
@@ -41,9 +49,8 @@ export async function openSampler(
   context: CliContext,
   dataDir: string,
   stack: AsyncDisposableStack
-): Promise<LogSampler> {
-  const kafka = stack.use(await openKafka(settings(context, dataDir, kafkaFields), { log: createSilentLogger() }))
-  return await kafka.sampler()
+): Promise<LateSampler> {
+  return samplerLater(await openCluster(context, dataDir, stack))
 }
 
 /** The pipeline's PostgreSQL; it lives as long as `stack`. */
@@ -73,9 +80,9 @@ export async function openLog(
   context: CliContext,
   dataDir: string,
   stack: AsyncDisposableStack
-): Promise<{ readonly admin: Admin; readonly client: ConsumerClient }> {
-  const kafka = stack.use(await openKafka(settings(context, dataDir, kafkaFields), { log: createSilentLogger() }))
-  return { admin: await kafka.admin(), client: kafka.consumers }
+): Promise<{ readonly admin: LateAdmin; readonly client: ConsumerClient }> {
+  const kafka = await openCluster(context, dataDir, stack)
+  return { admin: adminLater(kafka), client: kafka.consumers }
 }
 
 /** The pipeline's object store; it lives as long as `stack`. */

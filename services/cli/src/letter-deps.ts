@@ -1,11 +1,9 @@
 // What the procedures of dead letters need.
-import { enrichFields, kafkaFields, postgresDirectFields, postgresFields } from '@millrace/config'
-import { openKafka } from '@millrace/kafka'
-import { createSilentLogger } from '@millrace/observability'
+import { enrichFields, postgresDirectFields, postgresFields } from '@millrace/config'
 import type { RedriveDeps } from '@millrace/operations/redrive-letters'
 import { createRedriveLock } from '@millrace/operations/redrive-lock'
 import { openEnrich } from '@millrace/stores/country-database'
-import { openDatabase } from './connections.ts'
+import { openCluster, openDatabase } from './connections.ts'
 import { settings } from './context.ts'
 import type { CliContext } from './context.ts'
 import { actorOf } from './identity.ts'
@@ -16,7 +14,7 @@ export async function openLetterDeps(
   dataDir: string,
   stack: AsyncDisposableStack
 ): Promise<RedriveDeps> {
-  const kafka = stack.use(await openKafka(settings(context, dataDir, kafkaFields), { log: createSilentLogger() }))
+  const kafka = await openCluster(context, dataDir, stack)
   const { DATABASE_URL, DATABASE_DIRECT_URL } = settings(context, dataDir, {
     ...postgresFields,
     ...postgresDirectFields

@@ -46,6 +46,17 @@ it('migrates empty databases once, and the doctor finds what is not migrated', a
   expect(printed).toMatch(/3 examined, 0 to look at$/)
 })
 
+it('examines the others while Kafka is away, and says that it is', async () => {
+  const away = { KAFKA_BROKERS: '127.0.0.1:1' }
+  const { printed, error } = await millrace(['doctor', '--only', 'topics,postgres', '--json'], away)
+  expect(error).toMatchObject({ code: 'PIPE_STACK', message: '1 finding(s) to mend' })
+  const { findings } = JSON.parse(printed) as { findings: readonly Record<string, string>[] }
+  expect(findings).toMatchObject([
+    { check: 'topics', status: 'failure', detail: expect.stringMatching(/^PIPE_KAFKA_UNAVAILABLE: /) },
+    { check: 'postgres', status: 'ok' }
+  ])
+})
+
 it('says what to mend, and how, and that it is not healthy', async () => {
   const { printed, error } = await millrace(['doctor', '--only', 'connections', '--pools', '100000'], {})
   expect(error).toMatchObject({ code: 'PIPE_STACK', message: '1 finding(s) to mend' })

@@ -73,6 +73,8 @@ export function addArchiveCommands(program: Command, context: CliContext): void 
       const objects = openObjects(context, options.dataDir, stack)
       const manifest = createArchiveManifest(await openDatabase(context, options.dataDir, stack))
       const log = options.log ? { ...(await openLog(context, options.dataDir, stack)), clock: systemClock } : undefined
+      // Files take hours: that the log does not answer is told before them.
+      await log?.admin.brokerCount()
       const report = await verifyArchive(
         { manifest, objects, ...(log === undefined ? {} : { log }) },
         filterOf(options)

@@ -70,7 +70,7 @@ export async function openSinks(
   context: CliContext,
   dataDir: string,
   stack: AsyncDisposableStack
-): Promise<{ readonly sampler: LogSampler; readonly sinks: readonly Sink[] }> {
+): Promise<{ readonly sampler: Pick<LogSampler, 'heads' | 'appendTimes'>; readonly sinks: readonly Sink[] }> {
   const sampler = await openSampler(context, dataDir, stack)
   const epochs = createRedisEpochs(await openLiveState(context, dataDir, stack))
   const manifest = createArchiveManifest(await openDatabase(context, dataDir, stack))
