@@ -99,6 +99,14 @@ it('drop rules are made once, shown, taken back, and told in the audit log', asy
   ])
 })
 
+it('hot shows what the log says also when no gateway can be asked', async () => {
+  const terminal = createMemoryTerminal()
+  const program = createProgram({ terminal, env: { ...endpoints, ADMIN_TOKEN: 'mr_a_x' }, clock: systemClock })
+  const args = ['hot', '--project', project, '--seconds', '1', '--gateway', 'http://127.0.0.1:1', '--data-dir', dataDir]
+  await expect(program.parseAsync(args, { from: 'user' })).rejects.toMatchObject({ code: 'PIPE_DELIVERY' })
+  expect(terminal.printed()).toMatch(new RegExp(`^topic +partition +leader[^]*^${topic} +0 `, 'm'))
+})
+
 it('growth is shown before it is made', async () => {
   expect(await millrace('topics', 'grow', project, '--partitions', '8', '--dry-run')).toBe(
     [

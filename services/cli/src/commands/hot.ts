@@ -3,7 +3,7 @@ import { parseTopic } from '@millrace/contracts'
 import { AppError } from '@millrace/kernel'
 import { portVariable, services, servicePortsFromEnv } from '@millrace/local-stack/services'
 import { readHotKeys } from '@millrace/operations/gateway-hot-keys'
-import type { HotKey, HotKeysWindow } from '@millrace/operations/gateway-hot-keys'
+import type { HotKey, HotKeysRequest, HotKeysWindow } from '@millrace/operations/gateway-hot-keys'
 import { createLagBook } from '@millrace/operations/lag-book'
 import type { LagView } from '@millrace/operations/lag-book'
 import { sampleLag } from '@millrace/operations/lag-sample'
@@ -12,7 +12,7 @@ import { dataFolder } from '../context.ts'
 import type { CliContext, CommonOptions } from '../context.ts'
 import { readCredentials } from '../credentials.ts'
 import { print, toTable, UsageError } from '../output.ts'
-import { addCommand } from './command.ts'
+import { addCommand, several } from './command.ts'
 import { age, openSinks } from './lag.ts'
 
 interface HotOptions extends CommonOptions {
@@ -33,8 +33,6 @@ interface HotPartition {
   readonly behind: readonly { readonly group: string; readonly records: number; readonly seconds: number | null }[]
 }
 
-const several = (text: string, before: readonly string[]): readonly string[] => [...before, text]
-
 /** Adds `hot`. */
 export function addHotCommand(program: Command, context: CliContext): void {
   const { terminal } = context
@@ -54,11 +52,17 @@ export function addHotCommand(program: Command, context: CliContext): void {
     .action(async ({ json, dataDir, project, ...options }: HotOptions) => {
       const seconds = numberIn('--seconds', options.seconds, 1, 60)
       const top = numberIn('--top', options.top, 1, 64)
+      const gateways = gatewaysOf(context, options.gateway)
       await using stack = new AsyncDisposableStack()
       const view = await watchLog(context, dataDir, stack, seconds)
       const partitions = hotPartitions(view, project)
-      const keys = await keysOf(context, dataDir, options.gateway, project, top)
-      print(terminal, json, { partitions, keys }, () => render(partitions.slice(0, top), keys, terminal.colour))
+      // What the log says is worth showing also while no gateway says anything.
+      const asked = keysOf(context, dataDir, { gateways, projectId: project, top })
+      const keys = await asked.catch(() => undefined)
+      print(terminal, json, { partitions, keys: keys ?? null }, () =>
+        render(partitions.slice(0, top), keys, terminal.colour)
+      )
+      await asked
     })
 }
 
@@ -101,16 +105,18 @@ function worst({ behind }: HotPartition): number {
 async function keysOf(
   context: CliContext,
   dataDir: string,
-  given: readonly string[],
-  projectId: string | undefined,
-  top: number
+  wanted: Pick<HotKeysRequest, 'gateways' | 'projectId' | 'top'>
 ): Promise<HotKeysWindow> {
-  for (const url of given) if (!URL.canParse(url)) throw new UsageError(`--gateway is a URL, not '${url}'`)
   const token = context.env['ADMIN_TOKEN'] ?? ''
   const adminToken = token === '' ? readCredentials(dataFolder(dataDir).credentials)?.adminToken : token
   if (adminToken === undefined)
     throw new AppError('PIPE_NOT_FOUND', 'the gateways ask for the administration token: set ADMIN_TOKEN')
-  return await readHotKeys({ gateways: given.length > 0 ? given : [localGateway(context)], adminToken, projectId, top })
+  return await readHotKeys({ ...wanted, adminToken })
+}
+
+function gatewaysOf(context: CliContext, given: readonly string[]): readonly string[] {
+  for (const url of given) if (!URL.canParse(url)) throw new UsageError(`--gateway is a URL, not '${url}'`)
+  return given.length > 0 ? given : [localGateway(context)]
 }
 
 function localGateway({ env }: CliContext): string {
@@ -124,27 +130,25 @@ function numberIn(option: string, text: string, least: number, most: number): nu
   throw new UsageError(`${option} is ${least} to ${most}, not '${text}'`)
 }
 
-function render(
-  partitions: readonly HotPartition[],
-  { keys, startedAt, windowMs }: HotKeysWindow,
-  colour: boolean
-): string {
+function render(partitions: readonly HotPartition[], found: HotKeysWindow | undefined, colour: boolean): string {
   const logLines = partitions.map(({ topic, partition, leader, produceRate, share, behind }) => {
     const [first] = behind
     const lag =
       first === undefined ? undefined : `${first.group} ${first.records} (${age(first.seconds ?? undefined) ?? '?'})`
     return [topic, partition, leader, Math.round(produceRate), percent(share), lag]
   })
-  const keyLines = keys.map((each: HotKey) => {
+  const log = toTable(['topic', 'partition', 'leader', 'records/s', 'share', 'furthest behind'], logLines, colour)
+  return found === undefined ? log : `${log}\n\n${renderKeys(found, colour)}`
+}
+
+function renderKeys({ keys, startedAt, windowMs }: HotKeysWindow, colour: boolean): string {
+  const lines = keys.map((each: HotKey) => {
     const exact = each.error === 0 ? String(each.count) : `${each.count - each.error} to ${each.count}`
     return [each.projectId, each.kind, each.key, exact, percent(each.share)]
   })
-  return [
-    toTable(['topic', 'partition', 'leader', 'records/s', 'share', 'furthest behind'], logLines, colour),
-    '',
-    toTable(['project', 'kind', 'key', 'events', 'share'], keyLines, colour),
+  const when =
     startedAt === undefined ? 'the gateways have seen no event lately' : `${windowMs / 1_000} s from ${startedAt}`
-  ].join('\n')
+  return `${toTable(['project', 'kind', 'key', 'events', 'share'], lines, colour)}\n${when}`
 }
 
 function percent(share: number): string {
