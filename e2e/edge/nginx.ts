@@ -1,14 +1,13 @@
 // The nginx of the machine with the files of infra/nginx, on ports and in folders of a test's own. Changed are places
 // alone, and what Debian's older nginx says otherwise; each change has to hit, so that the files cannot drift away.
-import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { execFileSync } from 'node:child_process'
 import { chmodSync, cpSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { repositoryRoot } from '@millrace/local-stack/layout'
 import { freePorts, isFree } from '@millrace/local-stack/listen'
-import { eventually } from '@millrace/testkit/eventually'
+import { startOwnProcess } from '@millrace/testkit/own-process'
 
 export interface Edge extends AsyncDisposable {
   readonly port: number
@@ -37,24 +36,17 @@ export async function openEdge(behind: Behind): Promise<Edge> {
   const logFile = join(folder, 'nginx.log')
   const out = openSync(logFile, 'a')
   const conf = join(folder, 'millrace-nginx/nginx.conf')
-  const server = spawn('nginx', ['-p', folder, '-c', conf, '-g', 'daemon off;'], { stdio: ['ignore', out, out] })
-  const ended = once(server, 'exit')
   const log = (): string => readFileSync(logFile, 'utf8')
-  const end = async (): Promise<void> => {
-    server.kill('SIGTERM')
-    await ended
-    await rm(folder, { recursive: true, force: true })
-  }
-  try {
-    await eventually('nginx listens', async () => {
-      if (server.exitCode !== null) throw new Error(`nginx ended: ${log()}`)
-      return !(await isFree(port))
-    })
-  } catch (error) {
-    await end()
-    throw error
-  }
-  return { port, plainPort, ca, log, [Symbol.asyncDispose]: end }
+  const server = await startOwnProcess({
+    name: 'nginx',
+    command: ['nginx', '-p', folder, '-c', conf, '-g', 'daemon off;'],
+    stdio: ['ignore', out, out],
+    ending: 'SIGTERM',
+    folder,
+    log,
+    answers: async () => !(await isFree(port))
+  })
+  return { port, plainPort, ca, log, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
 }
 
 function writeFiles(

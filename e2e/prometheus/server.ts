@@ -1,11 +1,10 @@
 // A Prometheus of the machine with the project's own configuration, pointed at services that run.
-import { spawn } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { repositoryRoot } from '@millrace/local-stack/layout'
 import { freePorts } from '@millrace/local-stack/listen'
-import { eventually } from '@millrace/testkit/eventually'
+import { startOwnProcess } from '@millrace/testkit/own-process'
 import { parse } from 'yaml'
 
 /** Where the configuration, the rules and their tests are. */
@@ -37,23 +36,25 @@ export async function openPrometheus(targets: readonly Target[]): Promise<Promet
   const [port = 0] = await freePorts(1)
   await mkdir(join(folder, 'data'))
   await writeFile(join(folder, 'prometheus.yml'), await configurationFor(targets))
-  const process = spawn(
-    'prometheus',
-    [
-      `--config.file=${join(folder, 'prometheus.yml')}`,
-      `--storage.tsdb.path=${join(folder, 'data')}`,
-      `--web.listen-address=127.0.0.1:${port}`,
-      '--log.level=warn'
-    ],
-    { stdio: 'ignore' }
-  )
-  const ended = new Promise<void>((resolve) => process.once('close', () => resolve()))
+  const options = [
+    `--config.file=${join(folder, 'prometheus.yml')}`,
+    `--storage.tsdb.path=${join(folder, 'data')}`,
+    `--web.listen-address=127.0.0.1:${port}`,
+    '--log.level=warn'
+  ]
+  const server = await startOwnProcess({
+    name: 'Prometheus',
+    command: ['prometheus', ...options],
+    ending: 'SIGTERM',
+    folder,
+    answers: async () => (await fetch(`http://127.0.0.1:${port}/-/ready`)).ok
+  })
   const get = async <T>(path: string): Promise<T> => {
     const response = await fetch(`http://127.0.0.1:${port}${path}`)
     // Its API answers `{status, data}`.
     return ((await response.json()) as { data: T }).data
   }
-  const server: PrometheusServer = {
+  return {
     get,
     async value(expression) {
       const query = new URLSearchParams({ query: expression })
@@ -63,19 +64,8 @@ export async function openPrometheus(targets: readonly Target[]): Promise<Promet
       const [first] = result
       return first === undefined ? undefined : Number(first.value[1])
     },
-    async [Symbol.asyncDispose]() {
-      process.kill('SIGTERM')
-      await ended
-      await rm(folder, { recursive: true, force: true })
-    }
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]()
   }
-  try {
-    await eventually('Prometheus answers', async () => (await fetch(`http://127.0.0.1:${port}/-/ready`)).ok)
-  } catch (error) {
-    await server[Symbol.asyncDispose]()
-    throw error
-  }
-  return server
 }
 
 /** The project's configuration with fixed targets in place of DNS, looking every half second. */

@@ -1,15 +1,13 @@
 // A PgBouncer of a test's own in transaction mode: every transaction may run on another connection of the server, so
 // whatever leans on a session breaks here.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { chmod, chown, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdtemp, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePorts } from '@millrace/local-stack/listen'
 import { postgresPlace } from '@millrace/local-stack/postgres-place'
 import { createSilentLogger } from '@millrace/observability'
 import { openPostgres } from '@millrace/stores/postgres'
-import { eventually } from './eventually.ts'
+import { startOwnProcess } from './own-process.ts'
 
 export interface OwnPgbouncer extends AsyncDisposable {
   /** The database of the server by way of the pooler. */
@@ -49,25 +47,15 @@ export async function openOwnPgbouncer(databaseUrl: string, serverConnections: n
     await writeFile(file, `${text}\n`, { mode: 0o600 })
     await chown(file, owner.uid, owner.gid)
   }
-  const [command, ...args] = [...place.asUser, program, settings]
-  const pooler = spawn(command, args, { cwd: place.folder, stdio: 'ignore' })
-  const ended = once(pooler, 'exit')
-  const end = async (): Promise<void> => {
-    pooler.kill('SIGKILL')
-    await ended
-    await rm(folder, { recursive: true, force: true })
-  }
   const url = new URL(databaseUrl)
   url.port = String(port)
-  try {
-    await using postgres = await openPostgres({ url: url.href, poolSize: 1, log: createSilentLogger(), name: 'test' })
-    await eventually('the pooler answers', async () => {
-      await postgres.ping()
-      return true
-    })
-  } catch (error) {
-    await end()
-    throw error
-  }
-  return { url: url.href, [Symbol.asyncDispose]: end }
+  await using postgres = await openPostgres({ url: url.href, poolSize: 1, log: createSilentLogger(), name: 'test' })
+  const pooler = await startOwnProcess({
+    name: program,
+    command: [...place.asUser, program, settings],
+    cwd: place.folder,
+    folder,
+    answers: () => postgres.ping().then(() => true)
+  })
+  return { url: url.href, [Symbol.asyncDispose]: () => pooler[Symbol.asyncDispose]() }
 }

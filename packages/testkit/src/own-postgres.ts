@@ -1,7 +1,5 @@
 // A PostgreSQL of a test's own, and streaming replicas of it, for what must not be done to the shared one: replay that is
 // paused, servers that die.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,7 +10,7 @@ import { runTool } from '@millrace/local-stack/run-tool'
 import { findPostgresBinaries } from '@millrace/local-stack/system-packages'
 import { createSilentLogger } from '@millrace/observability'
 import { openPostgres } from '@millrace/stores/postgres'
-import { eventually } from './eventually.ts'
+import { startOwnProcess } from './own-process.ts'
 
 export interface OwnPostgres extends AsyncDisposable {
   /** Of its superuser, without a password. */
@@ -75,37 +73,21 @@ async function serve(
     'fsync=off',
     'timezone=UTC'
   ]
-  const words = [
-    ...place.asUser,
-    join(binaries, 'postgres'),
-    '-D',
-    cluster,
-    ...settings.flatMap((each) => ['-c', each])
-  ]
-  const [file = '', ...args] = words
-  const server = spawn(file, args, { cwd: place.folder, stdio: 'ignore' })
-  const ended = once(server, 'exit')
-  // Immediate shutdown: the server takes its children with it.
-  const kill = async (): Promise<void> => {
-    server.kill('SIGQUIT')
-    await ended
-  }
   const url = `postgres://${user}@127.0.0.1:${port}/postgres`
-  try {
-    await using postgres = await openPostgres({ url, poolSize: 1, log: createSilentLogger(), name: 'test' })
-    await eventually('the server answers', async () => {
-      await postgres.ping()
-      return true
-    })
-  } catch (error) {
-    await kill()
-    throw error
-  }
+  await using postgres = await openPostgres({ url, poolSize: 1, log: createSilentLogger(), name: 'test' })
+  const server = await startOwnProcess({
+    name: 'PostgreSQL',
+    command: [...place.asUser, join(binaries, 'postgres'), '-D', cluster, ...settings.flatMap((each) => ['-c', each])],
+    cwd: place.folder,
+    // Immediate shutdown: the server takes its children with it.
+    ending: 'SIGQUIT',
+    answers: () => postgres.ping().then(() => true)
+  })
   return {
     port,
     url,
-    kill,
+    kill: () => server.end(),
     replica: () => Promise.reject(new Error('a replica of a replica is not made here')),
-    [Symbol.asyncDispose]: kill
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]()
   }
 }
