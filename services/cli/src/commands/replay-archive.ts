@@ -72,12 +72,12 @@ async function loadRange(context: CliContext, options: ArchiveOptions, request: 
     plan,
     perSecond
   )
+  const { archived, broken, refused } = report
+  const left = { archived, broken: broken.length, refused: refused.length }
+  await note(postgres, options, plan.group, 'replay.done', left)
   print(terminal, json, report, renderReport)
-  if (report.broken.length > 0)
-    throw new AppError(
-      'PIPE_ARCHIVE_BROKEN',
-      `${report.broken.length} file(s) could not be loaded; see docs/archive.md`
-    )
+  if (broken.length > 0)
+    throw new AppError('PIPE_ARCHIVE_BROKEN', `${broken.length} file(s) could not be loaded; see docs/archive.md`)
   if (refused.length > 0)
     throw new AppError('PIPE_CLICKHOUSE_REFUSED', `${refused.length} record(s) refused; see docs/archive.md`)
 }

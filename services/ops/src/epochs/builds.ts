@@ -45,8 +45,10 @@ export interface EpochBuilds extends AsyncDisposable {
   resume(projectId: string): Promise<BuildView>
   /** Throws PIPE_NOT_FOUND, PIPE_CONFLICT. */
   abort(projectId: string): Promise<BuildView>
-  /** The epochs of a project, and the last build of it that this process had. Throws PIPE_NOT_FOUND. */
-  status(projectId: string): Promise<{ readonly epochs: readonly ShownEpoch[]; readonly build: BuildView | undefined }>
+  /** The last build of a project that this process had. */
+  last(projectId: string): BuildView | undefined
+  /** The epochs of a project by number. Throws PIPE_NOT_FOUND. */
+  epochs(projectId: string): Promise<readonly ShownEpoch[]>
 }
 
 interface Running {
