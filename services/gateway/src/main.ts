@@ -53,7 +53,6 @@ await runService({ name: 'gateway', spec: gatewaySpec, rules: gatewayRules, work
     })
   )
   const kafka = stack.use(await openKafka(config, { log, clientId: config.KAFKA_CLIENT_ID, clock }))
-  const admin = adminLater(kafka)
   const producer = await kafka.producer({ ackTimeoutMs: ackTimeoutMs(config.DEDUP_LEASE_MS) })
   const publisher = stack.use(
     createPartitionQueue({
@@ -120,7 +119,7 @@ await runService({ name: 'gateway', spec: gatewaySpec, rules: gatewayRules, work
     done: failed.promise,
     app,
     checks: {
-      kafka: { critical: true, run: () => admin.brokerCount() },
+      kafka: { critical: true, run: adminLater(kafka).brokerCount },
       redis: { critical: false, run: () => redis.ping() },
       postgres: { critical: false, run: () => postgres.ping() },
       replicas: { critical: false, run: () => reads.check() }

@@ -177,18 +177,26 @@ export function createAnswers(deps: AnswersDeps): Answers {
       const flightNow = (): string => `${use} ${priority} ${local.generationOf(projectId) ?? ''} ${key}`
       if (making.has(flightNow())) await hearOfPurge(projectId)
       const flight = flightNow()
-      const makeSeen: Question['make'] = async (...given) => {
-        making.add(flight)
-        try {
-          return await question.make(...given)
-        } finally {
-          making.delete(flight)
-        }
-      }
-      const work = (given: AbortSignal): Promise<Found> => find({ ...question, make: makeSeen }, given)
+      const seen = seenMaking(question, flight, making)
+      const work = (given: AbortSignal): Promise<Found> => find(seen, given)
       const found = await joinInTime(flights, flight, signal, work, hasTime)
       if (found.kind === 'stale' && !question.allowStale) throw found.error
       return found.reply
+    }
+  }
+}
+
+/** `question`, with `flight` in `making` while its answer is made. */
+function seenMaking(question: Question, flight: string, making: Set<string>): Question {
+  return {
+    ...question,
+    make: async (...given) => {
+      making.add(flight)
+      try {
+        return await question.make(...given)
+      } finally {
+        making.delete(flight)
+      }
     }
   }
 }
