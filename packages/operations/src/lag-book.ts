@@ -69,34 +69,59 @@ export interface LagBook {
   view(): LagView
 }
 
+/** One partition, and what the last sample said of it. */
 interface Place {
+  readonly key: string
   readonly marks: TimeMarks
   readonly ends: Track
-  leader: number
+  /** By group; those that could not be asked keep what they had. */
+  readonly readers: Map<string, Reader>
+  head: PartitionHead
+  /** The sample that it was last in. */
+  turn: number
+  /** Of the slowest group in the last sample. */
+  lowest: bigint
 }
-interface GroupPlace {
-  readonly positions: Track
+interface Reader {
+  readonly track: Track
   streak: Streak
+  /** In the last sample. */
+  position: bigint
+}
+
+/** The last sample, put to the places: topics with their partitions, and for each group the topics that it reads. */
+interface Taken {
+  readonly atMs: number
+  readonly places: readonly Place[]
+  readonly groups: readonly {
+    readonly group: string
+    readonly topics: readonly (readonly ReadPlace[])[]
+  }[]
+}
+interface ReadPlace {
+  readonly place: Place
+  readonly reader: Reader
 }
 
 interface BookState {
   readonly options: Required<LagBookOptions>
   readonly places: Map<string, Place>
-  readonly groups: Map<string, Map<string, GroupPlace>>
-  last: LagSample | undefined
+  last: Taken | undefined
+  /** Samples that were taken. */
+  turn: number
   /** Samples that were due between the last two. */
   missed: number
   leaderChanges: number
   judged: LagView
 }
 
-/** Creates an empty book. */
+/** Creates an empty book. A sample of a thousand partitions takes it milliseconds: names are looked up once in each. */
 export function createLagBook({ everyMs, rule = hotRule, heldSeconds = () => 0 }: LagBookOptions): LagBook {
   const state: BookState = {
     options: { everyMs, rule, heldSeconds },
     places: new Map(),
-    groups: new Map(),
     last: undefined,
+    turn: 0,
     missed: 0,
     leaderChanges: 0,
     judged: { atMs: 0, rows: [], partitions: [], leaderChanges: 0 }
@@ -105,12 +130,19 @@ export function createLagBook({ everyMs, rule = hotRule, heldSeconds = () => 0 }
     take(sample) {
       const sinceMs = state.last === undefined ? everyMs : sample.atMs - state.last.atMs
       state.missed = Math.max(0, Math.round(sinceMs / everyMs) - 1)
-      noteHeads(state, sample)
-      for (const group of sample.groups) noteGroup(state, sample, group)
-      forgetMarks(sample, state.places)
-      state.last = sample
+      const places = noteHeads(state, sample)
+      const topics = Map.groupBy(places, ({ head }) => head.topic)
+      const groups = sample.groups.map((group) => ({
+        group: group.group,
+        topics: [...topics].flatMap(([topic, own]) =>
+          group.reads(topic) ? [notePositions(group, own, sample.atMs)] : []
+        )
+      }))
+      state.last = { atMs: sample.atMs, places, groups }
+      // Marks below the position of the slowest group are not asked for.
+      for (const { marks, lowest } of places) marks.forget(lowest)
     },
-    unclear: (limit) => (state.last === undefined ? [] : unclearIn(state, state.last).slice(0, limit)),
+    unclear: (limit) => (state.last === undefined ? [] : unclearIn(state.options, state.last).slice(0, limit)),
     learn(positions, times) {
       for (const position of positions) {
         const time = times.get(partitionKey(position))
@@ -125,115 +157,100 @@ export function createLagBook({ everyMs, rule = hotRule, heldSeconds = () => 0 }
   }
 }
 
-function noteHeads(state: BookState, { heads, atMs }: LagSample): void {
+/** The places of the partitions that are there; what was known of others is gone. */
+function noteHeads(state: BookState, { heads, atMs }: LagSample): readonly Place[] {
   const { places } = state
-  keepOnly(places, heads)
+  const turn = ++state.turn
   state.leaderChanges = 0
-  for (const head of heads) {
-    const key = partitionKey(head)
-    const place = places.get(key) ?? { marks: createTimeMarks(), ends: createTrack(), leader: head.leader }
-    places.set(key, place)
-    if (place.leader !== head.leader) state.leaderChanges++
-    place.leader = head.leader
+  const present = heads.map((head) => {
+    const place = places.get(partitionKey(head)) ?? newPlace(head)
+    if (place.turn === 0) places.set(place.key, place)
+    if (place.head.leader !== head.leader) state.leaderChanges++
+    Object.assign(place, { head, turn, lowest: head.end })
     place.marks.ended(head.end, atMs)
     place.ends.add(head.end, atMs)
-  }
+    return place
+  })
+  if (places.size > present.length)
+    for (const place of places.values()) if (place.turn !== turn) places.delete(place.key)
+  return present
 }
 
-function noteGroup(state: BookState, { heads, atMs }: LagSample, { group, reads, positions }: GroupSample): void {
-  const known = state.groups.get(group) ?? new Map<string, GroupPlace>()
-  state.groups.set(group, known)
-  const read = heads.filter(({ topic }) => reads(topic))
-  keepOnly(known, read)
-  for (const head of read) {
-    const key = partitionKey(head)
-    const place = known.get(key) ?? { positions: createTrack(), streak: noStreak }
-    known.set(key, place)
-    place.positions.add(positionIn(head, positions), atMs)
-  }
+function newPlace(head: PartitionHead): Place {
+  const key = partitionKey(head)
+  return { key, marks: createTimeMarks(), ends: createTrack(), readers: new Map(), head, turn: 0, lowest: head.end }
 }
 
-function keepOnly(places: Map<string, unknown>, heads: readonly PartitionHead[]): void {
-  const present = new Set(heads.map(partitionKey))
-  for (const key of places.keys()) if (!present.has(key)) places.delete(key)
+function notePositions(
+  { group, positions }: GroupSample,
+  places: readonly Place[],
+  atMs: number
+): readonly ReadPlace[] {
+  return places.map((place) => {
+    const { key, head, readers } = place
+    const known = positions.get(key) ?? head.start
+    // Where the group goes on: what retention took is not behind it any more.
+    const position = known < head.start ? head.start : known
+    const reader = readers.get(group) ?? { track: createTrack(), streak: noStreak, position }
+    readers.set(group, reader)
+    reader.position = position
+    reader.track.add(position, atMs)
+    if (position < place.lowest) place.lowest = position
+    return { place, reader }
+  })
 }
 
-function unclearIn({ options: { everyMs }, places }: BookState, { atMs, heads, groups }: LagSample): readonly Commit[] {
-  const asked = new Map<string, { readonly commit: Commit; readonly spanMs: number }>()
-  for (const { reads, positions } of groups) {
-    for (const head of heads) {
-      if (!reads(head.topic)) continue
-      const key = partitionKey(head)
-      const offset = positionIn(head, positions)
-      const time = offset < head.end ? places.get(key)?.marks.at(offset) : undefined
-      if (time === undefined || time.spanMs <= Math.max(3 * everyMs, 0.1 * (atMs - time.atMs))) continue
-      // One position of a partition at a time: the answer has the name of the partition.
-      const known = asked.get(key)
-      if (known !== undefined && known.commit.offset <= offset) continue
-      asked.set(key, { commit: { topic: head.topic, partition: head.partition, offset }, spanMs: time.spanMs })
-    }
+function unclearIn({ everyMs }: Required<LagBookOptions>, { atMs, groups }: Taken): readonly Commit[] {
+  const asked = new Map<Place, { readonly commit: Commit; readonly spanMs: number }>()
+  for (const { place, reader } of groups.flatMap(({ topics }) => topics).flat()) {
+    const { head, marks } = place
+    const offset = reader.position
+    const time = offset < head.end ? marks.at(offset) : undefined
+    if (time === undefined || time.spanMs <= Math.max(3 * everyMs, 0.1 * (atMs - time.atMs))) continue
+    // One position of a partition at a time: the answer has the name of the partition.
+    const known = asked.get(place)
+    if (known !== undefined && known.commit.offset <= offset) continue
+    asked.set(place, { commit: { topic: head.topic, partition: head.partition, offset }, spanMs: time.spanMs })
   }
   const leastKnown = [...asked.values()].toSorted((a, b) => (a.spanMs === b.spanMs ? 0 : b.spanMs - a.spanMs))
   return leastKnown.map(({ commit }) => commit)
 }
 
-function judgeAll(state: BookState, { atMs, heads, groups }: LagSample): LagView {
-  const topics = [...Map.groupBy(heads, ({ topic }) => topic)]
-  const rows = groups.flatMap((group) =>
-    topics.filter(([topic]) => group.reads(topic)).flatMap(([, own]) => judgeTopic(state, group, own, atMs))
-  )
-  const partitions = heads.map(({ topic, partition, leader }) => {
-    const produceRate = state.places.get(partitionKey({ topic, partition }))?.ends.rate() ?? 0
-    return { topic, partition, leader, produceRate }
-  })
+function judgeAll(state: BookState, { atMs, places, groups }: Taken): LagView {
+  const rows = groups.flatMap(({ group, topics }) => topics.flatMap((own) => judgeTopic(state, group, own, atMs)))
+  const partitions = places.map(({ head: { topic, partition, leader }, ends }) => ({
+    topic,
+    partition,
+    leader,
+    produceRate: ends.rate()
+  }))
   return { atMs, rows, partitions, leaderChanges: state.leaderChanges }
 }
 
 function judgeTopic(
-  { options: { rule, heldSeconds }, places, groups, missed }: BookState,
-  { group, positions }: GroupSample,
-  heads: readonly PartitionHead[],
+  { options: { rule, heldSeconds }, missed }: BookState,
+  group: string,
+  own: readonly ReadPlace[],
   atMs: number
 ): readonly LagRow[] {
-  const measured = heads.map((head) => {
+  const measured = own.map(({ place: { head, marks }, reader: { position, track } }) => {
     const { topic, partition, end } = head
-    const key = partitionKey(head)
-    const position = positionIn(head, positions)
     const records = end > position ? Number(end - position) : 0
-    const time = records === 0 ? undefined : places.get(key)?.marks.at(position)
+    const time = records === 0 ? undefined : marks.at(position)
     const seconds = records === 0 ? 0 : time === undefined ? undefined : Math.max(0, (atMs - time.atMs) / 1_000)
-    const place = groups.get(group)?.get(key)
-    const consumeRate = place?.positions.rate() ?? 0
     const isAtLeast = time?.spanMs === Number.POSITIVE_INFINITY
-    return { place, row: { group, topic, partition, position, end, records, seconds, isAtLeast, consumeRate } }
+    return { group, topic, partition, position, end, records, seconds, isAtLeast, consumeRate: track.rate() }
   })
   const states = judgeSample(
-    measured.map(({ row: { records, seconds = 0, consumeRate } }) => ({ records, seconds, consumeRate })),
+    measured.map(({ records, seconds = 0, consumeRate }) => ({ records, seconds, consumeRate })),
     rule,
     heldSeconds(group)
   )
-  return measured.map(({ place, row }, index) => {
+  return own.map(({ reader }, index) => {
     const now = states[index] ?? 'fine'
-    const streak = withSample(place?.streak ?? noStreak, now, missed, rule)
-    if (place !== undefined) place.streak = streak
-    return { ...row, now, state: stateOf(streak, rule), calm: isCalm(streak) }
+    reader.streak = withSample(reader.streak, now, missed, rule)
+    // One row for each place.
+    const row = measured[index]!
+    return { ...row, now, state: stateOf(reader.streak, rule), calm: isCalm(reader.streak) }
   })
-}
-
-/** Where a group goes on: what retention took is not behind it any more. */
-function positionIn(head: PartitionHead, positions: ReadonlyMap<string, bigint>): bigint {
-  const position = positions.get(partitionKey(head)) ?? head.start
-  return position < head.start ? head.start : position
-}
-
-/** Marks below the position of the slowest group are not asked for. */
-function forgetMarks({ heads, groups }: LagSample, places: ReadonlyMap<string, Place>): void {
-  for (const head of heads) {
-    let lowest = head.end
-    for (const { reads, positions } of groups) {
-      const position = reads(head.topic) ? positionIn(head, positions) : lowest
-      if (position < lowest) lowest = position
-    }
-    places.get(partitionKey(head))?.marks.forget(lowest)
-  }
 }

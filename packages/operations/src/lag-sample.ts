@@ -31,12 +31,17 @@ export interface SampleDeps {
 export async function sampleLag({ sampler, sinks, clock }: SampleDeps): Promise<LagSample> {
   const atMs = clock.now()
   const heads = await sampler.heads(isConsumed)
+  const byTopic = [...Map.groupBy(heads, ({ topic }) => topic)]
   const groups: GroupSample[] = []
   const failed: { group: string; error: Error }[] = []
   await Promise.all(
     sinks.map(async ({ group, reads, positions }) => {
       try {
-        groups.push({ group, reads, positions: await positions(heads.filter(({ topic }) => reads(topic))) })
+        groups.push({
+          group,
+          reads,
+          positions: await positions(byTopic.flatMap(([topic, own]) => (reads(topic) ? own : [])))
+        })
       } catch (error) {
         failed.push({ group, error: toError(error) })
       }
