@@ -67,3 +67,11 @@ export function lengthOf(admin: Admin, topic: string): () => Promise<number> {
     return ranges.reduce((sum, { start, end }) => sum + Number(end - start), 0)
   }
 }
+
+/** Offsets that `group` has committed in `topic`, as a count of what it is through with. */
+export function committedOf(admin: Pick<Admin, 'groupOffsets'>, group: string, topic: string): () => Promise<number> {
+  return async () => {
+    const offsets = await admin.groupOffsets(group, topic)
+    return [...offsets.values()].reduce((sum, offset) => sum + Math.max(0, Number(offset)), 0)
+  }
+}

@@ -7,7 +7,7 @@ import { createSilentLogger } from '@millrace/observability'
 import { startServices } from '@millrace/local-stack/supervisor'
 import { migrateClickhouse } from '@millrace/stores/migrations'
 import { schemasFolder } from '@millrace/operations/migrate'
-import { backlogVariant } from '../backlog.ts'
+import { backlogVariant, committedOf } from '../backlog.ts'
 import { openBenchStack } from '../bench-stack.ts'
 import { createRawRecords } from '../gen/raw-records.ts'
 import { loopVariant, startLoopChild } from '../loop-child.ts'
@@ -40,10 +40,6 @@ async function open({ seed }: BenchSettings, log: (line: string) => void): Promi
   const child = opening.use(await startLoopChild('references/insert-loop.ts', { CLICKHOUSE_URL: url }))
   const topic = rawTopic('bench')
   const next = createRawRecords(seed, 'load', partitions, Date.now())
-  const committed = async (): Promise<number> => {
-    const offsets = await admin.groupOffsets('load', topic)
-    return [...offsets.values()].reduce((sum, offset) => sum + Math.max(0, Number(offset)), 0)
-  }
   const engine = stack.pidOf('clickhouse')
   const pids = (): readonly number[] => (service.pid === undefined ? [engine] : [service.pid, engine])
   const opened = opening.move()
@@ -56,7 +52,7 @@ async function open({ seed }: BenchSettings, log: (line: string) => void): Promi
         topic,
         records: next,
         perSecond: 60_000,
-        done: committed,
+        done: committedOf(admin, 'load', topic),
         // What is on the clock is the loading, not the writing of the log.
         hold: { stop: () => service.kill('SIGSTOP'), go: () => service.kill('SIGCONT') }
       }),

@@ -1,5 +1,5 @@
 // O-replay: the log read again by the loader beside live events, against the same loader on as many new ones: records a
-// second on the clock. How late live events are committed meanwhile is told, too.
+// second on the clock. Then a million records at once: how long that takes, and how late live events are committed meanwhile.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { rawTopic } from '@millrace/contracts'
 import { kafkaFields, load } from '@millrace/config'
@@ -13,10 +13,12 @@ import { openPostgres } from '@millrace/stores/postgres'
 import { schemasFolder } from '@millrace/operations/migrate'
 import { startReplay } from '@millrace/operations/replay'
 import type { ReplayDeps } from '@millrace/operations/replay'
-import { backlogVariant } from '../backlog.ts'
+import { backlogVariant, committedOf, lengthOf } from '../backlog.ts'
 import { openBenchStack } from '../bench-stack.ts'
 import { createRawRecords } from '../gen/raw-records.ts'
-import type { LoadResult } from '../harness.ts'
+import type { LoadResult, Windows } from '../harness.ts'
+import type { Finding } from '../result.ts'
+import { quantile } from '../statistics.ts'
 import type { BenchSettings, OpenSuite, Suite } from './suite.ts'
 
 const partitions = 4
@@ -56,8 +58,9 @@ async function open({ seed }: BenchSettings, log: (line: string) => void): Promi
   const next = createRawRecords(seed, 'load', partitions, Date.now())
   const engine = stack.pidOf('clickhouse')
   const pids = (): readonly number[] => (service.pid === undefined ? [engine] : [service.pid, engine])
-  const lags: number[] = []
   const deps: ReplayDeps = { postgres, admin, clock: systemClock, actor: 'bench', holder: 'bench' }
+  const live = committedOf(admin, 'load', topic)
+  const work: Work = { admin, producer, next }
   const opened = opening.move()
   return {
     variants: [
@@ -68,17 +71,18 @@ async function open({ seed }: BenchSettings, log: (line: string) => void): Promi
         topic,
         records: next,
         perSecond,
-        done: () => committedOf(admin, 'load'),
+        done: live,
         hold: { stop: () => service.kill('SIGSTOP'), go: () => service.kill('SIGCONT') }
       }),
-      { name: 'replay', pids, drive: (ms) => replay(deps, { admin, producer, next, ms, lags }) }
+      { name: 'replay', pids, drive: async (ms) => (await replay(deps, work, (perSecond * ms) / 1_000)).result }
     ],
     otherPids: () => stack.pids(),
     versions: stack.versions,
     settings: { partitions, livePerSecond: liveChunk * 10 },
-    findings: async () => [
-      { name: 'live lag p95 beside a replay', value: p95(lags), unit: 'ms', goal: 2_000, ceiling: 60_000 }
-    ],
+    findings: async (windows) => {
+      await fillUp(work, live)
+      return toFindings(windows, await replay(deps, work, million))
+    },
     [Symbol.asyncDispose]: () => opened.disposeAsync()
   }
 }
@@ -87,14 +91,55 @@ interface Work {
   readonly admin: Admin
   readonly producer: Producer
   readonly next: (count: number) => readonly ProduceRecord[]
-  readonly ms: number
-  /** Milliseconds from the acknowledgement of a live event to the commit behind it. */
-  readonly lags: number[]
 }
 
-/** Reads the beginning of the log again, about as much as a window takes, while live events come in. */
-async function replay(deps: ReplayDeps, { admin, producer, next, ms, lags }: Work): Promise<LoadResult> {
-  const each = Math.round((perSecond * ms) / 1_000 / partitions)
+interface Replayed {
+  readonly result: LoadResult
+  /** Milliseconds from the acknowledgement of a live event to the commit behind it. */
+  readonly lagsMs: readonly number[]
+}
+
+const million = 1_000_000
+const chunk = 2_000
+
+/** Writes what the log lacks of a million records, and waits until live reading is through. */
+async function fillUp({ admin, producer, next }: Work, done: () => Promise<number>): Promise<void> {
+  const length = lengthOf(admin, topic)
+  for (let there = await length(); there < million; there += chunk) {
+    const outcomes = await producer.produce(topic, next(chunk))
+    const failed = outcomes.find(({ kind }) => kind !== 'acked')
+    if (failed !== undefined) throw new Error(`a record was not stored: ${JSON.stringify(failed)}`)
+  }
+  const end = await length()
+  while ((await done()) < end) await sleep(100)
+}
+
+function toFindings(windows: Windows, { result, lagsMs }: Replayed): readonly Finding[] {
+  const speeds = (windows.get('live') ?? []).map(({ events, elapsedMs }) => events / elapsedMs)
+  const liveMs = result.events / quantile(speeds, 0.5)
+  const ratio = (result.elapsedMs ?? 0) / liveMs
+  return [
+    {
+      name: 'time of a replay of 1,000,000 records, by that of as many live ones',
+      value: Math.round(ratio * 100) / 100,
+      unit: 'times',
+      goal: 1.25,
+      ceiling: 2
+    },
+    {
+      name: 'live lag p95 beside a replay',
+      value: Math.round(quantile(lagsMs, 0.95)),
+      unit: 'ms',
+      goal: 2_000,
+      ceiling: 60_000
+    }
+  ]
+}
+
+/** Reads the first `count` records of the log again while live events come in. */
+async function replay(deps: ReplayDeps, work: Work, count: number): Promise<Replayed> {
+  const { admin } = work
+  const each = Math.round(count / partitions)
   const ranges = await admin.ranges(topic)
   const parts = ranges.map(({ partition, end }) => ({ partition, from: 0n, to: end < each ? end : BigInt(each) }))
   const records = parts.reduce((sum, { to }) => sum + to, 0n)
@@ -111,19 +156,21 @@ async function replay(deps: ReplayDeps, { admin, producer, next, ms, lags }: Wor
     records,
     refusals: []
   } as const
-  const live = startLive(admin, producer, next, lags)
+  const lagsMs: number[] = []
+  const live = startLive(work, lagsMs)
+  const done = committedOf(admin, 'load-replay', topic)
   await startReplay(deps, plan, { mode: 'beside', perSecond: undefined, reason: 'bench' })
   const begunMs = performance.now()
-  while ((await committedOf(admin, 'load-replay')) < Number(records)) await sleep(20)
+  while ((await done()) < Number(records)) await sleep(20)
   const elapsedMs = performance.now() - begunMs
   await live.stop()
-  return { events: Number(records), failures: 0, latencyMs: { p50: 0, p99: 0 }, elapsedMs }
+  return { result: { events: Number(records), failures: 0, latencyMs: { p50: 0, p99: 0 }, elapsedMs }, lagsMs }
 }
 
 /** Events every tenth of a second. */
 const liveChunk = 50
 
-function startLive(admin: Admin, producer: Producer, next: Work['next'], lags: number[]): { stop(): Promise<void> } {
+function startLive({ admin, producer, next }: Work, lagsMs: number[]): { stop(): Promise<void> } {
   let running = true
   const waiting: { readonly partition: number; readonly offset: bigint; readonly atMs: number }[] = []
   const write = async (): Promise<void> => {
@@ -143,7 +190,7 @@ function startLive(admin: Admin, producer: Producer, next: Work['next'], lags: n
       for (let index = waiting.length - 1; index >= 0; index--) {
         const one = waiting[index]
         if (one === undefined || (committed.get(one.partition) ?? 0n) <= one.offset) continue
-        lags.push(nowMs - one.atMs)
+        lagsMs.push(nowMs - one.atMs)
         waiting.splice(index, 1)
       }
       await sleep(50)
@@ -156,14 +203,4 @@ function startLive(admin: Admin, producer: Producer, next: Work['next'], lags: n
       await both
     }
   }
-}
-
-async function committedOf(admin: Admin, group: string): Promise<number> {
-  const offsets = await admin.groupOffsets(group, topic)
-  return [...offsets.values()].reduce((sum, offset) => sum + Math.max(0, Number(offset)), 0)
-}
-
-function p95(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return Math.round(sorted[Math.floor(sorted.length * 0.95)] ?? 0)
 }
