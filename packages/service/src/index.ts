@@ -3,6 +3,7 @@ export type { RunningService, ServiceContext, ServiceDefinition, ServiceSpec } f
 export { createFaults, plantedBugs } from './faults.ts'
 export type { Faults } from './faults.ts'
 export { errorFields } from './log-error.ts'
+export { requestMetrics } from './metrics.ts'
 export type { Peers } from './peers.ts'
 export { isAdmin } from './admin-token.ts'
 export { addDocRoutes } from './doc-routes.ts'
