@@ -3,6 +3,7 @@ import { startAfterLoss } from '@millrace/aggregation/start-after-loss'
 import type { EpochStart } from '@millrace/aggregation/redis-epochs'
 import type { Timing } from '@millrace/aggregation/timing'
 import type { Admin, PartitionRange } from '@millrace/kafka'
+import { max } from './offsets.ts'
 
 export type StartAdmin = Pick<Admin, 'ranges' | 'offsetsAt' | 'groupOffsets'>
 
@@ -88,8 +89,4 @@ function toOffsets(ranges: readonly PartitionRange[], offsets: ReadonlyMap<numbe
   const length = Math.max(0, ...ranges.map(({ partition }) => partition + 1))
   const starts = new Map(ranges.map(({ partition, start }) => [partition, start]))
   return Array.from({ length }, (_, partition) => max(starts.get(partition) ?? 0n, offsets.get(partition) ?? 0n))
-}
-
-function max(a: bigint, b: bigint): bigint {
-  return a > b ? a : b
 }

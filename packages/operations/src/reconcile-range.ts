@@ -2,6 +2,7 @@
 import type { Admin, PartitionRange } from '@millrace/kafka'
 import { isSameLog } from '@millrace/stores/archive-log'
 import type { ArchiveFile, ArchiveManifest } from '@millrace/stores/archive-manifest'
+import { max, min } from './offsets.ts'
 import type { ReplayPart } from './replay-rows.ts'
 
 export interface RangeDeps {
@@ -150,12 +151,4 @@ function newestOf(parts: readonly ReplayPart[], most: number): readonly ReplayPa
   if (total <= most) return parts
   const kept = BigInt(Math.floor(most))
   return parts.map(({ partition, from, to }) => ({ partition, from: to - ((to - from) * kept) / total, to }))
-}
-
-function min(a: bigint, b: bigint): bigint {
-  return a < b ? a : b
-}
-
-function max(a: bigint, b: bigint): bigint {
-  return a > b ? a : b
 }

@@ -72,7 +72,7 @@ function isRunning(pid: number): boolean {
     process.kill(pid, 0)
     return true
   } catch (error) {
-    return toError(error).message.includes('EPERM')
+    return error instanceof Error && 'code' in error && error.code === 'EPERM'
   }
 }
 

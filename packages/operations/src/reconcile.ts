@@ -13,6 +13,7 @@ import type { Clickhouse } from '@millrace/stores/clickhouse'
 import type { ObjectStore } from '@millrace/stores/object-store'
 import { readArchivedRecords } from './archive-records.ts'
 import type { LetterPlace } from './letter-states.ts'
+import { max } from './offsets.ts'
 import { readLog } from './read-log.ts'
 import type { ReadLogDeps } from './read-log.ts'
 import { compareClass, createTally, note, settle, toLogLine, toShownLine } from './reconcile-compare.ts'
@@ -286,8 +287,4 @@ async function compareClasses(
     const absent = compareClass(tally, lines, letters)
     settle(tally, absent, await findKeys(clickhouse, projectId, absent))
   }
-}
-
-function max(a: bigint, b: bigint): bigint {
-  return a > b ? a : b
 }

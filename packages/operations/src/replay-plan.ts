@@ -5,6 +5,7 @@ import { AppError } from '@millrace/kernel'
 import type { Admin, PartitionRange } from '@millrace/kafka'
 import type { ArchiveManifest } from '@millrace/stores/archive-manifest'
 import { appendTimes } from './append-times.ts'
+import { max, min } from './offsets.ts'
 import type { ReadLogDeps } from './read-log.ts'
 import type { ReplayMode, ReplayPart } from './replay-rows.ts'
 
@@ -222,12 +223,4 @@ export function edgeText(edge: ReplayEdge, all: string): string {
     case 'all':
       return all
   }
-}
-
-function min(a: bigint, b: bigint): bigint {
-  return a < b ? a : b
-}
-
-function max(a: bigint, b: bigint): bigint {
-  return a > b ? a : b
 }

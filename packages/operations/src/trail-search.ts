@@ -4,6 +4,7 @@ import { createEnrich, dlqTopic, rawTopic } from '@millrace/contracts'
 import { AppError } from '@millrace/kernel'
 import { partitionFor } from '@millrace/kafka'
 import type { Admin, KafkaRecord } from '@millrace/kafka'
+import { max, min } from './offsets.ts'
 import { readLog } from './read-log.ts'
 import type { LogPart, ReadLogDeps } from './read-log.ts'
 import { iso } from './trail-rows.ts'
@@ -95,11 +96,9 @@ async function findRecord(
     if (to > from) parts.push({ topic, partition, from: max(from, to - maxSearched), to })
   }
   let found: KafkaRecord | undefined
-  const keys = new Set([eventId])
   await readLog(log, parts, (records) => {
     for (const record of records) {
-      const key = record.key?.toString() ?? ''
-      if (!keys.has(key) && !key.endsWith(`:${eventId}`)) continue
+      if (!mayBeOf(eventId, record)) continue
       if (found === undefined || record.offset < found.offset) found = record
     }
   })
@@ -126,13 +125,12 @@ export async function lettersOf(
   const letters = new Map<string, FoundLetter>()
   await readLog(log, parts, (records) => {
     for (const record of records) {
-      const key = record.key?.toString() ?? ''
       const letter = parseLetter(record)
       if (letter === undefined) continue
       const { id, group, reason, code, message, origin } = letter
       const isItself =
         place === undefined
-          ? key === eventId || key.endsWith(`:${eventId}`)
+          ? mayBeOf(eventId, record)
           : origin.topic === place.topic && origin.partition === place.partition && origin.offset === place.offset
       if (!isItself) continue
       const { partition, offset, appendedAtMs } = origin
@@ -142,14 +140,12 @@ export async function lettersOf(
   return [...letters.values()]
 }
 
+/** By its key, which is the id of the event, or ends with it. */
+function mayBeOf(eventId: string, { key }: Pick<KafkaRecord, 'key'>): boolean {
+  const text = key?.toString() ?? ''
+  return text === eventId || text.endsWith(`:${eventId}`)
+}
+
 function placeOf({ topic, partition, offset, appendedAtMs }: KafkaRecord): TrailPlace {
   return { topic, partition, offset, appendedAt: iso(appendedAtMs) }
-}
-
-function min(a: bigint, b: bigint): bigint {
-  return a < b ? a : b
-}
-
-function max(a: bigint, b: bigint): bigint {
-  return a > b ? a : b
 }

@@ -2,6 +2,7 @@
 // searched for in the log: the warehouse and raw_events know its place. Only what neither knows is looked for in the dead
 // letters, in what the loaders have not come to, and around a time that the asker gives.
 import { AppError, isTransient, toError } from '@millrace/kernel'
+import { partitionKey } from '@millrace/kafka'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
 import type { Queryable } from '@millrace/stores/postgres'
 import type { Sink } from './sinks.ts'
@@ -114,11 +115,11 @@ function lacks(
 
 async function groupsOf({ sinks }: TrailDeps, place: TrailPlace | undefined): Promise<readonly TrailGroup[]> {
   if (place === undefined) return []
-  const { topic, partition, offset } = place
+  const { offset } = place
   return await Promise.all(
     sinks.map(async ({ group, positions }): Promise<TrailGroup> => {
       try {
-        const position = (await positions([{ topic, partition }])).get(`${topic}:${partition}`)
+        const position = (await positions([place])).get(partitionKey(place))
         return { group, position, isPast: position === undefined ? false : position > offset, problem: undefined }
       } catch (error) {
         if (!(error instanceof AppError)) throw error

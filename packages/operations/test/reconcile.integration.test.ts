@@ -114,7 +114,7 @@ async function archiveAll(): Promise<ReadonlyMap<number, bigint>> {
     })
     writer.finish()
     const bytes = Buffer.concat(chunks)
-    const at = { topic, partition, epoch: 0, first: start, last: end - 1n }
+    const at = { topic, partition, epoch: 1, first: start, last: end - 1n }
     const sha256 = createHash('sha256').update(bytes).digest('hex')
     const key = `${topic}/${partition}`
     objects.set(key, bytes)
@@ -251,8 +251,6 @@ describe('the comparison of log and warehouse', () => {
       false,
       ['e-1', 'e-1001']
     ])
-    await load()
-    expect((await compared({ fromMs: 1 })).missing.examples.map(({ eventId }) => eventId)).toEqual(['e-1'])
     objects.clear()
     await expect(compared({ fromMs: 1 })).rejects.toMatchObject({ code: 'PIPE_INVALID_INPUT' })
   })
