@@ -15,7 +15,10 @@ import { gLoad } from './suites/g-load.ts'
 import { gSingle } from './suites/g-single.ts'
 import { iAttribution } from './suites/i-attribution.ts'
 import { lLoad } from './suites/l-load.ts'
+import { oMonitor } from './suites/o-monitor.ts'
+import { oRedrive } from './suites/o-redrive.ts'
 import { oReplay } from './suites/o-replay.ts'
+import { oTrail } from './suites/o-trail.ts'
 import { pEnrich } from './suites/p-enrich.ts'
 import { pSend } from './suites/p-send.ts'
 import { qCache } from './suites/q-cache.ts'
@@ -42,6 +45,9 @@ const suites: readonly Suite[] = [
   rArchive,
   lLoad,
   oReplay,
+  oRedrive,
+  oTrail,
+  oMonitor,
   iAttribution
 ]
 /** Names that stand for several benchmarks, run one after the other. */

@@ -15,7 +15,7 @@ export type {
   Rewind,
   TopicSet
 } from './definition.ts'
-export { parseLetter } from './dead-letter.ts'
+export { parseLetter, toLetter } from './dead-letter.ts'
 export type { Letter, LetterStage, Origin } from './dead-letter.ts'
 export { keepResuming } from './group-resume.ts'
 export { startGroupWorker } from './group-worker.ts'
