@@ -49,7 +49,7 @@ function createHash() {
 
 const clock = createManualClock()
 
-function open(answer: (projectId: string) => Reconciliation, hash = createHash()) {
+function open(answer: (projectId: string) => Reconciliation | Promise<Reconciliation>, hash = createHash()) {
   const registry = createRegistry()
   const stop = new AbortController()
   const asked: ReconcileRequest[] = []
@@ -58,7 +58,7 @@ function open(answer: (projectId: string) => Reconciliation, hash = createHash()
     listProjects: async () => ['a', 'b'],
     reconcile: async (request) => {
       asked.push(request)
-      return { ...answer(request.projectId), projectId: request.projectId }
+      return { ...(await answer(request.projectId)), projectId: request.projectId }
     },
     marks: createMarkStore(hash),
     save: async (found) => void saved.push(found),
@@ -130,6 +130,16 @@ describe('the comparison job', () => {
     await advance(hourMs)
     expect(saved.at(-1)?.projects.length).toBe(2)
     expect(await metric('analytics_reconcile_age_seconds')).toBeLessThan(hourMs / 1_000)
+    await end()
+  })
+
+  it('grows older while a comparison does not end', async () => {
+    const hanging = Promise.withResolvers<Reconciliation>()
+    const { asked, advance, metric, end } = open(() => hanging.promise)
+    await advance(2 * hourMs)
+    expect(asked.length).toBe(1)
+    expect(await metric('analytics_reconcile_age_seconds')).toBeGreaterThan(7_100)
+    hanging.resolve(green)
     await end()
   })
 

@@ -46,14 +46,17 @@ export function startReconcileJob(deps: ReconcileJobDeps): Promise<void> {
     tellDifferences(metrics, known)
     await deps.save(found)
   }
-  const run = async (): Promise<void> => {
+  const tellAge = (): void => metrics.age.set((clock.now() - (known.endedMs ?? known.sinceMs)) / 1_000)
+  const again = async (work: () => Promise<void>): Promise<void> => {
     while (!signal.aborted) {
       await clock.sleep(lookMs, signal).catch(() => undefined)
       if (signal.aborted) return
-      await look().catch((error: unknown) => warn(deps, error, {}))
-      metrics.age.set((clock.now() - (known.endedMs ?? known.sinceMs)) / 1_000)
+      await work().catch((error: unknown) => warn(deps, error, {}))
+      tellAge()
     }
   }
+  // Beside it: a comparison that does not end grows old, too.
+  const run = async (): Promise<void> => void (await Promise.all([again(look), again(async () => undefined)]))
   return everyMs === 0 ? Promise.resolve() : run()
 }
 
