@@ -136,23 +136,42 @@ async function watch(fate: 'committed' | 'fenced' = 'committed') {
     })
   }
   const assigned = async (): Promise<unknown> => await handlers?.onAssigned([partition])
-  return { behindMs, fetch, assigned, joined, commit: (offset: bigint) => joined.commit([{ ...partition, offset }]) }
+  return {
+    clock,
+    behindMs,
+    fetch,
+    assigned,
+    joined,
+    commit: (offset: bigint) => joined.commit([{ ...partition, offset }])
+  }
 }
 
-it('counts live records as waiting until they are committed, but not for the time that a batch is gathered', async () => {
-  const { behindMs, fetch, commit } = await watch()
+it('counts live records as waiting from when their batch is due until they are committed', async () => {
+  const { clock, behindMs, fetch, commit } = await watch()
   expect(behindMs()).toBe(0)
   await fetch(0n, 2n, 9_500, 9_900)
+  await clock.advance(1_000)
   expect(behindMs()).toBe(0)
+  await clock.advance(1)
+  // By its append time: it waited in the log, too.
+  expect(behindMs()).toBe(501)
   await fetch(2n, 4n, 8_000, 9_999)
-  // The oldest in hand counts, and a position in the middle of a fetch passes none of it.
-  expect(behindMs()).toBe(0)
   await commit(2n)
-  expect(behindMs()).toBe(1_000)
+  expect(behindMs()).toBe(0)
+  await clock.advance(1_100)
+  expect(behindMs()).toBe(3_101)
+  // A position in the middle of a fetch passes none of it.
   await commit(3n)
-  expect(behindMs()).toBe(1_000)
+  expect(behindMs()).toBe(3_101)
   await commit(4n)
   expect(behindMs()).toBe(0)
+})
+
+it('counts by its own clock what a broker with another clock appended in the future', async () => {
+  const { clock, behindMs, fetch } = await watch()
+  await fetch(0n, 1n, 90_000)
+  await clock.advance(1_200)
+  expect(behindMs()).toBe(200)
 })
 
 it('counts the age of what was fetched last where the log has more', async () => {
@@ -166,13 +185,15 @@ it('counts the age of what was fetched last where the log has more', async () =>
 })
 
 it('forgets what is in hand with an assignment and a seek, and keeps it when a commit is fenced', async () => {
-  const { behindMs, fetch, assigned, joined, commit } = await watch('fenced')
-  await fetch(0n, 1n, 5_000)
+  const { clock, behindMs, fetch, assigned, joined, commit } = await watch('fenced')
+  await fetch(0n, 1n, 10_000)
+  await clock.advance(2_000)
   await commit(1n)
-  expect(behindMs()).toBe(4_000)
+  expect(behindMs()).toBe(1_000)
   await assigned()
   expect(behindMs()).toBe(0)
-  await fetch(0n, 1n, 5_000)
+  await fetch(0n, 1n, 10_000)
+  await clock.advance(2_000)
   joined.seek(partition, 0n)
   expect(behindMs()).toBe(0)
 })

@@ -111,8 +111,10 @@ export interface WatchedClient {
   behindMs(): number
 }
 
-/** Records of one fetch that are in hand: when their first was appended, and the position behind their last. */
+/** Records of one fetch that are in hand: since when, when their first was appended, and the position behind their last. */
 interface InHand {
+  /** Monotonic. */
+  readonly arrivedAtMs: number
   readonly appendedAtMs: number
   readonly next: bigint
 }
@@ -141,7 +143,11 @@ export function createWatchedClient(client: ConsumerClient, clock: Clock, gather
       const first = batch.records[0]
       const last = batch.records.at(-1)
       if (first !== undefined && last !== undefined)
-        inHand.push({ appendedAtMs: first.appendedAtMs, next: last.offset + 1n })
+        inHand.push({
+          arrivedAtMs: clock.monotonic(),
+          appendedAtMs: first.appendedAtMs,
+          next: last.offset + 1n
+        })
       const isAtEnd = batch.nextOffset >= batch.highWatermark
       const moreSinceMs = isAtEnd ? undefined : (last?.appendedAtMs ?? partitions.get(key)?.moreSinceMs)
       partitions.set(key, { inHand, moreSinceMs })
@@ -172,12 +178,17 @@ export function createWatchedClient(client: ConsumerClient, clock: Clock, gather
     behindMs() {
       const nowMs = clock.now()
       let behindMs = 0
-      for (const { inHand, moreSinceMs = nowMs } of partitions.values()) {
-        const waitsMs = nowMs - (inHand[0]?.appendedAtMs ?? nowMs) - gatherMs
-        behindMs = Math.max(behindMs, waitsMs, nowMs - moreSinceMs)
-      }
+      for (const { inHand, moreSinceMs = nowMs } of partitions.values())
+        behindMs = Math.max(behindMs, overdueMs(inHand[0]), nowMs - moreSinceMs)
       return behindMs
     }
+  }
+
+  /** Nothing before its batch is due by this clock: that of a broker may differ, and must not hold a replay for good. */
+  function overdueMs(oldest: InHand | undefined): number {
+    if (oldest === undefined) return 0
+    const heldMs = clock.monotonic() - oldest.arrivedAtMs
+    return heldMs <= gatherMs ? 0 : Math.max(heldMs, clock.now() - oldest.appendedAtMs) - gatherMs
   }
 }
 
