@@ -187,6 +187,7 @@ it('builds the live state anew as a replay, and tells when it is in force', { ti
   await makeLiveState()
   const byOffset = await call('POST', replays, { kind: 'aggregate', from: { offset: '1' } })
   expect([byOffset.status, byOffset.body['detail']]).toEqual([409, expect.stringContaining('begins at a time')])
+  expect((await call('POST', replays, { kind: 'aggregate', perSecond: 5 })).status).toBe(422)
   const plan = await call('POST', `${replays}/plan`, { kind: 'aggregate' })
   expect(plan.body).toMatchObject({ effect: 'epoch', refusals: [] })
 

@@ -17,7 +17,7 @@ import type { Command } from 'commander'
 import { openDatabase, openLog } from '../connections.ts'
 import type { CliContext, CommonOptions } from '../context.ts'
 import { actorOf } from '../identity.ts'
-import { print } from '../output.ts'
+import { print, UsageError } from '../output.ts'
 import { addCommand, addGroup } from './command.ts'
 import { fromArchive } from './replay-archive.ts'
 import { buildEpoch, withEpoch } from './replay-epoch.ts'
@@ -111,6 +111,8 @@ async function start(context: CliContext, options: StartOptions): Promise<void> 
   else {
     const perSecond = rateOf(options.rate)
     const plans = await plansOf(context, opened, options)
+    if (perSecond !== undefined && plans.some(({ effect }) => effect === 'epoch'))
+      throw new UsageError('--rate bounds workers; a new epoch of the live state is built without it')
     if (json !== true) terminal.out(renderPlans(plans, terminal.colour))
     else if (options.dryRun === true) print(terminal, json, plans, () => '')
     refuse(plans)

@@ -1,4 +1,5 @@
 // Replays: what one would do, beginning, going on, ending, and how far each is.
+import { AppError } from '@millrace/kernel'
 import { abortReplay, resumeReplay, startReplay } from '@millrace/operations/replay'
 import type { ReplayDeps } from '@millrace/operations/replay'
 import type { EpochPlan } from '@millrace/operations/replay-epoch'
@@ -100,9 +101,11 @@ export function createReplayRoutes(deps: ReplayRouteDeps): readonly OpsRoute[] {
       reply: { status: 201, description: 'The replay, which workers read from now on; for `aggregate` the build.' },
       problems: ['not_found', 'conflict'],
       handle: async ({ params, body }) => {
+        const { perSecond, reason } = body
+        if (body.kind === 'aggregate' && perSecond !== undefined)
+          throw new AppError('PIPE_INVALID_INPUT', 'a new epoch of the live state is built without a rate')
         const plan = await planOf(deps, params, body)
         if ('wholeFromMs' in plan) return await epochBuilds.begin(plan)
-        const { perSecond, reason } = body
         return await replayStatus(replays, await startReplay(replays, plan, { mode: plan.mode, perSecond, reason }))
       }
     }),
