@@ -39,6 +39,7 @@ function open(rows: readonly object[] | Error = []) {
     monitor: { view: () => ({ atMs: 0, rows: [], partitions: [], leaderChanges: 0 }), alerts: () => [] },
     clock: createManualClock(),
     ...unused,
+    trail: { postgres } as unknown as OpsRouteDeps['trail'],
     ensureTopics: async () => undefined
   })
 }
@@ -50,6 +51,23 @@ describe('the administration API', () => {
     expect([good.statusCode, good.json()]).toEqual([200, { healthy: true, findings: [] }])
     expect((await ask('/v1/doctor?only=everything')).statusCode).toBe(422)
     expect((await ask('/v1/doctor?pools=many')).statusCode).toBe(422)
+  })
+
+  it('tells the last comparison of each project, with its age, whichever process made it', async () => {
+    const ask = async (rows: readonly object[]) =>
+      (await open(rows).inject({ url: '/v1/reconciliation', headers: { authorization } })).json()
+    const nothing = { endedAt: null, ageSeconds: null, projects: [], failed: [] }
+    expect(await ask([])).toEqual(nothing)
+    const at = new Date(createManualClock().now() - 90_000)
+    const found = { projectId: 'shop', isGreen: true }
+    const row = { project_id: 'shop', compared_at: at, found, failed_at: null, failure: null }
+    const never = { project_id: 'news', compared_at: null, found: null, failed_at: at, failure: 'no answer' }
+    expect(await ask([never, row])).toEqual({
+      endedAt: at.toISOString(),
+      ageSeconds: 90,
+      projects: [{ ...found, comparedAt: at.toISOString(), ageSeconds: 90 }],
+      failed: [{ projectId: 'news', reason: 'no answer', at: at.toISOString() }]
+    })
   })
 
   it.each([
