@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { dlqTopic, rawTopic, redriveTopic } from '@millrace/contracts'
 import { createMemoryCluster } from '@millrace/kafka'
-import { systemClock } from '@millrace/kernel'
+import { createManualClock, systemClock } from '@millrace/kernel'
 import { readRangeLetters } from './reconcile-letters.ts'
 
 const project = 'shop'
@@ -9,7 +9,8 @@ const noEvent = { stage: 'decode', 'error-code': 'PIPE_NOT_AN_EVENT' }
 const refused = { stage: 'handle', 'error-code': 'PIPE_CLICKHOUSE_REFUSED' }
 
 async function open() {
-  const cluster = createMemoryCluster({ clock: systemClock })
+  const clock = createManualClock()
+  const cluster = createMemoryCluster({ clock })
   const plain = { partitions: 1, replicationFactor: 1, config: {} }
   const topics = [dlqTopic(project), ...['load', 'process'].map(redriveTopic)]
   await cluster.admin.createTopics(topics.map((topic) => ({ topic, ...plain })))
@@ -35,6 +36,8 @@ async function open() {
     return outcome?.kind === 'acked' ? outcome.offset : -1n
   }
   return {
+    cluster,
+    clock,
     /** Writes a letter; resolves with its place. */
     fail: (group: string, offset: number, cause: Readonly<Record<string, string>>) =>
       write(dlqTopic(project), headersOf(group, offset, cause)),
@@ -55,7 +58,7 @@ async function open() {
         const place = { partition: 0, offset: BigInt(offset) }
         return [letters.isExcused(place), letters.isUncounted(place), letters.isLettered(place)]
       }
-      return { says }
+      return { says, isForgotten: letters.isForgotten }
     }
   }
 }
@@ -107,4 +110,16 @@ test('refuses more letters than it may hold', async () => {
   for (let offset = 0; offset < 4; offset++) await fail('load', offset, refused)
   await expect(read(3)).rejects.toMatchObject({ code: 'PIPE_INVALID_INPUT' })
   await read(4)
+})
+
+test('a letter may have been forgotten when its record is older than the first one that the topic still has', async () => {
+  const { cluster, clock, fail, read } = await open()
+  await fail('process', 1, noEvent)
+  const oldMs = clock.now()
+  await clock.advance(60_000)
+  await fail('process', 2, noEvent)
+  expect((await read()).isForgotten(0, oldMs)).toBe(false)
+  cluster.trim({ topic: dlqTopic(project), partition: 0 }, 1n)
+  const { isForgotten } = await read()
+  expect([isForgotten(0, oldMs), isForgotten(0, clock.now()), isForgotten(1, oldMs)]).toEqual([true, false, false])
 })
