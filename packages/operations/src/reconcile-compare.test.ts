@@ -22,11 +22,20 @@ interface Case {
   readonly excused?: readonly number[]
   readonly uncounted?: readonly number[]
   readonly isView?: boolean
+  readonly keptFromMs?: number
 }
 
 const keyOf = (id: string): string => eventKey('view', atMs, id)
 
-function compared({ log, rows = [], elsewhere = [], excused = [], uncounted = [], isView = true }: Case): Tally {
+function compared({
+  log,
+  rows = [],
+  elsewhere = [],
+  excused = [],
+  uncounted = [],
+  isView = true,
+  keptFromMs = 0
+}: Case): Tally {
   const tally = createTally()
   const logged = log.map(({ id, offset, late = false }) =>
     toLogLine({
@@ -47,7 +56,7 @@ function compared({ log, rows = [], elsewhere = [], excused = [], uncounted = []
       isUncounted: ({ offset }) => uncounted.includes(Number(offset))
     }
   )
-  settle(tally, absent, new Set(elsewhere.map(keyOf)))
+  settle(tally, absent, { elsewhere: new Set(elsewhere.map(keyOf)), keptFromMs })
   return tally
 }
 
@@ -84,6 +93,23 @@ test('an event of several records is shown by the row of any of them, and excuse
   expect(compared({ log, elsewhere: ['twice'], excused: [5] })).toMatchObject({ landed: 1, dead: 0 })
   expect(compared({ log, excused: [5, 9] })).toMatchObject({ events: 1, dead: 1, missing: { count: 0 } })
   for (const excused of [[5], [9]]) expect(missingOf(compared({ log, excused }))).toEqual(['twice'])
+})
+
+test('an event that is older than what the warehouse keeps may be gone from it', () => {
+  const log = ['there', 'elsewhere', 'dead', 'gone'].map((id, offset) => ({ id, offset }))
+  const given = { log, rows: ['there'], elsewhere: ['elsewhere'], excused: [2] }
+  expect(compared({ ...given, keptFromMs: atMs + 6 })).toMatchObject({
+    landed: 2,
+    dead: 1,
+    past: 1,
+    missing: { count: 0 }
+  })
+  expect(compared({ ...given, keptFromMs: atMs + 5 })).toMatchObject({
+    landed: 2,
+    dead: 1,
+    past: 0,
+    missing: { count: 1 }
+  })
 })
 
 test('rows of no event of the log are extra, and several rows of one event are repeated in the view alone', () => {

@@ -34,6 +34,8 @@ export interface Tally {
   copies: number
   landed: number
   dead: number
+  /** Events without a row that are older than what the warehouse keeps. */
+  past: number
   readonly missing: MutableFound
   readonly extra: MutableFound
   readonly repeated: MutableFound
@@ -45,7 +47,7 @@ export interface Tally {
 /** Nothing was found. */
 export function createTally(): Tally {
   const found = (): MutableFound => ({ count: 0, examples: [] })
-  const empty = { events: 0, copies: 0, landed: 0, dead: 0 }
+  const empty = { events: 0, copies: 0, landed: 0, dead: 0, past: 0 }
   return { ...empty, missing: found(), extra: found(), repeated: found(), unlettered: found(), hours: new Map() }
 }
 
@@ -175,10 +177,18 @@ function countHour(hours: Map<number, HourCount>, { timestampMs, isCounted }: Me
   hours.set(hour, count)
 }
 
-/** Says what became of what was absent, of which `elsewhere` (keys) has a row of a copy outside of the part. */
-export function settle(tally: Tally, absent: readonly Absent[], elsewhere: ReadonlySet<string>): void {
-  for (const { key, partition, offset, eventId, isExcused } of absent)
+/**
+ * Says what became of what was absent, of which `elsewhere` (keys) has a row of a copy outside of the part. The warehouse
+ * keeps events from `keptFromMs` on.
+ */
+export function settle(
+  tally: Tally,
+  absent: readonly Absent[],
+  { elsewhere, keptFromMs }: { readonly elsewhere: ReadonlySet<string>; readonly keptFromMs: number }
+): void {
+  for (const { key, partition, offset, eventId, isExcused, timestampMs } of absent)
     if (elsewhere.has(key)) tally.landed++
     else if (isExcused) tally.dead++
+    else if (timestampMs < keptFromMs) tally.past++
     else note(tally.missing, { partition, offset, eventId })
 }

@@ -37,6 +37,8 @@ export interface ReconcileDeps {
   readonly windows: WindowsDeps | undefined
   /** Undefined: only what the log has is compared. */
   readonly archive?: ArchiveReading | undefined
+  /** The warehouse keeps events from this time on, ms; default: all. */
+  readonly keptFrom?: (projectId: string) => Promise<number>
   /** Undefined: all that is asked for, in the temporary folder. */
   readonly limits?: ReconcileLimits
   readonly onProgress?: (done: bigint, of: bigint) => void
@@ -89,6 +91,8 @@ export interface Reconciliation {
   readonly landed: number
   /** Records with a dead letter that is not closed: no events, or refused by the warehouse. */
   readonly dead: number
+  /** Events without a row that are older than what the warehouse keeps. */
+  readonly past: number
   /** Records of the range that the loaders, or what is no event the processors, have not come to yet: not compared. */
   readonly pending: bigint
   /** Events without a row, and without a letter that is not closed. */
@@ -138,7 +142,8 @@ export async function reconcile(deps: ReconcileDeps, request: ReconcileRequest):
   )
   const tally = createTally()
   const unprocessed = judgeInvalid(tally, { read, letters, processed, log: range.log })
-  await compareClasses(tally, { spool, letters, clickhouse, projectId, isView: table === 'events' })
+  const keptFromMs = (await deps.keptFrom?.(projectId)) ?? -Infinity
+  await compareClasses(tally, { spool, letters, clickhouse, projectId, isView: table === 'events', keptFromMs })
   const windows =
     deps.windows &&
     (await compareWindows(deps.windows, admin, { ...range, projectId, topic, firstMs: read.firstMs }, tally.hours))
@@ -276,15 +281,16 @@ interface ClassesWork {
   readonly clickhouse: ReconcileDeps['clickhouse']
   readonly projectId: string
   readonly isView: boolean
+  readonly keptFromMs: number
 }
 
 async function compareClasses(
   tally: Tally,
-  { spool, letters, clickhouse, projectId, isView }: ClassesWork
+  { spool, letters, clickhouse, projectId, isView, keptFromMs }: ClassesWork
 ): Promise<void> {
   for (let index = 0; index < spool.classes; index++) {
     const lines = { logged: spool.read('log', index), shown: spool.read('there', index), isView }
     const absent = compareClass(tally, lines, letters)
-    settle(tally, absent, await findKeys(clickhouse, projectId, absent))
+    settle(tally, absent, { elsewhere: await findKeys(clickhouse, projectId, absent), keptFromMs })
   }
 }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { createSilentLogger } from '@millrace/observability'
+import { keptFrom } from '@millrace/operations/warehouse-retention'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
-import { applyRetention, keptFrom, retentionOf, ttlOf } from './retention.ts'
+import { applyRetention, retentionOf, ttlOf } from './retention.ts'
 
 const dayLengthMs = 86_400_000
 

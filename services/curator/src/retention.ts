@@ -1,23 +1,8 @@
 // How long the warehouse keeps the events of each project: a setting of the project, applied as the TTL of the table. The
 // server removes what is past it when it merges, so rows stay visible for a while. What is derived of users stays.
-import { isProjectId, parseProjectSettings } from '@millrace/contracts'
 import type { Logger } from '@millrace/observability'
+import type { Retention } from '@millrace/operations/warehouse-retention'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
-import type { Queryable } from '@millrace/stores/postgres'
-
-/** Days of retention by project; a project that is not in it keeps everything. */
-export type Retention = ReadonlyMap<string, number>
-
-/** What the projects have set. Throws PIPE_POSTGRES_UNAVAILABLE. */
-export async function readRetention(postgres: Queryable): Promise<Retention> {
-  const rows = await postgres.query<{ id: string; settings: unknown }>('SELECT id, settings FROM projects ORDER BY id')
-  const kept = new Map<string, number>()
-  for (const { id, settings } of rows) {
-    const days = parseProjectSettings(settings).settings.warehouseRetentionDays
-    if (days !== undefined && isProjectId(id)) kept.set(id, days)
-  }
-  return kept
-}
 
 /** A TTL counts seconds in 32 bits: later than 2106 it begins anew, and the rule would expire everything. */
 const maxDays = 10_000
@@ -55,13 +40,6 @@ export async function appliedRetention(clickhouse: Pick<Clickhouse, 'rows'>): Pr
   return retentionOf(held?.ttl ?? '')
 }
 
-/** Start of the first day that is kept whole, ms; -Infinity when everything is. */
-export function keptFrom(retention: Retention, projectId: string, nowMs: number): number {
-  const days = retention.get(projectId)
-  return days === undefined ? Number.NEGATIVE_INFINITY : (Math.floor(nowMs / dayLengthMs) - days + 1) * dayLengthMs
-}
-
-const dayLengthMs = 86_400_000
 const name = 'retention'
 /** Noted while the TTL of the table may be the old one or the new one. */
 const changing = 'changing'

@@ -6,6 +6,7 @@ import { listProjects } from '@millrace/operations/projects'
 import { reconcile } from '@millrace/operations/reconcile'
 import type { Reconciliation } from '@millrace/operations/reconcile'
 import type { Found } from '@millrace/operations/reconcile-compare'
+import { keptFromOf } from '@millrace/operations/warehouse-retention'
 import { createArchiveManifest } from '@millrace/stores/archive-manifest'
 import type { Command } from 'commander'
 import { openDatabase, openLiveState, openLog, openObjects, openWarehouse } from '../connections.ts'
@@ -59,7 +60,8 @@ async function run(context: CliContext, { json, dataDir, project, from, to }: Re
   for (const projectId of projects) {
     const onProgress = showProgress(terminal, json, projectId)
     const windows = { reader, clock, latenessMs }
-    const deps = { admin, log: { client, clock }, clickhouse, windows, archive, onProgress }
+    const keptFrom = async (of: string): Promise<number> => (await keptFromOf(postgres, clock))(of)
+    const deps = { admin, log: { client, clock }, clickhouse, windows, archive, keptFrom, onProgress }
     const one = await reconcile(deps, { projectId, fromMs, toMs })
     found.push(one)
     if (json !== true) terminal.out(render(one))
@@ -86,7 +88,8 @@ function showProgress(
 }
 
 function render(found: Reconciliation): string {
-  const { projectId, records, archived, events, copies, landed, dead, pending, gone, cut, windows, isGreen } = found
+  const { projectId, records, archived, events, copies, landed, dead, past, pending, gone, cut, windows, isGreen } =
+    found
   const wrong = windows?.wrong ?? []
   return [
     `${projectId}: ${isGreen ? 'green' : 'RED'}`,
@@ -94,6 +97,7 @@ function render(found: Reconciliation): string {
     ...(archived === 0 ? [] : [`  archived    ${formatCount(archived)} of them read from the archive`]),
     `  shown       ${formatCount(landed)}`,
     `  dead        ${formatCount(dead)}`,
+    ...(past === 0 ? [] : [`  past        ${formatCount(past)}, older than what the warehouse keeps`]),
     `  pending     ${formatCount(pending)}`,
     ...(cut === 0n ? [] : [`  left out    ${formatCount(cut)}, the oldest`]),
     ...(gone === 0n ? [] : [`  gone        ${formatCount(gone)}, which neither the log nor the archive has`]),

@@ -9,6 +9,7 @@ import { listProjects } from '@millrace/operations/projects'
 import { reconcile } from '@millrace/operations/reconcile'
 import { removeLeftSpools } from '@millrace/operations/reconcile-spool'
 import { saveReconciliations } from '@millrace/operations/reconciliations'
+import { keptFromOf } from '@millrace/operations/warehouse-retention'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
 import type { Postgres } from '@millrace/stores/postgres'
 import type { Redis } from '@millrace/stores/redis'
@@ -46,7 +47,8 @@ export async function openReconcile(deps: OpenReconcileDeps): Promise<{ readonly
   const folder = reconcileFolder(config.RECONCILE_DIR)
   await removeLeftSpools(folder)
   const limits = { folder, maxBytes: config.RECONCILE_DISK_BYTES, maxHeld }
-  const compare = { admin, log: { client: kafka.consumers, clock }, clickhouse, windows, limits }
+  const keptFrom = async (projectId: string): Promise<number> => (await keptFromOf(postgres, clock))(projectId)
+  const compare = { admin, log: { client: kafka.consumers, clock }, clickhouse, windows, keptFrom, limits }
   const done = startReconcileJob({
     listProjects: async () => (await listProjects(postgres)).map(({ projectId }) => projectId),
     reconcile: (request) => reconcile(compare, { ...request, ...groups }),
