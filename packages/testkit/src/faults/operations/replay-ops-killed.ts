@@ -16,8 +16,18 @@ import { broken, compareIds, openOperationsRig } from './rig.ts'
 import type { OperationsRig } from './rig.ts'
 
 const timing: StreamTiming = { latenessMs: 40_000, marginMs: 5_000, sessionIdleMs: 5_000 }
-/** Where each life of the service ends: three of the replay in place, two of the epoch; the last one lives. */
-const deaths = ['replay.written', 'replay.held', 'replay.set', 'epoch.reading', 'epoch.decided'] as const
+/**
+ * Where each life of the service ends; the last one lives. The first replay dies three times and is gone on with in the
+ * fourth life, which dies over the second one.
+ */
+const deaths = [
+  'replay.written:kill',
+  'replay.held:kill',
+  'replay.set:kill',
+  'replay.set:kill:2',
+  'epoch.reading:kill',
+  'epoch.decided:kill'
+] as const
 
 export const replayOpsKilled: FaultCase = {
   name: 'replay-ops-killed',
@@ -43,8 +53,8 @@ export const replayOpsKilled: FaultCase = {
         ARCHIVER_GROUP: '-'
       },
       startEnv: (name, start) => {
-        const label = name === 'ops' ? deaths[start - 1] : undefined
-        return label === undefined ? {} : { MILLRACE_FAULTS: `${label}:kill` }
+        const death = name === 'ops' ? deaths[start - 1] : undefined
+        return death === undefined ? {} : { MILLRACE_FAULTS: death }
       }
     })
     await using truth = await openLiveTruth(rig, timing)
@@ -125,26 +135,42 @@ async function meanwhile({ context, rig, write, ids }: World, run: string): Prom
 async function killedInPlace(world: World): Promise<readonly Violation[]> {
   const { context, rig } = world
   const wrong: string[] = []
-  for (const label of deaths.filter((each) => each.startsWith('replay.'))) {
+  const begin = (): Promise<Answer | undefined> =>
+    ask(rig, 'POST', `/v1/projects/${rig.project.projectId}/replays`, {
+      kind: 'record',
+      inPlace: true,
+      from: { offset: '0' },
+      reason: 'killed'
+    })
+  const dies = async (what: string, over: () => Promise<Answer | undefined>): Promise<string> => {
     const { starts } = rig.service('ops')
-    const wanted = { kind: 'record', inPlace: true, from: { offset: '0' }, reason: label }
-    const died = await ask(rig, 'POST', `/v1/projects/${rig.project.projectId}/replays`, wanted)
-    if (died !== undefined) wrong.push(`${label}: answered ${died.status}`)
+    // Whoever died before is believed to live until its hold is over.
+    const isDead = async (): Promise<boolean> => (await over()) === undefined
+    await eventually(`the service dies over ${what}`, isDead, { timeoutMs: 60_000, intervalMs: 1_000 })
     await nextLife(world, starts)
-    await meanwhile(world, label.replace('.', '-'))
+    await meanwhile(world, what)
     const id = await idOfLast(rig)
     const state = (await ask(rig, 'GET', `/v1/replays/${id}`))?.body['state']
-    if (state !== 'preparing') wrong.push(`${label}: is ${String(state)}`)
-    // Whoever died is believed to live until its hold is over.
-    const [verb, then] = label === 'replay.set' ? ['abort', 'aborted'] : ['resume', 'done']
-    const taken = async (): Promise<boolean> => (await ask(rig, 'POST', `/v1/replays/${id}/${verb}`))?.status === 200
-    await eventually(`${verb} of replay ${id}`, taken, { timeoutMs: 60_000, intervalMs: 1_000 })
-    const over = async (): Promise<boolean> => (await ask(rig, 'GET', `/v1/replays/${id}`))?.body['state'] === then
-    await eventually(`replay ${id} is ${then}`, over, { timeoutMs: 60_000, intervalMs: 500 })
-    context.counters.count(verb === 'abort' ? 'given up' : 'gone on with')
-    await rig.caughtUp(['record'])
+    if (state !== 'preparing') wrong.push(`${what}: is ${String(state)}`)
+    return id
   }
+  const first = await dies('written', begin)
+  for (const what of ['held', 'set']) await dies(what, () => ask(rig, 'POST', `/v1/replays/${first}/resume`, {}))
+  await ends(rig, first, 'resume', 'done')
+  context.counters.count('gone on with')
+  const second = await dies('set-again', begin)
+  await ends(rig, second, 'abort', 'aborted')
+  context.counters.count('given up')
+  await rig.caughtUp(['record'])
   return broken('edge', 'another outcome than the stated one', wrong)
+}
+
+async function ends(rig: OperationsRig, id: string, verb: 'resume' | 'abort', state: string): Promise<void> {
+  const isTaken = async (): Promise<boolean> =>
+    (await ask(rig, 'POST', `/v1/replays/${id}/${verb}`, {}))?.status === 200
+  await eventually(`${verb} of replay ${id}`, isTaken, { timeoutMs: 60_000, intervalMs: 1_000 })
+  const isOver = async (): Promise<boolean> => (await ask(rig, 'GET', `/v1/replays/${id}`))?.body['state'] === state
+  await eventually(`replay ${id} is ${state}`, isOver, { timeoutMs: 60_000, intervalMs: 500 })
 }
 
 async function idOfLast(rig: OperationsRig): Promise<string> {
@@ -160,17 +186,20 @@ async function killedBuilding(world: World): Promise<readonly Violation[]> {
   const { context, rig } = world
   const project = `/v1/projects/${rig.project.projectId}`
   const wrong: string[] = []
-  for (const [index, label] of deaths.filter((each) => each.startsWith('epoch.')).entries()) {
+  for (const [what, path] of [
+    ['reading', `${project}/replays`],
+    // Over the same build, gone on with.
+    ['decided', `${project}/epochs/resume`]
+  ] as const) {
     const { starts } = rig.service('ops')
-    // The second death comes over the same build, gone on with.
-    await ask(rig, 'POST', index === 0 ? `${project}/replays` : `${project}/epochs/resume`, { kind: 'aggregate' })
+    await ask(rig, 'POST', path, what === 'reading' ? { kind: 'aggregate' } : {})
     await nextLife(world, starts)
-    await meanwhile(world, label.replace('.', '-'))
+    await meanwhile(world, what)
     const status = await ask(rig, 'GET', `${project}/epochs`)
-    if (status?.body['build'] !== null) wrong.push(`${label}: ${JSON.stringify(status?.body['build'])}`)
+    if (status?.body['build'] !== null) wrong.push(`${what}: ${JSON.stringify(status?.body['build'])}`)
   }
   // An aggregator that saw the decision may have done the rest.
-  const resumed = await ask(rig, 'POST', `${project}/epochs/resume`)
+  const resumed = await ask(rig, 'POST', `${project}/epochs/resume`, {})
   if (resumed?.status === 200) context.counters.count('gone on with')
   const isInForce = async (): Promise<boolean> => {
     const epochs = (await ask(rig, 'GET', `${project}/epochs`))?.body['epochs'] as readonly Epoch[] | undefined
