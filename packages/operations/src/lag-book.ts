@@ -83,6 +83,7 @@ interface Place {
   lowest: bigint
 }
 interface Reader {
+  readonly place: Place
   readonly track: Track
   streak: Streak
   /** In the last sample. */
@@ -95,12 +96,8 @@ interface Taken {
   readonly places: readonly Place[]
   readonly groups: readonly {
     readonly group: string
-    readonly topics: readonly (readonly ReadPlace[])[]
+    readonly topics: readonly (readonly Reader[])[]
   }[]
-}
-interface ReadPlace {
-  readonly place: Place
-  readonly reader: Reader
 }
 
 interface BookState {
@@ -181,30 +178,25 @@ function newPlace(head: PartitionHead): Place {
   return { key, marks: createTimeMarks(), ends: createTrack(), readers: new Map(), head, turn: 0, lowest: head.end }
 }
 
-function notePositions(
-  { group, positions }: GroupSample,
-  places: readonly Place[],
-  atMs: number
-): readonly ReadPlace[] {
+function notePositions({ group, positions }: GroupSample, places: readonly Place[], atMs: number): readonly Reader[] {
   return places.map((place) => {
     const { key, head, readers } = place
     const known = positions.get(key) ?? head.start
     // Where the group goes on: what retention took is not behind it any more.
     const position = known < head.start ? head.start : known
-    const reader = readers.get(group) ?? { track: createTrack(), streak: noStreak, position }
+    const reader = readers.get(group) ?? { place, track: createTrack(), streak: noStreak, position }
     readers.set(group, reader)
     reader.position = position
     reader.track.add(position, atMs)
     if (position < place.lowest) place.lowest = position
-    return { place, reader }
+    return reader
   })
 }
 
 function unclearIn({ everyMs }: Required<LagBookOptions>, { atMs, groups }: Taken): readonly Commit[] {
   const asked = new Map<Place, { readonly commit: Commit; readonly spanMs: number }>()
-  for (const { place, reader } of groups.flatMap(({ topics }) => topics).flat()) {
+  for (const { place, position: offset } of groups.flatMap(({ topics }) => topics).flat()) {
     const { head, marks } = place
-    const offset = reader.position
     const time = offset < head.end ? marks.at(offset) : undefined
     if (time === undefined || time.spanMs <= Math.max(3 * everyMs, 0.1 * (atMs - time.atMs))) continue
     // One position of a partition at a time: the answer has the name of the partition.
@@ -230,10 +222,10 @@ function judgeAll(state: BookState, { atMs, places, groups }: Taken): LagView {
 function judgeTopic(
   { options: { rule, heldSeconds }, missed }: BookState,
   group: string,
-  own: readonly ReadPlace[],
+  own: readonly Reader[],
   atMs: number
 ): readonly LagRow[] {
-  const measured = own.map(({ place: { head, marks }, reader: { position, track } }) => {
+  const measured = own.map(({ place: { head, marks }, position, track }) => {
     const { topic, partition, end } = head
     const records = end > position ? Number(end - position) : 0
     const time = records === 0 ? undefined : marks.at(position)
@@ -246,7 +238,7 @@ function judgeTopic(
     rule,
     heldSeconds(group)
   )
-  return own.map(({ reader }, index) => {
+  return own.map((reader, index) => {
     const now = states[index] ?? 'fine'
     reader.streak = withSample(reader.streak, now, missed, rule)
     // One row for each place.
