@@ -88,7 +88,11 @@ async function measure(
   from: number,
   perSecond: number
 ): Promise<number> {
-  const made = next(letters).map((record, index) => letterOf(record, from + index))
+  const count = await deps.producer.partitionCount(dlqTopic(project))
+  const made = next(letters).map((record, index) => {
+    const letter = letterOf(record, from + index)
+    return { ...letter, partition: letter.partition % count }
+  })
   const outcomes = await deps.producer.produce(dlqTopic(project), made)
   if (outcomes.some(({ kind }) => kind !== 'acked')) throw new Error('a letter was not stored')
   const startedAtMs = performance.now()

@@ -18,7 +18,7 @@ export interface RangeLetters extends LetterFates {
   /** The processors wrote one. */
   isLettered(place: LetterPlace): boolean
   /** A letter of a record of this age may have been there, and retention took it. */
-  isForgotten(partition: number, appendedAtMs: number): boolean
+  isForgotten(appendedAtMs: number): boolean
 }
 
 export interface RangeLettersDeps {
@@ -103,9 +103,9 @@ async function holdLetters(
         `there are more than ${maxHeld} dead letters in the range; compare a shorter time`
       )
   })
-  // The letter of a record lies in the partition of the same number, and is younger than the record.
-  const lacking = new Set(parts.filter(({ mayLack }) => mayLack).map(({ partition }) => partition))
-  return (partition, appendedAtMs) => lacking.has(partition) && appendedAtMs < (firstMs.get(partition) ?? Infinity)
+  const lacking = parts.filter(({ mayLack }) => mayLack)
+  // A letter is younger than its record, and lies in one partition or another: topics grow.
+  return (appendedAtMs) => lacking.some(({ partition }) => appendedAtMs < (firstMs.get(partition) ?? Infinity))
 }
 
 function toHeld(letter: Letter, at: LetterPlace, { load, process, aggregate }: ComparedGroups): Held {

@@ -266,8 +266,7 @@ function judgeInvalid(tally: Tally, { read, letters, processed, log }: InvalidRe
   let unprocessed = 0n
   for (const { partition, offset, appendedAtMs } of read.invalid) {
     const isOld = offset < (log.get(partition)?.start ?? 0n)
-    if (letters.isLettered({ partition, offset }) || (isOld && letters.isForgotten(partition, appendedAtMs)))
-      tally.dead++
+    if (letters.isLettered({ partition, offset }) || (isOld && letters.isForgotten(appendedAtMs))) tally.dead++
     else if (offset < (processed.get(partition) ?? 0n))
       note(tally.unlettered, { partition, offset, eventId: undefined })
     else unprocessed += 1n
