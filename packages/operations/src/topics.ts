@@ -142,7 +142,7 @@ export async function diffTopics(request: TopicsRequest): Promise<readonly Topic
 }
 
 /** Every topic of ours on the cluster, by name. */
-export async function listTopics(admin: Admin): Promise<readonly ListedTopic[]> {
+export async function listTopics(admin: Pick<Admin, 'listTopics' | 'describeTopics'>): Promise<readonly ListedTopic[]> {
   const names = (await admin.listTopics()).filter((name) => parseTopic(name) !== undefined)
   const listed = (await admin.describeTopics(names)).flatMap((description) => {
     const parsed = parseTopic(description.topic)

@@ -1,5 +1,5 @@
 // PostgreSQL and ClickHouse: versions, tables as this version needs them, room for connections, space on disks.
-import { isPoison } from '@millrace/kernel'
+import { AppError, isPoison, isTransient, toError } from '@millrace/kernel'
 import { planMigrations, readMigrations } from '@millrace/stores/migration-plan'
 import type { AppliedMigration } from '@millrace/stores/migration-plan'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
@@ -21,6 +21,8 @@ export interface DatabaseCheckDeps {
 const leastPostgres = 150_000
 const leastClickhouse = [25, 3] as const
 const busyShare = 0.8
+/** Pieces of one partition that say that merges fall behind. */
+const manyParts = 1_000
 
 /** Version of PostgreSQL. Throws PIPE_POSTGRES_UNAVAILABLE. */
 export async function checkPostgres({ postgres }: DatabaseCheckDeps): Promise<readonly Finding[]> {
@@ -85,8 +87,6 @@ export async function checkClickhouse({ clickhouse }: DatabaseCheckDeps): Promis
   ]
 }
 
-const manyParts = 1_000
-
 /** Migrations that are pending or changed, tables and views that are missing, columns that are not as this version writes them. */
 export async function checkSchemas(deps: DatabaseCheckDeps): Promise<readonly Finding[]> {
   const { postgres, clickhouse, schemas } = deps
@@ -116,10 +116,9 @@ async function migrationFindings(
     const pending = planMigrations(await readMigrations(folder), await read())
     return pending.map(({ name }) => found.failure(database, `${name} is not applied`, 'npx millrace migrate'))
   } catch (error) {
-    if (!(error instanceof Error) || Reflect.get(error, 'code') === 'PIPE_POSTGRES_UNAVAILABLE') throw error
-    if (Reflect.get(error, 'code') === 'PIPE_CLICKHOUSE_UNAVAILABLE') throw error
+    if (isTransient(error)) throw error
     const fix = 'an empty database: npx millrace migrate; else deploy the version that its migrations are of'
-    return [found.failure(database, error.message, fix)]
+    return [found.failure(database, toError(error).message, fix)]
   }
 }
 
@@ -140,13 +139,11 @@ async function tableFindings(clickhouse: DatabaseCheckDeps['clickhouse'], folder
     await createTableCheck(clickhouse)()
     return []
   } catch (error) {
-    if (!(error instanceof Error) || !isDrift(error)) throw error
-    return [found.failure('ClickHouse', error.message, 'undo the change by hand, or deploy the version that needs it')]
+    const isDrift = isPoison(error) || (error instanceof AppError && error.code === 'PIPE_TABLE_DRIFT')
+    if (!isDrift) throw error
+    const fix = 'undo the change by hand, or deploy the version that needs it'
+    return [found.failure('ClickHouse', toError(error).message, fix)]
   }
-}
-
-function isDrift(error: Error): boolean {
-  return Reflect.get(error, 'code') === 'PIPE_TABLE_DRIFT' || isPoison(error)
 }
 
 async function settingOf(postgres: Queryable, name: string): Promise<string> {

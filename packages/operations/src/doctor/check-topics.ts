@@ -41,7 +41,7 @@ export async function checkTopics(deps: TopicCheckDeps): Promise<readonly Findin
   const { admin, declaration, profile, projects } = deps
   const topics = findingsOf('topics')
   const planned = planTopics(declaration, profile, await projects())
-  const described = await listTopics(admin as Admin)
+  const described = await listTopics(admin)
   const complaints = compareTopics(planned, described).map((difference) =>
     topics.failure(
       difference.topic,
