@@ -31,7 +31,7 @@ const workers = ['processor', 'loader', 'recorder', 'aggregator', 'archiver'] as
 /** Short, so that what is replayed has final windows and closed sessions; long enough for a machine that stalls. */
 const timing: StreamTiming = { latenessMs: 40_000, marginMs: 5_000, sessionIdleMs: 5_000 }
 const settleMs = timing.latenessMs + timing.marginMs + timing.sessionIdleMs
-const env = { ...timingEnv(timing), FILE_AFTER_MS: '2s', CLOCK_EVERY_MS: '500' }
+const env = { ...timingEnv(timing), FILE_AFTER_MS: '2s', SMALL_BYTES: '0', TAIL_AFTER_MS: '2s', CLOCK_EVERY_MS: '500' }
 /** The history lies in this time before it is written. */
 const historyMs = 15_000
 const garbage = [{ partition: 1, key: 'g', value: Buffer.from('no event') }]
