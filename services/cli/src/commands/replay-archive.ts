@@ -1,6 +1,6 @@
 // `millrace replay --from-archive`: the warehouse is loaded from the archive, by this process. A range is what it names and
 // no more; without one it is everything, and what the log has behind the archive.
-import { clickhouseFields, enrichFields } from '@millrace/config'
+import { enrichFields } from '@millrace/config'
 import { AppError } from '@millrace/kernel'
 import { loadArchiveRange, planArchiveRange } from '@millrace/operations/archive-range'
 import type { ArchiveRangePlan, ArchiveRangeReport, ArchiveRangeRequest } from '@millrace/operations/archive-range'
@@ -60,7 +60,7 @@ async function loadRange(context: CliContext, options: ArchiveOptions, request: 
   if (refusal !== undefined) throw refusal
   if (dryRun) return
   const clickhouse = await openWarehouse(context, dataDir, stack)
-  const enrich = await openEnrich(settings(context, dataDir, { ...clickhouseFields, ...enrichFields }))
+  const enrich = await openEnrich(settings(context, dataDir, enrichFields))
   const { source, effect, records } = plan
   const parts = plan.parts.map(({ partition, from, to }) => `${partition}: ${from} to ${to}`)
   const details = { source, effect, reason, records: String(records), parts }
