@@ -20,7 +20,7 @@ import { opsMetrics } from './metrics.ts'
 import { openMonitor, sinksOf } from './monitor/open-monitor.ts'
 import { openDoctor } from './open-doctor.ts'
 import { openReconcile } from './reconcile/open-reconcile.ts'
-import { openStoreWatch } from './stores/open-store-watch.ts'
+import { openOtherRoles, openStoreWatch } from './stores/open-store-watch.ts'
 
 await runService({ name: 'ops', spec: opsSpec, rules: opsRules }, async (context) => {
   const { config, log, registry, clock, stack, faults } = context
@@ -40,7 +40,8 @@ await runService({ name: 'ops', spec: opsSpec, rules: opsRules }, async (context
   stack.defer(() => monitor.done)
   const reconciliation = await openReconcile({ ...context, kafka, admin, postgres, clickhouse, redis })
   stack.defer(() => reconciliation.done)
-  const watching = openStoreWatch({ ...context, admin, postgres, clickhouse, redis })
+  const roles = [redis, ...(await openOtherRoles(context))]
+  const watching = openStoreWatch({ ...context, admin, postgres, clickhouse, redis: roles })
   stack.defer(() => watching)
   const reading = { admin, log: { client: kafka.consumers, clock }, postgres }
   const ensureTopicsOf = (projectId: string) =>
@@ -88,7 +89,7 @@ await runService({ name: 'ops', spec: opsSpec, rules: opsRules }, async (context
       loadingGroups: [config.LOADER_GROUP],
       recordingGroups: [config.RECORDER_GROUP]
     }),
-    doctor: openDoctor({ ...context, admin, declaration, postgres, clickhouse, redis, monitor }),
+    doctor: openDoctor({ ...context, admin, declaration, postgres, clickhouse, redis: roles, monitor }),
     ensureTopics: ensureTopicsOf
   })
   return {

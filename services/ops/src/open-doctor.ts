@@ -1,10 +1,8 @@
 // The doctor over the stores of a deployment. Wiring only.
 import type { ConfigOf, postgresFields, redisStateFields, clickhouseFields, kafkaFields } from '@millrace/config'
-import { rawTopic } from '@millrace/contracts'
 import type { TopicDeclaration, TopicProfile } from '@millrace/contracts'
 import type { Admin } from '@millrace/kafka'
 import type { Clock } from '@millrace/kernel'
-import type { Logger } from '@millrace/observability'
 import { storeClocks } from '@millrace/operations/doctor/open-clocks'
 import { runDoctor } from '@millrace/operations/doctor/run-doctor'
 import type { LagFacts } from '@millrace/operations/doctor/check-topics'
@@ -12,7 +10,6 @@ import { schemasFolder } from '@millrace/operations/migrate'
 import { listProjects } from '@millrace/operations/projects'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
 import type { Postgres } from '@millrace/stores/postgres'
-import { openRedis } from '@millrace/stores/redis'
 import type { Redis } from '@millrace/stores/redis'
 import type { Monitor } from './monitor/monitor.ts'
 import type { DoctorRouteDeps } from './routes/doctor.ts'
@@ -32,60 +29,33 @@ export interface OpenDoctorDeps {
   readonly declaration: TopicDeclaration
   readonly postgres: Postgres
   readonly clickhouse: Clickhouse
-  /** The Redis of the live state. */
-  readonly redis: Redis
+  /** Of every role that is known. */
+  readonly redis: readonly Redis[]
   readonly monitor: Pick<Monitor, 'view'>
   readonly clock: Clock
-  readonly log: Logger
 }
 
-/** Topics whose newest records are looked at for the clocks of brokers. */
-const topicsForClocks = 10
-
-/** The doctor of the routes. The other roles of Redis are asked by connections of each call. */
+/** The doctor of the routes. */
 export function openDoctor(deps: OpenDoctorDeps): DoctorRouteDeps['doctor'] {
-  const { config, admin, postgres, clickhouse, clock } = deps
+  const { config, admin, postgres, clickhouse, redis, clock } = deps
   const projects = async (): Promise<readonly string[]> =>
     (await listProjects(postgres)).map(({ projectId }) => projectId)
-  return async function examine(pools, only) {
-    await using stack = new AsyncDisposableStack()
-    const redis = [deps.redis, ...(await openOthers(deps, stack))]
-    return await runDoctor(
-      {
-        admin,
-        declaration: deps.declaration,
-        profile: config.TOPIC_PROFILE,
-        projects,
-        topics: async () => {
-          const there = new Set(await admin.listTopics())
-          const topics = (await projects()).map(rawTopic).filter((topic) => there.has(topic))
-          return topics.slice(0, topicsForClocks)
-        },
-        lag: async () => lagOf(deps.monitor),
-        postgres,
-        clickhouse,
-        redis,
-        schemas: schemasFolder,
-        pools,
-        clock,
-        clocks: storeClocks({ postgres, clickhouse, redis }),
-        folders: [],
-        settings: knownSettings(config)
-      },
-      only
-    )
+  const examined = {
+    admin,
+    declaration: deps.declaration,
+    profile: config.TOPIC_PROFILE,
+    projects,
+    lag: async () => lagOf(deps.monitor),
+    postgres,
+    clickhouse,
+    redis,
+    schemas: schemasFolder,
+    clock,
+    clocks: storeClocks({ postgres, clickhouse, redis }),
+    folders: [],
+    settings: knownSettings(config)
   }
-}
-
-async function openOthers({ config, log }: OpenDoctorDeps, stack: AsyncDisposableStack): Promise<readonly Redis[]> {
-  const roles = [
-    ['dedup', config.REDIS_DEDUP_URL ?? ''],
-    ['cache', config.REDIS_CACHE_URL ?? '']
-  ] as const
-  const opened: Redis[] = []
-  for (const [role, url] of roles)
-    if (url !== '') opened.push(stack.use(await openRedis({ url, role, log, requirePolicy: 'when-reachable' })))
-  return opened
+  return (pools, only) => runDoctor({ ...examined, pools }, only)
 }
 
 function lagOf(monitor: OpenDoctorDeps['monitor']): LagFacts {

@@ -1,4 +1,5 @@
 // The clocks of stores and brokers against ours: windows, leases and lateness compare times that different machines took.
+import { rawTopic } from '@millrace/contracts'
 import type { Admin } from '@millrace/kafka'
 import type { Clock } from '@millrace/kernel'
 import { findingsOf } from './finding.ts'
@@ -9,16 +10,18 @@ export interface ClockCheckDeps {
   /** What each store says the time is, in ms since 1970. */
   readonly clocks: readonly { readonly name: string; readonly now: () => Promise<number> }[]
   readonly admin: Pick<Admin, 'listTopics' | 'offsetsAt' | 'ranges'>
-  /** Topics whose newest records tell the clock of their brokers. */
-  readonly topics: () => Promise<readonly string[]>
+  /** Projects; the newest records of their logs tell the clock of the brokers. */
+  readonly projects: () => Promise<readonly string[]>
 }
 
+/** Logs whose newest records are looked at. */
+const mostLogs = 10
 const warnMs = 1_000
 /** CLOCK_MARGIN_MS of the aggregator: beyond it closed windows may open again. */
 const failMs = 5_000
 
 /** Compares every clock; half of the time of a question is the most that it can be wrong by. Throws what a store throws. */
-export async function checkClocks({ clock, clocks, admin, topics }: ClockCheckDeps): Promise<readonly Finding[]> {
+export async function checkClocks({ clock, clocks, admin, projects }: ClockCheckDeps): Promise<readonly Finding[]> {
   const findings: Finding[] = []
   for (const { name, now } of clocks) {
     const before = clock.now()
@@ -27,7 +30,9 @@ export async function checkClocks({ clock, clocks, admin, topics }: ClockCheckDe
     const skewMs = theirs - (before + after) / 2
     findings.push(judge(name, Math.sign(skewMs) * Math.max(0, Math.abs(skewMs) - (after - before) / 2)))
   }
-  for (const topic of await topics()) {
+  const there = new Set(await admin.listTopics())
+  const logs = (await projects()).map(rawTopic).filter((topic) => there.has(topic))
+  for (const topic of logs.slice(0, mostLogs)) {
     const aheadMs = await brokersAhead(admin, topic, clock.now())
     if (aheadMs > 0) findings.push(judge(`brokers of ${topic}`, aheadMs))
   }

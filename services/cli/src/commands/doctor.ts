@@ -1,6 +1,5 @@
 // `millrace doctor`: is everything as it has to be? Changes nothing.
 import { postgresFields, redisCacheFields, redisDedupFields, redisStateFields } from '@millrace/config'
-import { parseTopic, rawTopic } from '@millrace/contracts'
 import { AppError } from '@millrace/kernel'
 import { readEndpoints } from '@millrace/local-stack/endpoints'
 import { services } from '@millrace/local-stack/services'
@@ -27,9 +26,6 @@ interface DoctorOptions extends CommonOptions {
   readonly pools?: string
   readonly strict?: boolean
 }
-
-/** Topics whose newest records are looked at for the clocks of brokers. */
-const topicsForClocks = 10
 
 /** Adds `doctor`. */
 export function addDoctorCommand(program: Command, context: CliContext): void {
@@ -90,19 +86,12 @@ async function openDeps(
     profile: topicProfile(context, dataDir),
     clock: context.clock,
     clocks: storeClocks({ postgres, clickhouse, redis }),
-    topics: async () => {
-      const there = new Set(await admin.listTopics())
-      return (await projects())
-        .map(rawTopic)
-        .filter((topic) => there.has(topic))
-        .slice(0, topicsForClocks)
-    },
     folders: endpoints === undefined ? [] : [folder],
     settings: { ...endpoints, ...context.env },
     lag: async () => {
       const { view, failed } = await lookOnce(context, dataDir, stack)
       return {
-        rows: view.rows.filter(({ topic }) => parseTopic(topic) !== undefined),
+        rows: view.rows,
         leaderless: view.partitions.filter(({ leader }) => leader < 0),
         unknown: failed.map(({ group, error }) => ({ group, reason: error.message }))
       }

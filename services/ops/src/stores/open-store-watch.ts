@@ -11,10 +11,28 @@ import { storeMetrics } from '../metrics.ts'
 import type { watchedStoreFields } from './fields.ts'
 import { watchStores } from './watch-stores.ts'
 
-export interface StoreWatchDeps {
+export interface OtherRolesDeps {
   readonly config: ConfigOf<typeof watchedStoreFields>
-  /** The Redis of the live state. */
-  readonly redis: Redis
+  readonly log: Logger
+  readonly stack: AsyncDisposableStack
+}
+
+/** The Redis of the roles that this service only looks at, where the settings name one. Throws PIPE_CONFIG_INVALID. */
+export async function openOtherRoles({ config, log, stack }: OtherRolesDeps): Promise<readonly Redis[]> {
+  const urls = [
+    ['dedup', config.REDIS_DEDUP_URL],
+    ['cache', config.REDIS_CACHE_URL]
+  ] as const
+  return await Promise.all(
+    urls
+      .filter(([, url]) => url !== '')
+      .map(async ([role, url]) => stack.use(await openRedis({ url, role, log, requirePolicy: 'when-reachable' })))
+  )
+}
+
+export interface StoreWatchDeps {
+  /** Of every role that is known. */
+  readonly redis: readonly Redis[]
   readonly clickhouse: Clickhouse
   readonly postgres: Postgres
   readonly admin: { brokerCount(): Promise<number> }
@@ -22,22 +40,14 @@ export interface StoreWatchDeps {
   readonly registry: Registry
   readonly clock: Clock
   readonly signal: AbortSignal
-  readonly stack: AsyncDisposableStack
 }
 
 const everyMs = 15_000
 
 /** Starts it; resolves after the signal aborted. */
 export async function openStoreWatch(deps: StoreWatchDeps): Promise<void> {
-  const { config, redis, clickhouse, postgres, admin, log, registry, clock, signal, stack } = deps
-  const urls = [
-    ['dedup', config.REDIS_DEDUP_URL],
-    ['cache', config.REDIS_CACHE_URL]
-  ] as const
-  const others: Redis[] = []
-  for (const [role, url] of urls)
-    if (url !== '') others.push(stack.use(await openRedis({ url, role, log, requirePolicy: 'when-reachable' })))
+  const { redis, clickhouse, postgres, admin, log, registry, clock, signal } = deps
   const metrics = bindMetrics(storeMetrics, registry)
-  const asked = { postgres: () => postgres.ping(), kafka: () => admin.brokerCount() }
-  await watchStores({ redis: [redis, ...others], clickhouse, others: asked, metrics, log, clock, signal, everyMs })
+  const others = { postgres: () => postgres.ping(), kafka: () => admin.brokerCount() }
+  await watchStores({ redis, clickhouse, others, metrics, log, clock, signal, everyMs })
 }
