@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import type { Server } from 'node:http'
 import { Server as NetServer } from 'node:net'
+import type { Socket } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import type { Clock } from '@millrace/kernel'
 
@@ -16,6 +17,29 @@ const partingMs = 1_000
 export async function acceptWaiting(): Promise<void> {
   await setImmediate()
   await setImmediate()
+}
+
+/** The connections on which no request has begun. */
+export interface SilentConnections {
+  end(): void
+}
+
+/**
+ * Watches from now on who has connected and asked nothing: a browser or a load balancer that keeps a connection at hand,
+ * a probe that only looks whether the port answers. Node calls such a connection active, so a server that closes would
+ * wait for it as long as its client likes. To be called when the server has its listener of upgrades, if it takes any.
+ */
+export function watchSilent(server: Server): SilentConnections {
+  const silent = new Set<Socket>()
+  const speaks = ({ socket }: { readonly socket: Socket }): void => void silent.delete(socket)
+  server.on('connection', (socket) => {
+    silent.add(socket)
+    socket.once('close', () => silent.delete(socket))
+  })
+  server.on('request', speaks)
+  // With a listener of its own a server would take upgrades that nobody answers.
+  if (server.listenerCount('upgrade') > 0) server.on('upgrade', speaks)
+  return { end: () => silent.forEach((socket) => socket.destroy()) }
 }
 
 /** Takes no more connections and leaves the open ones alone; resolves when all of them have ended by themselves. */

@@ -19,7 +19,7 @@ import type { Health, HealthCheck, HttpApp, Logger, OpsState, Registry } from '@
 import packageJson from '../package.json' with { type: 'json' }
 import { createFaults, plantedBugs } from './faults.ts'
 import type { Faults } from './faults.ts'
-import { acceptWaiting, partConnections, stopListening } from './part-connections.ts'
+import { acceptWaiting, partConnections, stopListening, watchSilent } from './part-connections.ts'
 import { tuneEngine } from './engine.ts'
 import { createPeers } from './peers.ts'
 import type { Link, Peers } from './peers.ts'
@@ -129,7 +129,11 @@ export async function runService<S extends ServiceSpec>(
     const app = running.app ?? createOpsApp(ops)
     if (running.app !== undefined) addOpsRoutes(app, ops)
     let ended = Promise.resolve()
-    app.addHook('preClose', () => partConnections(ended, clock))
+    const silent = watchSilent(app.server)
+    app.addHook('preClose', async () => {
+      await partConnections(ended, clock)
+      silent.end()
+    })
     const address = await app.listen(listenAs({ port: PORT, host: HOST }, link !== undefined))
     log.info({ address, version }, 'started')
     link?.send({ millrace: 'listening', port: Number(new URL(address).port) })
