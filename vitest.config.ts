@@ -17,7 +17,7 @@ const longFiles = [
 class LongFilesFirst extends BaseSequencer {
   override sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const { seed } = this.ctx.config.sequence
-    console.log(`      Order of the files by seed "${seed}"`)
+    this.ctx.logger.log(`      Order of the files by seed "${seed}"`)
     const place = ({ moduleId }: TestSpecification): string => {
       const isLong = longFiles.some((name) => moduleId.includes(name))
       return `${isLong ? 0 : 1}${createHash('sha256').update(`${seed} ${moduleId}`).digest('hex')}`

@@ -3,7 +3,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { afterAll, afterEach, beforeAll, onTestFinished } from 'vitest'
 import { testEndpoints } from '@millrace/testkit/endpoints'
 import { openPipeline } from '@millrace/testkit/pipeline'
 import type { Pipeline, PipelineOptions } from '@millrace/testkit/pipeline'
@@ -18,4 +18,28 @@ export async function openE2e(options: Partial<PipelineOptions> = {}): Promise<P
     else await rm(folder, { recursive: true, force: true })
   })
   return pipeline
+}
+
+/** One pipeline for all tests of the file that calls it, stopped behind the last of them; gives the way to it. */
+export function oneE2e(options: Partial<PipelineOptions> = {}): () => Pipeline {
+  const stack = new AsyncDisposableStack()
+  let pipeline: Pipeline | undefined
+  let folder = ''
+  let failed = false
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'millrace-e2e-'))
+    pipeline = stack.use(await openPipeline({ endpoints: testEndpoints(), folder, ...options }))
+  })
+  afterEach(({ task }) => {
+    failed ||= task.result?.state === 'fail'
+  })
+  afterAll(async () => {
+    await stack.disposeAsync()
+    if (failed || pipeline === undefined) console.log(`logs of the services: ${folder}`)
+    else await rm(folder, { recursive: true, force: true })
+  })
+  return () => {
+    if (pipeline === undefined) throw new Error('the pipeline is open in tests only')
+    return pipeline
+  }
 }

@@ -69,7 +69,15 @@ export async function openGatewayScene(prefix: string): Promise<GatewayScene> {
       return { id, key }
     },
     start: (env = {}) =>
-      startGateway({ ...testEndpoints(), DATABASE_URL: databaseUrl, API_KEY_PEPPER: pepper, PORT: '0', ...env }),
+      // A machine that runs tests is no reason to turn events away.
+      startGateway({
+        ...testEndpoints(),
+        DATABASE_URL: databaseUrl,
+        API_KEY_PEPPER: pepper,
+        PORT: '0',
+        SHED_LAG_MS: '0',
+        ...env
+      }),
     stored: async () => (await admin.ranges(rawTopic(project))).reduce((sum, { end, start }) => sum + end - start, 0n),
     [Symbol.asyncDispose]: () => stack.disposeAsync()
   }
