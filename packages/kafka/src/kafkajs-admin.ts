@@ -38,7 +38,7 @@ export async function openAdmin(createClient: () => KafkaJS, clock: Clock): Prom
     ranges: (topic) => run(`reading the offsets of ${topic}`, (admin) => ranges(admin, topic)),
     offsetsAt: (topic, timeMs) =>
       run(`searching ${topic} by time`, async (admin) => {
-        const found = await guardNull(admin.fetchTopicOffsetsByTimestamp(topic, timeMs))
+        const found = await askOffsets(() => admin.fetchTopicOffsetsByTimestamp(topic, timeMs))
         return new Map(found.map(({ partition, offset }) => [partition, BigInt(offset)]))
       }),
     groupOffsets: (groupId, topic) =>
@@ -157,8 +157,22 @@ async function alter(admin: KafkaJSAdmin, topic: string, config: Readonly<Record
   await admin.alterConfigs({ validateOnly: false, resources })
 }
 
+/**
+ * Asks a second and a third time: another request on this connection, such as one that creates a topic, may renew the
+ * metadata in the middle of this one.
+ */
+async function askOffsets<T>(ask: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await guardNull(ask())
+    } catch (error) {
+      if (tries === 3 || !(error instanceof AppError)) throw error
+    }
+  }
+}
+
 async function ranges(admin: KafkaJSAdmin, topic: string): Promise<readonly PartitionRange[]> {
-  const offsets = await guardNull(admin.fetchTopicOffsets(topic))
+  const offsets = await askOffsets(() => admin.fetchTopicOffsets(topic))
   return offsets
     .map(({ partition, low, high }) => ({ topic, partition, start: BigInt(low), end: BigInt(high) }))
     .sort((a, b) => a.partition - b.partition)

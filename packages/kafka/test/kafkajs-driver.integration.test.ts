@@ -79,6 +79,17 @@ test.concurrent('the largest record that a dead-letter topic takes is read by a 
   expect(reader.records[1]?.value?.toString()).toBe('s')
 })
 
+test.concurrent('offsets are read while topics are created on the same connection', async () => {
+  const topic = await newTopic(3)
+  let creating = true
+  const created = Promise.all(Array.from({ length: 4 }, () => newTopic(1))).finally(() => (creating = false))
+  while (creating) {
+    const read = await Promise.all(Array.from({ length: 5 }, () => admin().ranges(topic)))
+    expect(read.map((ranges) => ranges.length)).toEqual([3, 3, 3, 3, 3])
+  }
+  await created
+})
+
 test.concurrent('a broker that cannot be reached leaves a record unknown and certainly not stored', async () => {
   await using dead = await openTestKafka({ KAFKA_BROKERS: '127.0.0.1:1' })
   await using producer = await dead.producer({ ackTimeoutMs: 1_000 })
