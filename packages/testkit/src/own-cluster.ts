@@ -1,5 +1,6 @@
 // A Redis Cluster of a test's own: three servers that share the slots, and the steps of moving a slot, one at a time, so
 // that a test can do its work in between.
+import { freePorts } from '@millrace/local-stack/listen'
 import { createSilentLogger } from '@millrace/observability'
 import { openRedis } from '@millrace/stores/redis'
 import type { Redis } from '@millrace/stores/redis'
@@ -32,8 +33,11 @@ const starts = [0, 5_461, 10_923, 16_384] as const
 /** Starts three nodes with `args` and waits until they agree on the slots. Disposing ends them. */
 export async function openOwnCluster(args: readonly string[] = []): Promise<OwnCluster> {
   await using stack = new AsyncDisposableStack()
-  const start = async (): Promise<OwnRedis> => stack.use(await openOwnRedis(['--cluster-enabled', 'yes', ...args]))
-  const nodes = await Promise.all(starts.slice(1).map(start))
+  // Without a port of its own the bus of a node takes the one 10,000 above the node's, which nobody has set aside.
+  const busPorts = await freePorts(starts.length - 1)
+  const start = async (busPort: number): Promise<OwnRedis> =>
+    stack.use(await openOwnRedis(['--cluster-enabled', 'yes', '--cluster-port', String(busPort), ...args]))
+  const nodes = await Promise.all(busPorts.map(start))
   const log = createSilentLogger()
   const connect = async ({ url }: OwnRedis): Promise<Redis> =>
     stack.use(await openRedis({ url, role: 'dedup', log, requirePolicy: 'now', commandTimeoutMs: 5_000 }))
@@ -43,7 +47,8 @@ export async function openOwnCluster(args: readonly string[] = []): Promise<OwnC
     await node.command('CLUSTER', 'ADDSLOTSRANGE', starts[index] ?? 0, (starts[index + 1] ?? 0) - 1)
     await node.command('CLUSTER', 'SET-CONFIG-EPOCH', index + 1)
   }
-  for (const { port } of nodes.slice(1)) await at(0).command('CLUSTER', 'MEET', '127.0.0.1', port)
+  for (const [index, { port }] of nodes.entries())
+    if (index > 0) await at(0).command('CLUSTER', 'MEET', '127.0.0.1', port, busPorts[index] ?? 0)
   await eventually('the cluster is ready', async () => (await Promise.all(direct.map(isReady))).every(Boolean), {
     timeoutMs: 20_000
   })
