@@ -1,5 +1,5 @@
 // O-monitor: what a look of the monitor at a thousand partitions and five groups costs, as a share of a core at its own
-// interval. Two operations services look at the same log, one of them often: what that one spends more it spends on its looks.
+// interval: the CPU of the operations service in the seconds around a look, less that of as many seconds between two looks.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { kafkaFields, load } from '@millrace/config'
 import { rawTopic } from '@millrace/contracts'
@@ -15,14 +15,14 @@ import { openBenchStack } from '../bench-stack.ts'
 import type { BenchStack } from '../bench-stack.ts'
 import { readProcesses, readUnits, treeCpuMs } from '../proc.ts'
 import type { Finding } from '../result.ts'
-import { seriesOf } from '../series.ts'
 import type { BenchSettings, OpenSuite, Suite } from './suite.ts'
 
 const [topics, partitions] = [40, 25]
 const topicNames = Array.from({ length: topics }, (_, index) => rawTopic(`monitored-${index}`))
-/** Its default, and one at which its looks are most of what the process does. */
-const [intervalMs, shortMs] = [10_000, 500]
-const settleMs = 12_000
+const intervalMs = 10_000
+const looks = 6
+/** Around a look, and as long between two. */
+const windowMs = 3_000
 const adminToken = 'the-token-of-a-benchmark'
 
 export const oMonitor: Suite = {
@@ -32,7 +32,7 @@ export const oMonitor: Suite = {
   open
 }
 
-async function open({ openLoopMs }: BenchSettings, log: (line: string) => void): Promise<OpenSuite> {
+async function open(_settings: BenchSettings, log: (line: string) => void): Promise<OpenSuite> {
   await using opening = new AsyncDisposableStack()
   const stack = opening.use(await openBenchStack(log))
   const { endpoints } = stack
@@ -46,24 +46,33 @@ async function open({ openLoopMs }: BenchSettings, log: (line: string) => void):
   const [admin, producer] = [opening.use(await kafka.admin()), opening.use(await kafka.producer())]
   await makeLog(admin, producer, log)
   await archiveHeads(stack)
-  const often = opening.use(await startOps(stack, 'often', shortMs))
-  const usual = opening.use(await startOps(stack, 'usual', intervalMs))
+  const running = opening.use(
+    await startServices({
+      endpoints,
+      pepper: stack.pepper,
+      folder: stack.folder,
+      only: ['ops'],
+      ports: 'ephemeral',
+      restart: false,
+      env: { ADMIN_TOKEN: adminToken, MONITOR_EVERY_MS: String(intervalMs), RECONCILE_EVERY_MS: '0' }
+    })
+  )
+  const service = running.service('ops')
   const opened = opening.move()
   return {
     variants: [],
-    otherPids: () => [...stack.pids(), often.service.pid ?? [], usual.service.pid ?? []].flat(),
+    otherPids: () => [...stack.pids(), ...[service.pid ?? []].flat()],
     versions: stack.versions,
-    settings: { topics, partitions: topics * partitions, groups: 5, intervalMs, shortMs, openLoopMs },
+    settings: { topics, partitions: topics * partitions, groups: 5, intervalMs, looks, windowMs },
     async findings() {
       const ended = new AbortController()
       const writing = write(producer, ended.signal)
-      await sleep(settleMs)
-      const before = [await look(often.service), await look(usual.service)] as const
-      await sleep(Math.max(2 * intervalMs, openLoopMs))
-      const after = [await look(often.service), await look(usual.service)] as const
+      await sleep(intervalMs)
+      const costs: Cost[] = []
+      while (costs.length < looks) costs.push(await costOfLook(service))
       ended.abort()
       await writing
-      return toFindings(spent(before[0], after[0]), spent(before[1], after[1]))
+      return toFindings(costs)
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync()
   }
@@ -113,49 +122,46 @@ async function archiveHeads({ endpoints }: BenchStack): Promise<void> {
   )
 }
 
-async function startOps({ endpoints, pepper, folder }: BenchStack, name: string, everyMs: number) {
-  const env = { ADMIN_TOKEN: adminToken, MONITOR_EVERY_MS: String(everyMs), RECONCILE_EVERY_MS: '0' }
-  const own = { endpoints, pepper, folder: `${folder}/${name}`, ports: 'ephemeral', restart: false } as const
-  const running = await startServices({ ...own, only: ['ops'], env })
-  return { service: running.service('ops'), [Symbol.asyncDispose]: () => running[Symbol.asyncDispose]() }
+/** CPU, ms. */
+interface Cost {
+  readonly around: number
+  readonly between: number
 }
 
-interface Reading {
-  readonly atMs: number
-  readonly cpuMs: number
-  readonly samples: number
+async function costOfLook({ url, pid = 0 }: RunningService): Promise<Cost> {
+  let nextMs = (await lastLookMs(url)) + intervalMs
+  while (nextMs - windowMs / 2 < Date.now()) nextMs += intervalMs
+  const cpuAt = async (atMs: number): Promise<number> => {
+    await sleep(Math.max(0, atMs - Date.now()))
+    return treeCpuMs([pid], readProcesses(readUnits()))
+  }
+  const spent = async (fromMs: number): Promise<number> => {
+    const before = await cpuAt(fromMs)
+    return (await cpuAt(fromMs + windowMs)) - before
+  }
+  return { around: await spent(nextMs - windowMs / 2), between: await spent(nextMs + windowMs) }
 }
 
 /** Throws when it does not see everything: a look at nothing is cheap. */
-async function look({ url, pid = 0 }: RunningService): Promise<Reading> {
-  const lag = await fetch(`${url}/v1/lag`, { headers: { authorization: `Bearer ${adminToken}` } })
-  const { rows } = (await lag.json()) as { readonly rows: readonly unknown[] }
+async function lastLookMs(url: string): Promise<number> {
+  const answer = await fetch(`${url}/v1/lag`, { headers: { authorization: `Bearer ${adminToken}` } })
+  const { rows, sampledAt } = (await answer.json()) as { readonly rows: readonly unknown[]; readonly sampledAt: string }
   if (rows.length < 5 * topics * partitions) throw new Error(`the monitor sees ${rows.length} rows`)
-  const text = await (await fetch(`${url}/metrics`)).text()
-  const cpuMs = treeCpuMs([pid], readProcesses(readUnits()))
-  return { atMs: performance.now(), cpuMs, samples: seriesOf(text, 'analytics_monitor_samples_total') }
+  return Date.parse(sampledAt)
 }
 
-function spent(before: Reading, after: Reading): Reading {
-  return {
-    atMs: after.atMs - before.atMs,
-    cpuMs: after.cpuMs - before.cpuMs,
-    samples: after.samples - before.samples
-  }
-}
-
-function toFindings(often: Reading, usual: Reading): readonly Finding[] {
-  const each = (often.cpuMs - (usual.cpuMs * often.atMs) / usual.atMs) / (often.samples - usual.samples)
+function toFindings(costs: readonly Cost[]): readonly Finding[] {
+  const mean = (of: (cost: Cost) => number): number => costs.reduce((sum, cost) => sum + of(cost), 0) / costs.length
+  const look = mean(({ around, between }) => around - between)
   return [
-    { name: 'CPU of a look', value: each, unit: 'ms' },
+    { name: 'CPU of a look', value: look, unit: 'ms' },
     {
       name: `the monitor, every ${intervalMs / 1_000} s`,
-      value: (each / intervalMs) * 100,
+      value: (look / intervalMs) * 100,
       unit: '%',
       goal: 1,
       ceiling: 2
     },
-    { name: 'the whole service', value: (usual.cpuMs / usual.atMs) * 100, unit: '%' },
-    { name: 'looks', value: often.samples, unit: 'samples' }
+    { name: 'the service between two looks', value: (mean(({ between }) => between) / windowMs) * 100, unit: '%' }
   ]
 }
