@@ -13,17 +13,19 @@ import type { Postgres } from '@millrace/stores/postgres'
 import type { Redis } from '@millrace/stores/redis'
 import type { Monitor } from './monitor/monitor.ts'
 import type { DoctorRouteDeps } from './routes/doctor.ts'
+import type { watchedStoreFields } from './stores/fields.ts'
 
-type KnownFields = typeof postgresFields & typeof redisStateFields & typeof clickhouseFields & typeof kafkaFields
+type KnownFields = typeof postgresFields &
+  typeof redisStateFields &
+  typeof watchedStoreFields &
+  typeof clickhouseFields &
+  typeof kafkaFields
 
 export interface OpenDoctorDeps {
   readonly config: ConfigOf<KnownFields> & {
     readonly API_KEY_PEPPER: string
     readonly ADMIN_TOKEN: string
     readonly TOPIC_PROFILE: TopicProfile
-    /** Empty: not looked at. */
-    readonly REDIS_DEDUP_URL?: string
-    readonly REDIS_CACHE_URL?: string
   }
   readonly admin: Omit<Admin, typeof Symbol.asyncDispose>
   readonly declaration: TopicDeclaration
@@ -65,16 +67,17 @@ function lagOf(monitor: OpenDoctorDeps['monitor']): LagFacts {
 
 /** What the doctor knows of settings: those of this service, which the others have, too. */
 function knownSettings(config: OpenDoctorDeps['config']): Readonly<Record<string, string>> {
-  const { DATABASE_URL, REDIS_STATE_URL, CLICKHOUSE_URL, API_KEY_PEPPER, ADMIN_TOKEN } = config
+  const { DATABASE_URL, REDIS_DEDUP_URL, REDIS_STATE_URL, REDIS_CACHE_URL, CLICKHOUSE_URL } = config
+  const { API_KEY_PEPPER, ADMIN_TOKEN, KAFKA_BROKERS, KAFKA_SSL } = config
   return {
     DATABASE_URL,
+    REDIS_DEDUP_URL,
     REDIS_STATE_URL,
+    REDIS_CACHE_URL,
     CLICKHOUSE_URL,
     API_KEY_PEPPER,
     ADMIN_TOKEN,
-    REDIS_DEDUP_URL: config.REDIS_DEDUP_URL ?? '',
-    REDIS_CACHE_URL: config.REDIS_CACHE_URL ?? '',
-    KAFKA_BROKERS: config.KAFKA_BROKERS.join(','),
-    KAFKA_SSL: String(config.KAFKA_SSL)
+    KAFKA_BROKERS: KAFKA_BROKERS.join(','),
+    KAFKA_SSL: String(KAFKA_SSL)
   }
 }
