@@ -31,7 +31,7 @@ const project = 'bench'
 const topic = rawTopic(project)
 const partitions = 4
 /** Events that are everywhere before the first trail, events a second meanwhile, and trails a second in the open loop. */
-const [known, perSecond, trailsPerSecond] = [100_000, 500, 5]
+const [known, perSecond, trailsPerSecond] = [100_000, 500, 10]
 const groups = ['process', 'load', 'record', 'aggregate', 'archive'] as const
 const longestMs = 60_000
 const adminToken = 'the-token-of-a-benchmark'
@@ -83,16 +83,22 @@ async function open({ seed, openLoopMs }: BenchSettings, log: (line: string) => 
     ended.abort()
     await writing
   })
-  const parts: Parts = { ids, url: running.service('ops').url, clickhouse, postgres, sinks }
+  const service = running.service('ops')
+  const stores = [stack.pidOf('clickhouse'), stack.pidOf('postgres')]
+  const parts: Parts = { ids, url: service.url, clickhouse, postgres, sinks }
   await checkOne(parts)
-  const opsPid = (): readonly number[] => [running.service('ops').pid ?? []].flat()
   const opened = opening.move()
   return {
     variants: [
-      variantOf('trail', opsPid, (id) => trail(parts, id), ids),
+      variantOf(
+        'trail',
+        () => [...stores, ...[service.pid ?? []].flat()],
+        (id) => trail(parts, id),
+        ids
+      ),
       variantOf(
         'single reads',
-        () => [process.pid],
+        () => stores,
         (id) => readSingly(parts, id),
         ids
       )

@@ -51,13 +51,16 @@ export function liveStateSink(epochs: Pick<RedisEpochs, 'look'>, group: string):
 }
 
 /** The archivers: the heads of the newest epoch of each partition. Throws PIPE_POSTGRES_UNAVAILABLE. */
-export function archiveSink(manifest: Pick<ArchiveManifest, 'allHeads'>, group: string): Sink {
+export function archiveSink(manifest: Pick<ArchiveManifest, 'allHeads' | 'heads'>, group: string): Sink {
   return {
     group,
     reads: isRaw,
-    // In the order of epochs: the newest is the last.
-    positions: async () =>
-      new Map((await manifest.allHeads({})).map((head) => [partitionKey(head), head.position] as const))
+    async positions(partitions) {
+      const [topic = '', ...others] = new Set(partitions.map((each) => each.topic))
+      // Of all in the order of epochs: the newest is the last.
+      const heads = others.length === 0 ? await manifest.heads(topic) : await manifest.allHeads({})
+      return new Map(heads.map((head) => [partitionKey(head), head.position] as const))
+    }
   }
 }
 
