@@ -95,6 +95,15 @@ describe('the book of samples', () => {
     expect(book.unclear(8).map(({ partition }) => partition)).toEqual([2])
   })
 
+  test('names the groups that could not be asked in the last sample', () => {
+    const book = createLagBook({ everyMs })
+    const away = { group: 'aggregate', error: new Error('no answer') }
+    book.take({ ...sampleOf(0, [{ end: 1n }]), failed: [away] })
+    expect(book.judge().unknown).toEqual([{ group: 'aggregate', reason: 'no answer' }])
+    book.take(sampleOf(10_000, [{ end: 1n }]))
+    expect(book.judge().unknown).toEqual([])
+  })
+
   test('counts partitions that have another leader than before', () => {
     const book = createLagBook({ everyMs })
     book.take(

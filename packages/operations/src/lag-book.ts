@@ -40,12 +40,20 @@ export interface ProduceRow {
   readonly produceRate: number
 }
 
+/** A group whose position was not known, and why. */
+export interface UnknownGroup {
+  readonly group: string
+  readonly reason: string
+}
+
 export interface LagView {
   readonly atMs: number
   readonly rows: readonly LagRow[]
   readonly partitions: readonly ProduceRow[]
   /** Partitions led by another node than in the sample before. */
   readonly leaderChanges: number
+  /** Groups that could not be asked in this sample: they have no rows. */
+  readonly unknown: readonly UnknownGroup[]
 }
 
 export interface LagBookOptions {
@@ -98,6 +106,7 @@ interface Taken {
     readonly group: string
     readonly topics: readonly (readonly Reader[])[]
   }[]
+  readonly unknown: readonly UnknownGroup[]
 }
 
 interface BookState {
@@ -121,7 +130,7 @@ export function createLagBook({ everyMs, rule = hotRule, heldSeconds = () => 0 }
     turn: 0,
     missed: 0,
     leaderChanges: 0,
-    judged: { atMs: 0, rows: [], partitions: [], leaderChanges: 0 }
+    judged: { atMs: 0, rows: [], partitions: [], leaderChanges: 0, unknown: [] }
   }
   return {
     take(sample) {
@@ -135,7 +144,8 @@ export function createLagBook({ everyMs, rule = hotRule, heldSeconds = () => 0 }
           group.reads(topic) ? [notePositions(group, own, sample.atMs)] : []
         )
       }))
-      state.last = { atMs: sample.atMs, places, groups }
+      const unknown = sample.failed.map(({ group, error }) => ({ group, reason: error.message }))
+      state.last = { atMs: sample.atMs, places, groups, unknown }
       // Marks below the position of the slowest group are not asked for.
       for (const { marks, lowest } of places) marks.forget(lowest)
     },
@@ -208,7 +218,7 @@ function unclearIn({ everyMs }: Required<LagBookOptions>, { atMs, groups }: Take
   return leastKnown.map(({ commit }) => commit)
 }
 
-function judgeAll(state: BookState, { atMs, places, groups }: Taken): LagView {
+function judgeAll(state: BookState, { atMs, places, groups, unknown }: Taken): LagView {
   const rows = groups.flatMap(({ group, topics }) => topics.flatMap((own) => judgeTopic(state, group, own, atMs)))
   const partitions = places.map(({ head: { topic, partition, leader }, ends }) => ({
     topic,
@@ -216,7 +226,7 @@ function judgeAll(state: BookState, { atMs, places, groups }: Taken): LagView {
     leader,
     produceRate: ends.rate()
   }))
-  return { atMs, rows, partitions, leaderChanges: state.leaderChanges }
+  return { atMs, rows, partitions, leaderChanges: state.leaderChanges, unknown }
 }
 
 function judgeTopic(

@@ -36,7 +36,7 @@ function open(rows: readonly object[] | Error = []) {
     pepper: 'pepper',
     actor: 'api:admin',
     letters: () => Promise.reject(new Error('not here')),
-    monitor: { view: () => ({ atMs: 0, rows: [], partitions: [], leaderChanges: 0 }), alerts: () => [] },
+    monitor: { view: () => ({ atMs: 0, rows: [], partitions: [], leaderChanges: 0, unknown: [] }), alerts: () => [] },
     clock: createManualClock(),
     ...unused,
     trail: { postgres } as unknown as OpsRouteDeps['trail'],

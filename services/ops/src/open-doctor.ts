@@ -3,9 +3,9 @@ import type { ConfigOf, postgresFields, redisStateFields, clickhouseFields, kafk
 import type { TopicDeclaration, TopicProfile } from '@millrace/contracts'
 import type { Admin } from '@millrace/kafka'
 import type { Clock } from '@millrace/kernel'
+import { toLagFacts } from '@millrace/operations/doctor/lag-facts'
 import { storeClocks } from '@millrace/operations/doctor/open-clocks'
 import { runDoctor } from '@millrace/operations/doctor/run-doctor'
-import type { LagFacts } from '@millrace/operations/doctor/check-topics'
 import { schemasFolder } from '@millrace/operations/migrate'
 import { listProjects } from '@millrace/operations/projects'
 import type { Clickhouse } from '@millrace/stores/clickhouse'
@@ -47,7 +47,7 @@ export function openDoctor(deps: OpenDoctorDeps): DoctorRouteDeps['doctor'] {
     declaration: deps.declaration,
     profile: config.TOPIC_PROFILE,
     projects,
-    lag: async () => lagOf(deps.monitor),
+    lag: async () => toLagFacts(deps.monitor.view(), clock.now()),
     postgres,
     clickhouse,
     redis,
@@ -58,11 +58,6 @@ export function openDoctor(deps: OpenDoctorDeps): DoctorRouteDeps['doctor'] {
     settings: knownSettings(config)
   }
   return (pools, only) => runDoctor({ ...examined, pools }, only)
-}
-
-function lagOf(monitor: OpenDoctorDeps['monitor']): LagFacts {
-  const { rows, partitions } = monitor.view()
-  return { rows, leaderless: partitions.filter(({ leader }) => leader < 0), unknown: [] }
 }
 
 /** What the doctor knows of settings: those of this service, which the others have, too. */

@@ -1,6 +1,7 @@
 // Topics as topics.yaml declares them, able to lose a broker, and keeping records for long enough to catch up.
 import type { TopicDeclaration, TopicProfile } from '@millrace/contracts'
 import type { Admin, TopicDescription } from '@millrace/kafka'
+import type { UnknownGroup } from '../lag-book.ts'
 import { compareTopics, describeDifference, listTopics, planTopics } from '../topics.ts'
 import { findingsOf, orOk } from './finding.ts'
 import type { Finding } from './finding.ts'
@@ -20,7 +21,7 @@ export interface LagFacts {
   readonly rows: readonly LagFact[]
   readonly leaderless: readonly { readonly topic: string; readonly partition: number }[]
   /** Groups that could not be asked, and why. */
-  readonly unknown: readonly { readonly group: string; readonly reason: string }[]
+  readonly unknown: readonly UnknownGroup[]
 }
 
 /** One partition as one group reads it. */

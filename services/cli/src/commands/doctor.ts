@@ -6,6 +6,7 @@ import { services } from '@millrace/local-stack/services'
 import { createSilentLogger } from '@millrace/observability'
 import { checkNames } from '@millrace/operations/doctor/finding'
 import type { CheckName, Finding } from '@millrace/operations/doctor/finding'
+import { toLagFacts } from '@millrace/operations/doctor/lag-facts'
 import { storeClocks } from '@millrace/operations/doctor/open-clocks'
 import { runDoctor } from '@millrace/operations/doctor/run-doctor'
 import type { DoctorDeps } from '@millrace/operations/doctor/run-doctor'
@@ -88,14 +89,7 @@ async function openDeps(
     clocks: storeClocks({ postgres, clickhouse, redis }),
     folders: endpoints === undefined ? [] : [folder],
     settings: { ...endpoints, ...context.env },
-    lag: async () => {
-      const { view, failed } = await lookOnce(context, dataDir, stack)
-      return {
-        rows: view.rows,
-        leaderless: view.partitions.filter(({ leader }) => leader < 0),
-        unknown: failed.map(({ group, error }) => ({ group, reason: error.message }))
-      }
-    }
+    lag: async () => toLagFacts(await lookOnce(context, dataDir, stack), context.clock.now())
   }
 }
 

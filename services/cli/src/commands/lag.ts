@@ -5,7 +5,6 @@ import type { LogSampler } from '@millrace/kafka'
 import { createLagBook } from '@millrace/operations/lag-book'
 import type { LagRow, LagView } from '@millrace/operations/lag-book'
 import { sampleLag } from '@millrace/operations/lag-sample'
-import type { LagSample } from '@millrace/operations/lag-sample'
 import { archiveSink, committedSink, liveStateSink } from '@millrace/operations/sinks'
 import type { Sink } from '@millrace/operations/sinks'
 import { createArchiveManifest } from '@millrace/stores/archive-manifest'
@@ -44,7 +43,7 @@ export function addLagCommand(program: Command, context: CliContext): void {
     .option('--partitions', 'each partition by itself')
     .action(async ({ json, dataDir, project, group, partitions = false }: LagOptions) => {
       await using stack = new AsyncDisposableStack()
-      const { view, failed } = await lookOnce(context, dataDir, stack)
+      const view = await lookOnce(context, dataDir, stack)
       const rows = view.rows
         .filter(({ topic }) => project === undefined || parseTopic(topic)?.parameter === project)
         .filter((row) => group === undefined || row.group === group)
@@ -54,7 +53,7 @@ export function addLagCommand(program: Command, context: CliContext): void {
         rows: rows.map(({ group: name, topic, partition, position, end, records, ...row }) => {
           return { group: name, topic, partition, position, end, records, seconds: secondsOf(row) ?? null }
         }),
-        unknown: failed.map(({ group: name, error }) => ({ group: name, reason: error.message }))
+        unknown: view.unknown
       }
       print(terminal, json, shown, () =>
         [
@@ -85,15 +84,10 @@ export async function openSinks(
 }
 
 /** One sample of every group, with the ages that can be read at once. Throws PIPE_KAFKA_UNAVAILABLE. */
-export async function lookOnce(
-  context: CliContext,
-  dataDir: string,
-  stack: AsyncDisposableStack
-): Promise<{ readonly view: LagView; readonly failed: LagSample['failed'] }> {
+export async function lookOnce(context: CliContext, dataDir: string, stack: AsyncDisposableStack): Promise<LagView> {
   const { sampler, sinks } = await openSinks(context, dataDir, stack)
   const book = createLagBook({ everyMs })
-  const sample = await sampleLag({ sampler, sinks, clock: context.clock })
-  book.take(sample)
+  book.take(await sampleLag({ sampler, sinks, clock: context.clock }))
   // Positions of one partition are read one after the other: each group has its own.
   for (let read = 0; read < maxReads;) {
     const unclear = book.unclear(maxReads - read)
@@ -103,7 +97,7 @@ export async function lookOnce(
     read += unclear.length
     if (times.size === 0) break
   }
-  return { view: book.judge(), failed: sample.failed }
+  return book.judge()
 }
 
 function renderTopics(rows: readonly LagRow[], colour: boolean): string {

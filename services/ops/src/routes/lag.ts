@@ -21,13 +21,18 @@ export function createLagRoutes({ monitor }: LagRouteDeps): readonly OpsRoute[] 
       description:
         'As of the last sample, by the position of the sink: Redis for the aggregators, PostgreSQL for the archivers, commits for the others. `seconds` is the age of the next record.',
       query: { properties: { ...ofProject.properties, group: text('Only this consumer group.') } },
-      reply: { status: 200, description: 'Rows by group and partition, and the produce rate of each partition.' },
+      reply: {
+        status: 200,
+        description:
+          'Rows by group and partition, the produce rate of each partition, and `unknown`: groups whose position could not be asked.'
+      },
       handle: async ({ query: { project, group } }) => {
-        const { atMs, rows, partitions } = monitor.view()
+        const { atMs, rows, partitions, unknown } = monitor.view()
         return {
           sampledAt: atMs === 0 ? null : new Date(atMs).toISOString(),
           rows: rows.filter(isOf(project)).filter((row) => group === undefined || row.group === group),
-          partitions: partitions.filter(isOf(project))
+          partitions: partitions.filter(isOf(project)),
+          unknown: unknown.filter((each) => group === undefined || each.group === group)
         }
       }
     }),
