@@ -191,11 +191,12 @@ function newPlace(head: PartitionHead): Place {
 function notePositions({ group, positions }: GroupSample, places: readonly Place[], atMs: number): readonly Reader[] {
   return places.map((place) => {
     const { key, head, readers } = place
-    const known = positions.get(key) ?? head.start
+    const told = positions.get(key) ?? head.start
     // Where the group goes on: what retention took is not behind it any more.
-    const position = known < head.start ? head.start : known
-    const reader = readers.get(group) ?? { place, track: createTrack(), streak: noStreak, position }
-    readers.set(group, reader)
+    const position = told < head.start ? head.start : told
+    const known = readers.get(group)
+    const reader = known ?? { place, track: createTrack(), streak: noStreak, position }
+    if (known === undefined) readers.set(group, reader)
     reader.position = position
     reader.track.add(position, atMs)
     if (position < place.lowest) place.lowest = position
@@ -236,23 +237,31 @@ function judgeTopic(
   atMs: number
 ): readonly LagRow[] {
   const measured = own.map(({ place: { head, marks }, position, track }) => {
-    const { topic, partition, end } = head
-    const records = end > position ? Number(end - position) : 0
+    const records = head.end > position ? Number(head.end - position) : 0
     const time = records === 0 ? undefined : marks.at(position)
-    const seconds = records === 0 ? 0 : time === undefined ? undefined : Math.max(0, (atMs - time.atMs) / 1_000)
-    const isAtLeast = time?.spanMs === Number.POSITIVE_INFINITY
-    return { group, topic, partition, position, end, records, seconds, isAtLeast, consumeRate: track.rate() }
+    const known = records === 0 || time !== undefined
+    const seconds = time === undefined ? 0 : Math.max(0, (atMs - time.atMs) / 1_000)
+    return { records, seconds, known, isAtLeast: time?.spanMs === Number.POSITIVE_INFINITY, consumeRate: track.rate() }
   })
-  const states = judgeSample(
-    measured.map(({ records, seconds = 0, consumeRate }) => ({ records, seconds, consumeRate })),
-    rule,
-    heldSeconds(group)
-  )
-  return own.map((reader, index) => {
-    const now = states[index] ?? 'fine'
+  const states = judgeSample(measured, rule, heldSeconds(group))
+  return measured.map(({ records, seconds, known, isAtLeast, consumeRate }, index): LagRow => {
+    // One for each.
+    const [reader, now] = [own[index]!, states[index]!]
+    const { head } = reader.place
     reader.streak = withSample(reader.streak, now, missed, rule)
-    // One row for each place.
-    const row = measured[index]!
-    return { ...row, now, state: stateOf(reader.streak, rule), calm: isCalm(reader.streak) }
+    return {
+      group,
+      topic: head.topic,
+      partition: head.partition,
+      position: reader.position,
+      end: head.end,
+      records,
+      seconds: known ? seconds : undefined,
+      isAtLeast,
+      consumeRate,
+      now,
+      state: stateOf(reader.streak, rule),
+      calm: isCalm(reader.streak)
+    }
   })
 }

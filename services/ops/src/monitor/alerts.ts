@@ -39,6 +39,7 @@ export function createAlerts(): Alerts {
   const active = new Map<string, Alert>()
   return {
     observe({ rows, atMs }) {
+      if (active.size === 0 && rows.every(({ state }) => state === 'fine')) return { raised: [], cleared: [] }
       const raised: Alert[] = []
       const cleared: Alert[] = []
       const byTopic = Map.groupBy(rows, ({ group, topic }) => `${group} ${topic}`)
