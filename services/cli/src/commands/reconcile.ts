@@ -1,10 +1,10 @@
 // `millrace reconcile`: whether everything that was accepted is where it belongs.
 import { createWindowReader } from '@millrace/aggregation/window-reader'
 import { liveStateFields } from '@millrace/config'
-import { AppError } from '@millrace/kernel'
+import { AppError, later } from '@millrace/kernel'
 import { listProjects } from '@millrace/operations/projects'
 import { reconcile } from '@millrace/operations/reconcile'
-import type { Reconciliation } from '@millrace/operations/reconcile'
+import type { ArchiveReading, Reconciliation } from '@millrace/operations/reconcile'
 import type { Found } from '@millrace/operations/reconcile-compare'
 import { keptFromOf } from '@millrace/operations/warehouse-retention'
 import { createArchiveManifest } from '@millrace/stores/archive-manifest'
@@ -55,12 +55,17 @@ async function run(context: CliContext, { json, dataDir, project, from, to }: Re
   const { LATENESS_MS: latenessMs } = settings(context, dataDir, liveStateFields)
   const postgres = await openDatabase(context, dataDir, stack)
   const projects = project === undefined ? (await listProjects(postgres)).map(({ projectId }) => projectId) : [project]
-  const archive = { manifest: createArchiveManifest(postgres), objects: openObjects(context, dataDir, stack) }
+  // Its settings are asked for when a file has to be read.
+  const objects = later(async () => openObjects(context, dataDir, stack))
+  const archive: ArchiveReading = {
+    manifest: createArchiveManifest(postgres),
+    objects: { get: async (key) => (await objects()).get(key) }
+  }
+  const keptFrom = async (projectId: string): Promise<number> => (await keptFromOf(postgres, clock))(projectId)
   const found: Reconciliation[] = []
   for (const projectId of projects) {
     const onProgress = showProgress(terminal, json, projectId)
     const windows = { reader, clock, latenessMs }
-    const keptFrom = async (of: string): Promise<number> => (await keptFromOf(postgres, clock))(of)
     const deps = { admin, log: { client, clock }, clickhouse, windows, archive, keptFrom, onProgress }
     const one = await reconcile(deps, { projectId, fromMs, toMs })
     found.push(one)
