@@ -126,7 +126,7 @@ describe('a service with several processes', () => {
     const running = await start()
     const workers = await pids(running)
     process.kill(running.pid, 'SIGKILL')
-    await expect.poll(() => workers.filter(isAlive), { timeout: 5_000 }).toEqual([])
+    await expect.poll(() => workers.filter(isAlive)).toEqual([])
   })
 
   it('does not share a port with another service, though its workers share it', async () => {
@@ -157,7 +157,7 @@ describe('a service with several processes', () => {
     await expect.poll(running.logged).toContain('stopping workers')
     process.kill(running.pid, 'SIGTERM')
     expect(await running.exited).toBe(1)
-    await expect.poll(() => workers.filter(isAlive), { timeout: 5_000 }).toEqual([])
+    await expect.poll(() => workers.filter(isAlive)).toEqual([])
   })
 })
 

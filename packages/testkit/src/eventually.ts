@@ -4,7 +4,7 @@ import type { Clock } from '@millrace/kernel'
 import { throwIfGivenUp } from './given-up.ts'
 
 export interface EventuallyOptions {
-  /** Longest wait; default 10 s. */
+  /** Longest wait; default 30 s, which a machine that others use may take for what else takes a second. */
   readonly timeoutMs?: number
   /** Pause between two checks; default 50 ms. */
   readonly intervalMs?: number
@@ -21,7 +21,7 @@ export async function eventually<T>(
   check: () => T | false | undefined | Promise<T | false | undefined>,
   options: EventuallyOptions = {}
 ): Promise<T> {
-  const { timeoutMs = 10_000, intervalMs = 50, clock = systemClock } = options
+  const { timeoutMs = 30_000, intervalMs = 50, clock = systemClock } = options
   const started = clock.monotonic()
   let last: Error | undefined
   for (;;) {

@@ -123,12 +123,12 @@ describe('a query whose client is gone', () => {
         .inject({ url: '/v1/query', query: { sql }, headers: { 'x-api-key': `key-${project}` }, signal })
         .catch(() => 'gone')
     )
-    await expect.poll(running, { timeout: 5_000 }).toBe('1')
+    await expect.poll(running).toBe('1')
     first.abort()
     await leaving[0]
     expect(await running()).toBe('1')
     second.abort()
     await leaving[1]
-    await expect.poll(running, { timeout: 5_000, interval: 50 }).toBe('0')
+    await expect.poll(running, { interval: 50 }).toBe('0')
   })
 })

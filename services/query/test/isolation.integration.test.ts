@@ -186,7 +186,7 @@ describe('limits', () => {
     await expect.poll(running).toBe('1')
     gone.abort(new Error('client left'))
     expect(await asked).toMatchObject({ message: 'client left' })
-    await expect.poll(running, { timeout: 5_000 }).toBe('0')
+    await expect.poll(running).toBe('0')
   })
 })
 

@@ -59,7 +59,7 @@ describe('large answers', () => {
     })
     expect(await Promise.all(whole)).toEqual([0, 1, 2, 3].map((number) => [200, rows, rows, String(number + rows - 1)]))
     expect(await Promise.all(leaving)).toEqual([200, 200, 200])
-    await expect.poll(() => query.series('analytics_query_bytes_held'), { timeout: 5_000 }).toBe(0)
+    await expect.poll(() => query.series('analytics_query_bytes_held')).toBe(0)
     query.app.server.closeAllConnections()
     await query.app.close()
   })

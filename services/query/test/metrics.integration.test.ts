@@ -106,7 +106,7 @@ describe('sessions and the schema', () => {
   })
 
   it('describes tables, and the properties of what came lately', async () => {
-    await expect.poll(async () => (await get('/v1/schema')).statusCode, { timeout: 5_000 }).toBe(200)
+    await expect.poll(async () => (await get('/v1/schema')).statusCode).toBe(200)
     const { tables, eventTypes } = (await get('/v1/schema')).json<{
       tables: { name: string; columns: { name: string; type: string }[] }[]
       eventTypes: { eventType: string; properties: object[] }[]
