@@ -22,8 +22,8 @@ import type { Postgres } from '@millrace/stores/postgres'
 import { openRedis } from '@millrace/stores/redis'
 import { openBenchStack } from '../bench-stack.ts'
 import { createRawRecords } from '../gen/raw-records.ts'
-import type { LoadResult, Variant } from '../harness.ts'
 import type { Finding } from '../result.ts'
+import { serialVariant } from '../serial-variant.ts'
 import { quantile } from '../statistics.ts'
 import type { BenchSettings, OpenSuite, Suite } from './suite.ts'
 
@@ -73,12 +73,12 @@ async function open({ seed, openLoopMs }: BenchSettings, log: (line: string) => 
     liveStateSink(createRedisEpochs(redis), 'aggregate'),
     archiveSink(createArchiveManifest(postgres), 'archive')
   ]
-  const next = createRawRecords(seed, 'trail', partitions, Date.now())
-  const ids = await write(producer, next, known)
+  const records = createRawRecords(seed, 'trail', partitions, Date.now())
+  const ids = await write(producer, records, known)
   await allPast(admin, sinks)
   log(`${known} events are everywhere`)
   const ended = new AbortController()
-  const writing = keepWriting(producer, next, ended.signal)
+  const writing = keepWriting(producer, records, ended.signal)
   opening.defer(async () => {
     ended.abort()
     await writing
@@ -87,20 +87,19 @@ async function open({ seed, openLoopMs }: BenchSettings, log: (line: string) => 
   const stores = [stack.pidOf('clickhouse'), stack.pidOf('postgres')]
   const parts: Parts = { ids, url: service.url, clickhouse, postgres, sinks }
   await checkOne(parts)
+  const next = idsOf(parts)
   const opened = opening.move()
   return {
     variants: [
-      variantOf(
+      serialVariant(
         'trail',
         () => [...stores, ...[service.pid ?? []].flat()],
-        (id) => trail(parts, id),
-        ids
+        () => trail(parts, next())
       ),
-      variantOf(
+      serialVariant(
         'single reads',
         () => stores,
-        (id) => readSingly(parts, id),
-        ids
+        () => readSingly(parts, next())
       )
     ],
     otherPids: () => [...stack.pids(), ...pidsOf(running)],
@@ -191,27 +190,10 @@ async function readSingly({ clickhouse, postgres, sinks }: Parts, eventId: strin
   await fileOf({ postgres }, shown.place)
 }
 
-/** One after the other, events of which nothing is in a cache; an event is a trail. */
-function variantOf(
-  name: string,
-  pids: () => readonly number[],
-  once: (id: string) => Promise<unknown>,
-  ids: readonly string[]
-): Variant {
+/** Ids of events of which nothing is in a cache. */
+function idsOf({ ids }: Parts): () => string {
   let at = 0
-  const drive = async (ms: number): Promise<LoadResult> => {
-    const startedAtMs = performance.now()
-    const times: number[] = []
-    do {
-      const before = performance.now()
-      at += step
-      await once(ids[at % ids.length] ?? '')
-      times.push(performance.now() - before)
-    } while (performance.now() - startedAtMs < ms)
-    const latencyMs = { p50: quantile(times, 0.5), p99: quantile(times, 0.99) }
-    return { events: times.length, failures: 0, latencyMs, elapsedMs: performance.now() - startedAtMs }
-  }
-  return { name, pids, drive }
+  return () => ids[(at += step) % ids.length] ?? ''
 }
 
 /** Prime, so that neighbours of the log are not asked for together. */

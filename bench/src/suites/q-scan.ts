@@ -1,8 +1,8 @@
 // Q-scan: a query that reads ten million rows, through the query service and asked of the engine itself; and the memory of
 // the service while forty answers of nearly 16 MiB are asked for at once.
-import type { LoadResult, Variant } from '../harness.ts'
 import { forgetPeakMemory, peakMemoryMiB } from '../proc.ts'
 import type { Finding } from '../result.ts'
+import { serialVariant } from '../serial-variant.ts'
 import { quantile } from '../statistics.ts'
 import { openQueryParts } from './query-parts.ts'
 import type { QueryParts } from './query-parts.ts'
@@ -37,12 +37,12 @@ async function open({ rows }: BenchSettings, log: (line: string) => void): Promi
   const opened = opening.move()
   return {
     variants: [
-      variantOf(
+      serialVariant(
         'query service',
         () => [...parts.pids(), engine],
         () => askOnce(parts)
       ),
-      variantOf(
+      serialVariant(
         'engine',
         () => [engine],
         () => parts.clickhouse.rows(alone, {}, { settings })
@@ -66,22 +66,6 @@ async function askOnce({ ask }: QueryParts): Promise<number> {
   const { status, tookMs, body } = await ask(question, apart)
   if (status !== 200) throw new Error(`${status}: ${body.slice(0, 200)}`)
   return tookMs
-}
-
-/** One question after the other; an event is an answer. */
-function variantOf(name: string, pids: () => readonly number[], once: () => Promise<unknown>): Variant {
-  const drive = async (ms: number): Promise<LoadResult> => {
-    const startedAt = performance.now()
-    const times: number[] = []
-    do {
-      const before = performance.now()
-      await once()
-      times.push(performance.now() - before)
-    } while (performance.now() - startedAt < ms)
-    const latencyMs = { p50: quantile(times, 0.5), p99: quantile(times, 0.99) }
-    return { events: times.length, failures: 0, latencyMs, elapsedMs: performance.now() - startedAt }
-  }
-  return { name, pids, drive }
 }
 
 async function latencies(parts: QueryParts, name: string): Promise<readonly Finding[]> {
