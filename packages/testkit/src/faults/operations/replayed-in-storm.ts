@@ -40,9 +40,10 @@ export const replayedInStorm: FaultCase = {
     const stack = { endpoints: { ...cluster.stack.endpoints, KAFKA_BROKERS: cluster.brokers } }
     await using rig = await openStreamRig({ ...context, stack }, stormTiming)
     const project = await rig.project({ partitions, written: true })
-    await using world = await openStormWorld(context, { cluster, rig, project })
     const backlog = makeBacklog(rig.random, { run: 's', sessions, sinceMs: 2 * 3_600_000 }, stormTiming)
+    // All of it before anybody reads: at the end of a log the clock goes on with the present.
     await project.write(backlog.copies)
+    await using world = await openStormWorld(context, { cluster, rig, project })
     const ids = backlog.events.map(({ eventId }) => eventId)
     await world.settled()
     await rig.settled([project], { clockMs: backlog.closedAtMs, timeoutMs: 90_000 })

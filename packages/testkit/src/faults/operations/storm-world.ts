@@ -25,6 +25,9 @@ import { plantedEnv, recordedIds } from './rig.ts'
 
 const everyMs = 3_000
 const awayMs = 6_000
+/** Members that come and go at least, and records a second of a replay that lasts as long. */
+const fewestComers = 6
+const replayRate = 500
 /** Live events arrive late while a partition has no leader; they are on time all the same. */
 export const stormTiming = { ...backlogTiming, latenessMs: 40_000 }
 
@@ -60,7 +63,7 @@ export interface StormWorld extends AsyncDisposable {
   takeAway(): Promise<number>
   /** Loaders beside the group, recorders in place, and the aggregator by a new epoch, at once. */
   replayAll(): Promise<readonly CliEnd[]>
-  /** Members of all groups come and go until the replays are over. */
+  /** Members of all groups come and go until the replays are over, and a few more. */
   rage(): Promise<void>
   loseLeader(): Promise<void>
 }
@@ -92,13 +95,13 @@ export async function openStormWorld(context: CaseContext, parts: StormParts): P
     async replayAll() {
       const replay = replayer(context, parts)
       return await Promise.all([
-        replay('--group', 'load', '--wait'),
+        replay('--group', 'load', '--wait', '--rate', String(replayRate)),
         replay('--group', 'record', '--in-place', '--wait'),
         replay('--group', `aggregate=${group}`)
       ]).finally(() => over.abort())
     },
     async rage() {
-      for (let turn = 0; !over.signal.aborted; turn++) {
+      for (let turn = 0; turn < fewestComers || !over.signal.aborted; turn++) {
         const untilMs = systemClock.monotonic() + everyMs
         const kind = comers[turn % comers.length] ?? 'loader'
         const kills = turn % 2 === 1
