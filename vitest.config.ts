@@ -59,8 +59,8 @@ export default defineConfig({
           name: 'integration',
           include: ['{packages,services}/*/test/**/*.integration.test.ts', 'infra/local/test/**/*.integration.test.ts'],
           globalSetup: ['packages/testkit/src/require-stack.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
           ...patient,
           // Files have projects, databases and, where they hurt one, servers of their own, and mostly wait.
           maxWorkers: 2

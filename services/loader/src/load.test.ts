@@ -180,7 +180,7 @@ describe('planted bugs', () => {
     const { deps, inserts, events } = setUp({ answer: () => Promise.reject(new AppError('PIPE_STACK', 'gone')) })
     const planted = createPlantedLoad(deps, new Set(['loader-commit-before-insert']))
     expect(await planted(batchOf(entry()), context)).toEqual([{ kind: 'done' }])
-    await vi.waitFor(() => expect(inserts.length).toBe(1))
+    await expect.poll(() => inserts.length).toBe(1)
     expect(events).not.toContain('events_raw answered')
   })
 
@@ -190,7 +190,7 @@ describe('planted bugs', () => {
     expect(await planted(batchOf(entry()), context)).toEqual([{ kind: 'done' }])
     expect(inserts.map(([table]) => table)).toEqual(['events_raw'])
     await clock.advance(1_500)
-    await vi.waitFor(() => expect(inserts.map(([table]) => table)).toEqual(['events_raw', 'first_seen']))
+    await expect.poll(() => inserts.map(([table]) => table)).toEqual(['events_raw', 'first_seen'])
   })
 
   it('give a range a token and let the server recognise it', async () => {
