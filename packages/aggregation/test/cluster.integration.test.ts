@@ -36,7 +36,7 @@ beforeAll(async () => {
   cluster = stack.use(await openOwnCluster(['--appendonly', 'yes']))
   const options = { url: cluster.url, role: 'state', log: createSilentLogger(), commandTimeoutMs: 2_000 } as const
   redis = stack.use(await openRedis({ ...options, requirePolicy: 'now' }))
-}, 60_000)
+})
 afterAll(() => stack.disposeAsync())
 
 /** Calls again while Redis is away, as every worker does. */
@@ -125,5 +125,5 @@ describe('the live state on a Redis Cluster', () => {
     expect(normal(found, 1)).toEqual(normal(expected, 1))
     const strays = await Promise.all(cluster.direct.map((node) => readPlain(node, project)))
     expect(strays.filter((keys) => Object.keys(keys).length > 0).length).toBe(1)
-  }, 60_000)
+  })
 })

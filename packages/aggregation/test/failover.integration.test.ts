@@ -36,7 +36,7 @@ beforeAll(async () => {
   redis = stack.use(await openRedis({ ...options, requirePolicy: 'now' }))
   const url = `${sentinel.url}?replicas=true`
   reading = stack.use(await openRedis({ ...options, url, requirePolicy: 'now' }))
-}, 60_000)
+})
 afterAll(() => stack.disposeAsync())
 
 /** Two partitions; every fifth event is a copy of one before on the same partition. */
@@ -120,5 +120,5 @@ describe('the live state behind a sentinel', () => {
     const found = await readPlain(sentinel.replicaClient, project)
     const expected = await toPlain(sentinel.replicaClient, project, recount())
     expect(normal(found, 1)).toEqual(normal(expected, 1))
-  }, 30_000)
+  })
 })

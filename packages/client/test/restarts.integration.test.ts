@@ -26,7 +26,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await pipeline[Symbol.asyncDispose]()
   await rm(folder, { recursive: true, force: true })
-}, 60_000)
+})
 
 const gateway = () => pipeline.services.service('gateway')
 
@@ -182,7 +182,7 @@ describe('a client and a gateway that runs', () => {
       "SELECT eventType, userId, anonymousId, libraryName FROM events WHERE eventType = 'identify'"
     )
     expect(rows).toEqual([['identify', 'u1', 'a1', '@millrace/client']])
-  }, 60_000)
+  })
 
   it('settle each event of a batch by itself, in one request', async () => {
     const project = await pipeline.createProject('client')
@@ -203,7 +203,7 @@ describe('a client and a gateway that runs', () => {
       { path: '/v1/events', status: 202 },
       { path: '/v1/events/batch', status: 207 }
     ])
-  }, 60_000)
+  })
 
   it('agree that a wrong key is no reason to send again', async () => {
     const { client, drops, answers } = open({ writeKey: 'mr_w_wrong' }, { flushAfterMs: 5 })

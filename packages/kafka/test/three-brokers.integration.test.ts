@@ -43,7 +43,7 @@ async function openCluster(): Promise<FaultyCluster> {
         topicRefreshMs: 60_000
       })
       const own = () => reader.records.filter((record) => record.partition === partition)
-      await eventually('the whole log', () => BigInt(own().length) >= (range?.end ?? 0n), { timeoutMs: 20_000 })
+      await eventually('the whole log', () => BigInt(own().length) >= (range?.end ?? 0n), { timeoutMs: 40_000 })
       return own().map(({ value }) => String(value))
     },
     loseReply: (broker) => proxy(broker).add({ kind: 'eat-reply', when: kafkaRequest(produceKey), times: 1 }),

@@ -69,7 +69,7 @@ beforeAll(async () => {
     folders: [],
     settings: { ...endpoints, API_KEY_PEPPER: 'f1d2a3c4b5e6978812345678', ADMIN_TOKEN: 'a9b8c7d6e5f4132412345678' }
   }
-}, 60_000)
+})
 afterAll(() => stack.disposeAsync())
 
 const isOurs = (topic: string): boolean => topic.includes(project) || topic.startsWith('redrive.')

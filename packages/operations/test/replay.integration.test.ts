@@ -119,7 +119,7 @@ async function openWorld(slowly = 0): Promise<World> {
       expect(outcomes.every(({ kind }) => kind === 'acked')).toBe(true)
       const ends = (await admin.ranges(topic)).map(({ end }) => end)
       await eventually(`${group} at the end`, async () => expect(await committed()).toEqual(ends), {
-        timeoutMs: 20_000,
+        timeoutMs: 40_000,
         intervalMs: 100
       })
     },
@@ -139,7 +139,7 @@ async function openWorld(slowly = 0): Promise<World> {
       ),
     ended: ({ id }) =>
       eventually(`replay ${id} is done`, async () => expect((await findReplay(postgres, id)).state).toBe('done'), {
-        timeoutMs: 20_000,
+        timeoutMs: 40_000,
         intervalMs: 50
       }),
     [Symbol.asyncDispose]: async () => consumer[Symbol.asyncDispose]()
@@ -178,7 +178,7 @@ describe('a replay beside the live group', () => {
     await world.write(40)
     const first = await startReplay(deps, await world.plan(), plain)
     await expect(startReplay(deps, await world.plan(), plain)).rejects.toThrow(/is running already \(\d+, by test\)/)
-    await eventually('something is read', () => world.replayed.length > 0, { timeoutMs: 15_000, intervalMs: 50 })
+    await eventually('something is read', () => world.replayed.length > 0, { timeoutMs: 40_000, intervalMs: 50 })
     const aborted = await abortReplay(deps, first.id)
     expect(aborted.state).toBe('aborted')
     await expect(abortReplay(deps, first.id)).rejects.toThrow('is aborted already')

@@ -21,7 +21,7 @@ beforeAll(async () => {
   cluster = stack.use(await openOwnCluster())
   const redis = await open(cluster.url)
   lease = createDedupLease({ redis, shards, leaseMs: 30_000, windowMs: 86_400_000 })
-}, 60_000)
+})
 afterAll(() => stack.disposeAsync())
 
 describe('the lease on a Redis Cluster', () => {

@@ -212,7 +212,7 @@ describe('marks', () => {
     expect(performance.now() - beforeMs).toBeGreaterThan(3_990)
     // A window and the bucket in which it began.
     expect(lastKnownMs - committedMs).toBeLessThan(5_100)
-  }, 30_000)
+  })
 
   it('take a few bytes each at any rate: a full layer of sets is followed by a wider one, and known as before', async () => {
     const own = uniqueProject('compact')
@@ -232,7 +232,7 @@ describe('marks', () => {
     const endless = (await redis.command('KEYS', `event:{${own}.0}:c*`)) as readonly string[]
     const lives = await redis.pipeline(endless.map((name) => ['TTL', name] as const))
     expect(lives.filter((life) => !life.ok || Number(life.value) < 100_000)).toEqual([])
-  }, 30_000)
+  })
 
   it('begin a bucket with the width that the one before would have needed', async () => {
     const short = leaseOn(redis, { windowMs: 4_000 })

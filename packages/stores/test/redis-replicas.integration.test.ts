@@ -37,7 +37,7 @@ beforeAll(async () => {
     return String(await master.command('CLUSTER', 'SLOTS')).includes(String(second.port))
   })
   url = `redis+cluster://127.0.0.1:${first.port}`
-}, 60_000)
+})
 afterAll(() => stack.disposeAsync())
 
 /** How often the server was asked for values. */

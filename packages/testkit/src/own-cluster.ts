@@ -50,7 +50,7 @@ export async function openOwnCluster(args: readonly string[] = []): Promise<OwnC
   for (const [index, { port }] of nodes.entries())
     if (index > 0) await at(0).command('CLUSTER', 'MEET', '127.0.0.1', port, busPorts[index] ?? 0)
   await eventually('the cluster is ready', async () => (await Promise.all(direct.map(isReady))).every(Boolean), {
-    timeoutMs: 20_000
+    timeoutMs: 40_000
   })
   const ids = await Promise.all(direct.map(async (node) => String(await node.command('CLUSTER', 'MYID'))))
   const slotOf = async (key: string): Promise<number> => Number(await at(0).command('CLUSTER', 'KEYSLOT', key))

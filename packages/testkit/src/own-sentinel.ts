@@ -47,7 +47,7 @@ export async function openOwnSentinel(args: readonly string[] = []): Promise<Own
     async () => {
       return String(await asked.command('SENTINEL', 'REPLICAS', name)).includes(String(replica.port))
     },
-    { timeoutMs: 20_000 }
+    { timeoutMs: 40_000 }
   )
   const ends = stack.move()
   return {
@@ -58,7 +58,7 @@ export async function openOwnSentinel(args: readonly string[] = []): Promise<Own
     async failedOver() {
       const isNamed = async (): Promise<boolean> =>
         String(await asked.command('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name)).includes(String(replica.port))
-      await eventually('the replica is the master', isNamed, { timeoutMs: 20_000 })
+      await eventually('the replica is the master', isNamed, { timeoutMs: 40_000 })
     },
     [Symbol.asyncDispose]: () => ends.disposeAsync()
   }

@@ -20,7 +20,7 @@ beforeAll(async () => {
   const redis = stack.use(await openOwnRedis(['--appendonly', 'yes']))
   const context = { stack: { endpoints: testEndpoints() }, folder, planted: undefined, seed: 1, say: () => undefined }
   rig = stack.use(await openStreamRig(context, backlogTiming, redis.url))
-}, 30_000)
+})
 afterAll(() => stack.disposeAsync())
 
 const minuteMs = 60_000
@@ -38,7 +38,7 @@ describe('live windows and sessions', () => {
     expect(compared[0]?.closedSessions).toBeGreaterThan(80)
     expect(evidence[0]?.recount.counts.late).toBeGreaterThan(0)
     await Promise.all(aggregators.map((service) => service.stop()))
-  }, 60_000)
+  })
 
   it('equal a recount after Redis forgot everything in the middle', async () => {
     const project = await rig.project({ partitions: 2, written: true })
@@ -54,5 +54,5 @@ describe('live windows and sessions', () => {
     const { verdict, compared } = await rig.judge([project])
     expect(verdict.violations).toEqual([])
     expect(compared[0]?.closedSessions).toBeGreaterThan(50)
-  }, 60_000)
+  })
 })
