@@ -115,6 +115,11 @@ export interface Verdict {
   readonly measures?: Measures
 }
 
+/** A broken promise with what shows it; none when nothing does. */
+export function broken(invariant: Invariant, problem: string, examples: readonly string[]): readonly Violation[] {
+  return examples.length === 0 ? [] : [{ invariant, problem, count: examples.length, examples: examples.slice(0, 10) }]
+}
+
 const none: Allowance = { produceRetries: 0, lostMarks: false }
 
 /** Judges the evidence of a run that has settled. */

@@ -21,7 +21,7 @@ import { openTestKafka } from '../../test-kafka.ts'
 import { unique, uniqueProject } from '../../unique.ts'
 import { createProjectTopics } from '../../worker.ts'
 import type { CaseContext } from '../fault-case.ts'
-import { judge } from '../oracle.ts'
+import { broken, judge } from '../oracle.ts'
 import type { Verdict, Violation } from '../oracle.ts'
 import { readOtherwise } from './other-readers.ts'
 
@@ -146,10 +146,10 @@ export async function openArchiveRig(context: CaseContext, options: RigOptions =
       // A file that verify finds broken cannot be read by others either.
       const otherwise = report.problems.length > 0 ? [] : await readOtherwise(files, objects, where)
       const violations: Violation[] = [
-        ...(settled ? [] : [violation('progress', 'the archive did not reach the end of the log', [topic])]),
-        ...report.problems.map(({ kind, where, detail }) => violation('INV-5', `${kind}: ${detail}`, [where])),
+        ...broken('progress', 'the archive did not reach the end of the log', settled ? [] : [topic]),
+        ...report.problems.flatMap(({ kind, where, detail }) => broken('INV-5', `${kind}: ${detail}`, [where])),
         ...missing(load.ids(), copies),
-        ...(otherwise.length === 0 ? [] : [violation('INV-5', 'a file is read otherwise by others', otherwise)])
+        ...broken('INV-5', 'a file is read otherwise by others', otherwise)
       ]
       const { figures } = judge({ ledger: [], log: [], letters: [], sinks: [] })
       return { violations, figures: { ...figures, acked: load.acked(), logged: report.rows } }
@@ -158,16 +158,12 @@ export async function openArchiveRig(context: CaseContext, options: RigOptions =
   }
 }
 
-function violation(invariant: Violation['invariant'], problem: string, examples: readonly string[]): Violation {
-  return { invariant, problem, count: examples.length, examples: examples.slice(0, 10) }
-}
-
 function missing(ids: ReadonlySet<string>, copies: ReadonlyMap<string, number>): Violation[] {
   const lost = [...ids].filter((id) => !copies.has(id))
   const twice = [...copies].filter(([, count]) => count > 1).map(([id]) => id)
   return [
-    ...(lost.length === 0 ? [] : [violation('INV-5', 'acknowledged, not in the archive', lost)]),
-    ...(twice.length === 0 ? [] : [violation('INV-5', 'in the archive more than once', twice)])
+    ...broken('INV-5', 'acknowledged, not in the archive', lost),
+    ...broken('INV-5', 'in the archive more than once', twice)
   ]
 }
 

@@ -20,7 +20,7 @@ import { openPostgres } from '@millrace/stores/postgres'
 import { createRandom } from '../../random.ts'
 import { uniqueProject } from '../../unique.ts'
 import type { CaseContext, FaultCase } from '../fault-case.ts'
-import { judge } from '../oracle.ts'
+import { broken, judge } from '../oracle.ts'
 import type { Verdict, Violation } from '../oracle.ts'
 import { madeRecords } from './made-log.ts'
 import { readOtherwise } from './other-readers.ts'
@@ -142,7 +142,7 @@ async function openRig({ stack, folder, planted }: CaseContext): Promise<Rig> {
     async judge() {
       const report = await verifyArchive({ manifest, objects }, { topic })
       const violations: Violation[] = [
-        ...report.problems.map(({ kind, where, detail }) => violation(`${kind}: ${detail}`, [where])),
+        ...report.problems.flatMap(({ kind, where, detail }) => broken('INV-5', `${kind}: ${detail}`, [where])),
         ...(await notOfTheLog(manifest, topic)),
         ...(await seenOtherwise(manifest, objects, topic, {
           folder: join(folder, 'read'),
@@ -167,17 +167,16 @@ async function notOfTheLog(manifest: ArchiveManifest, topic: string): Promise<re
   )
   const held = new Set(files.map(({ partition }) => partition))
   return [
-    ...(wrong.length === 0
-      ? []
-      : [
-          violation(
-            'rows that the log does not have',
-            wrong.map(({ key }) => key)
-          )
-        ]),
-    ...(held.size === partitions
-      ? []
-      : [violation(`only ${held.size} of ${partitions} partitions got a file`, [topic])])
+    ...broken(
+      'INV-5',
+      'rows that the log does not have',
+      wrong.map(({ key }) => key)
+    ),
+    ...broken(
+      'INV-5',
+      `only ${held.size} of ${partitions} partitions got a file`,
+      held.size === partitions ? [] : [topic]
+    )
   ]
 }
 
@@ -188,9 +187,5 @@ async function seenOtherwise(
   where: { readonly folder: string; readonly clickhouseUrl: string }
 ): Promise<readonly Violation[]> {
   const found = await readOtherwise(await manifest.files({ topic }), objects, where)
-  return found.length === 0 ? [] : [violation('a file is read otherwise by others', found)]
-}
-
-function violation(problem: string, examples: readonly string[]): Violation {
-  return { invariant: 'INV-5', problem, count: examples.length, examples: examples.slice(0, 10) }
+  return broken('INV-5', 'a file is read otherwise by others', found)
 }

@@ -2,8 +2,8 @@
 // Pure: messages in, violations out.
 import { compareRevisions } from '@millrace/contracts'
 import type { MetricMessage, SessionMessage } from '@millrace/contracts'
+import { broken } from '../oracle.ts'
 import type { Violation } from '../oracle.ts'
-import { broken } from './rig.ts'
 
 /** Every message about a project, in the order of its topic. */
 export interface Told {

@@ -5,7 +5,8 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { systemClock } from '@millrace/kernel'
 import type { FaultCase } from '../fault-case.ts'
-import { broken, openOperationsRig } from './rig.ts'
+import { broken } from '../oracle.ts'
+import { openOperationsRig } from './rig.ts'
 
 const everyMs = 1_000
 /** Records in a second, over four partitions: their floor of 5,000 is reached in less than a minute. */

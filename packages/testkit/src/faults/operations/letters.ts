@@ -4,7 +4,8 @@ import { systemClock } from '@millrace/kernel'
 import { eventually } from '../../eventually.ts'
 import type { CaseContext, FaultCase } from '../fault-case.ts'
 import { metricOf } from '../warehouse/rig.ts'
-import { broken, compareIds, openOperationsRig } from './rig.ts'
+import { broken } from '../oracle.ts'
+import { compareIds, openOperationsRig } from './rig.ts'
 import type { OperationsRig } from './rig.ts'
 
 const levels = 10_000

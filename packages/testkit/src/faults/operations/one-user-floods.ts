@@ -9,8 +9,7 @@ import { settle } from '../check-project.ts'
 import type { FaultCase } from '../fault-case.ts'
 import { createHttpSender } from '../http-sender.ts'
 import type { HttpSender } from '../http-sender.ts'
-import { judge } from '../oracle.ts'
-import { broken } from './rig.ts'
+import { broken, judge } from '../oracle.ts'
 
 const pairs = 16
 const phaseMs = 2_000

@@ -7,11 +7,13 @@ import { systemClock } from '@millrace/kernel'
 import type { ProduceRecord } from '@millrace/kafka'
 import { repositoryRoot } from '@millrace/local-stack/layout'
 import { eventually } from '../../eventually.ts'
+import { lagOf } from '../check-project.ts'
 import type { FaultCase } from '../fault-case.ts'
 import { runCli } from '../stream/run-cli.ts'
 import { scanTopic } from '../scan-topic.ts'
 import { toRecord } from '../warehouse/world.ts'
-import { broken, compareIds, openOperationsRig, plantedEnv, recentEvent } from './rig.ts'
+import { broken } from '../oracle.ts'
+import { compareIds, openOperationsRig, plantedEnv, recentEvent } from './rig.ts'
 import type { OperationsRig } from './rig.ts'
 
 const letters = 10_000
@@ -48,7 +50,11 @@ export const redriveTwice: FaultCase = {
     // Past the memory of the tool: what a request does that was on its way when its tool was killed.
     await copyToRedrive(rig, after.slice(0, letters))
     counters.count('sent once more', after.length)
-    await eventually('the group behind everything', async () => (await behind(rig)) === 0n, { timeoutMs: 60_000 })
+    await eventually(
+      'the group behind everything',
+      async () => (await lagOf(rig.pipeline.admin, group, redriveTopic(group))) === 0n,
+      { timeoutMs: 60_000 }
+    )
     const recorded = await rig.recorded()
     counters.count('landed', recorded.size)
     const distinct = new Set(after.map((record) => String(record.headers?.['dlq.id']))).size
@@ -131,13 +137,6 @@ async function killedHalfWay(
 
 async function ends({ pipeline }: OperationsRig): Promise<bigint> {
   return (await pipeline.admin.ranges(redriveTopic(group))).reduce((sum, { end }) => sum + end, 0n)
-}
-
-async function behind({ pipeline }: OperationsRig): Promise<bigint> {
-  const topic = redriveTopic(group)
-  const committed = await pipeline.admin.groupOffsets(group, topic)
-  const ranges = await pipeline.admin.ranges(topic)
-  return ranges.reduce((sum, { partition, end }) => sum + end - (committed.get(partition) ?? 0n), 0n)
 }
 
 async function redriven({ pipeline, project }: OperationsRig) {

@@ -4,9 +4,10 @@ import { systemClock } from '@millrace/kernel'
 import type { Row } from '@millrace/stores/postgres'
 import { eventually } from '../../eventually.ts'
 import type { FaultCase } from '../fault-case.ts'
+import { broken } from '../oracle.ts'
 import type { Violation } from '../oracle.ts'
 import { millrace } from './replayed.ts'
-import { broken, compareIds, openOperationsRig } from './rig.ts'
+import { compareIds, openOperationsRig } from './rig.ts'
 import type { OperationsRig } from './rig.ts'
 
 const steps = ['written', 'held', 'set', 'released'] as const

@@ -13,7 +13,7 @@ import { openPipeline } from '../../pipeline.ts'
 import type { Pipeline, TestProject } from '../../pipeline.ts'
 import { lagOf } from '../check-project.ts'
 import type { CaseContext } from '../fault-case.ts'
-import { judge } from '../oracle.ts'
+import { broken, judge } from '../oracle.ts'
 import type { Verdict, Violation } from '../oracle.ts'
 import { scanTopic } from '../scan-topic.ts'
 import { makeEvent, toRecord } from '../warehouse/world.ts'
@@ -168,15 +168,6 @@ async function refuseTypes(postgres: Postgres, types: readonly string[]): Promis
   await postgres.query(
     'CREATE TRIGGER refuse_types BEFORE INSERT ON raw_events FOR EACH ROW EXECUTE FUNCTION refuse_types()'
   )
-}
-
-/** A violation when there are examples of it. */
-export function broken(
-  invariant: Violation['invariant'],
-  problem: string,
-  examples: readonly string[]
-): readonly Violation[] {
-  return examples.length === 0 ? [] : [{ invariant, problem, count: examples.length, examples: examples.slice(0, 10) }]
 }
 
 /** Events that are not where they must be, exactly once. */

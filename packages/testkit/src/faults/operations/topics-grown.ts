@@ -12,10 +12,9 @@ import { openPipeline } from '../../pipeline.ts'
 import type { Pipeline } from '../../pipeline.ts'
 import { gatherEvidence, settle } from '../check-project.ts'
 import type { CaseContext, FaultCase } from '../fault-case.ts'
-import { judge } from '../oracle.ts'
+import { broken, judge } from '../oracle.ts'
 import type { Evidence } from '../oracle.ts'
 import { startProjectLoad } from '../project-load.ts'
-import { broken } from './rig.ts'
 
 const [before, after] = [4, 8]
 

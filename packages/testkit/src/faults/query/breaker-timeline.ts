@@ -4,7 +4,8 @@ import { mock } from 'node:test'
 import { AppError } from '@millrace/kernel'
 import { createBreaker } from '@millrace/stores/breaker'
 import type { FaultCase } from '../fault-case.ts'
-import { broken, verdictOf } from './rig.ts'
+import { broken } from '../oracle.ts'
+import { verdictOf } from './rig.ts'
 
 const wanted = [
   [0, 'closed'],

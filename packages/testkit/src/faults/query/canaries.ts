@@ -3,7 +3,8 @@
 import { createRandom } from '../../random.ts'
 import type { Random } from '../../random.ts'
 import type { FaultCase } from '../fault-case.ts'
-import { broken, openQueryRig, plainOf, verdictOf } from './rig.ts'
+import { broken } from '../oracle.ts'
+import { openQueryRig, plainOf, verdictOf } from './rig.ts'
 import { hostilePath, randomPath } from './paths.ts'
 import type { Asked, Asking, Canaries, QueryRig } from './rig.ts'
 

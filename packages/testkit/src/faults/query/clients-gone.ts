@@ -3,8 +3,9 @@
 import { systemClock } from '@millrace/kernel'
 import { eventually } from '../../eventually.ts'
 import type { FaultCase } from '../fault-case.ts'
+import { broken } from '../oracle.ts'
 import type { Violation } from '../oracle.ts'
-import { broken, openQueryRig, verdictOf } from './rig.ts'
+import { openQueryRig, verdictOf } from './rig.ts'
 import type { QueryRig } from './rig.ts'
 
 const goneWithinMs = 2_000
@@ -79,7 +80,7 @@ async function readSlowly(rig: QueryRig, key: string, sql: string, signal: Abort
   await fetch(url, { method: 'POST', headers, body, signal }).catch(() => undefined)
 }
 
-async function leavingEnd(rig: QueryRig, mark: string): Promise<Violation[]> {
+async function leavingEnd(rig: QueryRig, mark: string): Promise<readonly Violation[]> {
   const untilMs = systemClock.monotonic() + goneWithinMs
   let running = await runningOf(rig, mark)
   while (running > 0 && systemClock.monotonic() < untilMs) {

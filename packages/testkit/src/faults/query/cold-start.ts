@@ -1,6 +1,7 @@
 // Five hundred equal questions at once, at two processes, with nothing in the cache: the engine is asked once.
 import type { FaultCase } from '../fault-case.ts'
-import { broken, openQueryRig, plainOf, verdictOf } from './rig.ts'
+import { broken } from '../oracle.ts'
+import { openQueryRig, plainOf, verdictOf } from './rig.ts'
 
 const questions = 500
 

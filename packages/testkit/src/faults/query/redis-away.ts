@@ -4,7 +4,8 @@ import { systemClock } from '@millrace/kernel'
 import { eventually } from '../../eventually.ts'
 import { createRandom } from '../../random.ts'
 import type { FaultCase } from '../fault-case.ts'
-import { broken, openQueryRig, plainOf, verdictOf } from './rig.ts'
+import { broken } from '../oracle.ts'
+import { openQueryRig, plainOf, verdictOf } from './rig.ts'
 import type { Asked, Canaries, QueryRig } from './rig.ts'
 
 const clients = 16

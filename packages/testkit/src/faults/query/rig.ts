@@ -179,11 +179,6 @@ export function plainOf({ body }: Pick<Asked, 'body'>): string {
   return body.replaceAll(/\s/g, '')
 }
 
-/** A broken promise with what shows it; none when nothing does. */
-export function broken(invariant: Violation['invariant'], problem: string, examples: readonly string[]): Violation[] {
-  return examples.length === 0 ? [] : [{ invariant, problem, count: examples.length, examples: examples.slice(0, 10) }]
-}
-
 /** The verdict of a case that sends no events. */
 export function verdictOf(
   violations: readonly Violation[],
