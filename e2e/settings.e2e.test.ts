@@ -5,7 +5,7 @@ import { repositoryRoot } from '@millrace/local-stack/layout'
 import { services } from '@millrace/local-stack/services'
 import { describe, expect, it } from 'vitest'
 
-describe('a service started with bad settings', () => {
+describe.concurrent('a service started with bad settings', () => {
   it.each(services.map(({ name }) => name))('%s lists all of them at once and exits 1', async (name) => {
     const child = spawn(process.execPath, [`services/${name}/src/main.ts`], {
       cwd: repositoryRoot,
