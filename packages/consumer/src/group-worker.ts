@@ -6,8 +6,9 @@
 // | held     | intake ends, what is buffered has its effect and is committed, the group is left until it is over |
 // | a replay | a second consumer of the same worker reads the part again under a group of its own, beside it     |
 //
-// A desk that does not answer changes nothing, and a hold ends by itself: an order is never worth a stopped group. Too many
-// dead letters stop live reading alone: a replay reads what is known, and its letters are there already or wanted.
+// A desk that does not answer changes nothing, and a hold ends by itself: an order is never worth a stopped group. Dead
+// letters of a replay never stop it, since they are there already or wanted; but it gives way to live reading, so what
+// stops that (too many dead letters, a store that refuses) holds the replay as well, that of another project included.
 import { AppError, toError, withDeadline } from '@millrace/kernel'
 import type { Consumer, ConsumerDef, ConsumerDeps } from './definition.ts'
 import { resumeWhenTold } from './group-resume.ts'
@@ -232,7 +233,9 @@ class GroupWorker<Item> {
     const handle = createPacedHandle(def.handle, {
       clock,
       giveWayMs,
-      behindMs: this.#watched.behindMs,
+      behind: this.#watched.behind,
+      onLongWait: (behind) =>
+        log.warn({ group: order.group, replay: id, ...behind }, 'a replay waits for live reading of this worker'),
       isEnding: () => signal.aborted,
       perSecond: () => (order.perSecond === undefined ? undefined : Math.max(1, order.perSecond * share))
     })

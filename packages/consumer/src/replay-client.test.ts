@@ -123,22 +123,18 @@ async function watch(fate: 'committed' | 'fenced' = 'committed') {
       return member
     }
   }
-  const { client, behindMs } = createWatchedClient(played, clock, 1_000)
+  const { client, behind } = createWatchedClient(played, clock, 1_000)
   const joined = await client.join(options, idle)
-  /** A fetch of records that were appended at these times, offsets from `from` on. */
-  const fetch = async (from: bigint, end: bigint, ...appendedAtMs: readonly number[]): Promise<void> => {
-    const records = appendedAtMs.map((ms, at) => ({ ...record(from + BigInt(at)), appendedAtMs: ms }))
-    await handlers?.onBatch({
-      ...partition,
-      records,
-      highWatermark: end,
-      nextOffset: from + BigInt(records.length)
-    })
+  /** A fetch of `count` records, offsets from `from` on. */
+  const fetch = async (from: bigint, end: bigint, count: number, at = partition): Promise<void> => {
+    const records = Array.from({ length: count }, (_, index) => record(from + BigInt(index)))
+    await handlers?.onBatch({ ...at, records, highWatermark: end, nextOffset: from + BigInt(count) })
   }
   const assigned = async (): Promise<unknown> => await handlers?.onAssigned([partition])
   return {
     clock,
-    behindMs,
+    behind,
+    behindMs: () => behind().ms,
     fetch,
     assigned,
     joined,
@@ -149,50 +145,61 @@ async function watch(fate: 'committed' | 'fenced' = 'committed') {
 it('counts live records as waiting from when their batch is due until they are committed', async () => {
   const { clock, behindMs, fetch, commit } = await watch()
   expect(behindMs()).toBe(0)
-  await fetch(0n, 2n, 9_500, 9_900)
+  await fetch(0n, 2n, 2)
   await clock.advance(1_000)
   expect(behindMs()).toBe(0)
-  await clock.advance(1)
-  // By its append time: it waited in the log, too.
+  await fetch(2n, 4n, 2)
+  await clock.advance(501)
   expect(behindMs()).toBe(501)
-  await fetch(2n, 4n, 8_000, 9_999)
   await commit(2n)
   expect(behindMs()).toBe(0)
-  await clock.advance(1_100)
-  expect(behindMs()).toBe(3_101)
+  await clock.advance(1_099)
+  expect(behindMs()).toBe(600)
   // A position in the middle of a fetch passes none of it.
   await commit(3n)
-  expect(behindMs()).toBe(3_101)
+  expect(behindMs()).toBe(600)
   await commit(4n)
   expect(behindMs()).toBe(0)
 })
 
-it('counts by its own clock what a broker with another clock appended in the future', async () => {
-  const { clock, behindMs, fetch } = await watch()
-  await fetch(0n, 1n, 90_000)
-  await clock.advance(1_200)
-  expect(behindMs()).toBe(200)
+it('counts how long the end of the log was not reached, through all the fetches in between', async () => {
+  const { clock, behindMs, fetch, commit } = await watch()
+  await fetch(0n, 9n, 2)
+  await commit(2n)
+  await clock.advance(200)
+  await fetch(2n, 9n, 1)
+  await commit(3n)
+  await clock.advance(100)
+  expect(behindMs()).toBe(300)
+  await fetch(3n, 9n, 6)
+  expect(behindMs()).toBe(0)
+  await commit(9n)
+  await fetch(9n, 20n, 1)
+  await commit(10n)
+  expect(behindMs()).toBe(0)
+  await clock.advance(10)
+  expect(behindMs()).toBe(10)
 })
 
-it('counts the age of what was fetched last where the log has more', async () => {
-  const { behindMs, fetch, commit } = await watch()
-  await fetch(0n, 9n, 9_000, 9_800)
-  await commit(2n)
-  expect(behindMs()).toBe(200)
-  await fetch(2n, 3n, 9_990)
-  await commit(3n)
-  expect(behindMs()).toBe(0)
+it('names the partition that waits longest', async () => {
+  const { clock, behind, fetch } = await watch()
+  expect(behind()).toEqual({ ms: 0, partition: undefined })
+  await fetch(0n, 9n, 1, { topic: 'events.b', partition: 3 })
+  await clock.advance(50)
+  await fetch(0n, 9n, 1)
+  await clock.advance(50)
+  expect(behind()).toEqual({ ms: 100, partition: 'events.b:3' })
 })
 
 it('forgets what is in hand with an assignment and a seek, and keeps it when a commit is fenced', async () => {
   const { clock, behindMs, fetch, assigned, joined, commit } = await watch('fenced')
-  await fetch(0n, 1n, 10_000)
+  await fetch(0n, 1n, 1)
   await clock.advance(2_000)
   await commit(1n)
   expect(behindMs()).toBe(1_000)
   await assigned()
   expect(behindMs()).toBe(0)
-  await fetch(0n, 1n, 10_000)
+  await fetch(0n, 1n, 1)
   await clock.advance(2_000)
   joined.seek(partition, 0n)
   expect(behindMs()).toBe(0)

@@ -101,28 +101,33 @@ function createHoles(ends: ReadonlyMap<number, bigint>) {
   }
 }
 
+/** How long live events have waited that could have been through, in milliseconds, and where. */
+export interface Behind {
+  readonly ms: number
+  /** Topic and partition; undefined when nothing waits. */
+  readonly partition: string | undefined
+}
+
 export interface WatchedClient {
   readonly client: ConsumerClient
   /**
-   * How far live reading is behind, in milliseconds: the age of the oldest record that is in hand and not committed, less
-   * the time that its batch may be gathered, or of the last one that was fetched where the log has more behind it. 0 when
-   * nothing waits.
+   * The longest wait of live reading: how long the oldest record in hand is not committed, less the time that its batch
+   * may be gathered, or how long the end of a log was not reached. All by the monotonic clock of this process: that of a
+   * broker may differ, and must not hold a replay for good.
    */
-  behindMs(): number
+  behind(): Behind
 }
 
-/** Records of one fetch that are in hand: since when, when their first was appended, and the position behind their last. */
+/** Records of one fetch that are in hand: since when, and the position behind their last. */
 interface InHand {
-  /** Monotonic. */
   readonly arrivedAtMs: number
-  readonly appendedAtMs: number
   readonly next: bigint
 }
 
-/** What is known of a partition: fetches that are not committed, the oldest first, and whether the log has more. */
+/** What is known of a partition: fetches that are not committed, the oldest first, and since when the log has more. */
 interface Watched {
   readonly inHand: InHand[]
-  moreSinceMs: number | undefined
+  readonly moreSinceMs: number | undefined
 }
 
 /**
@@ -139,18 +144,10 @@ export function createWatchedClient(client: ConsumerClient, clock: Clock, gather
     },
     async onBatch(batch) {
       const key = partitionKey(batch)
-      const inHand: InHand[] = partitions.get(key)?.inHand ?? []
-      const first = batch.records[0]
+      const { inHand = [], moreSinceMs = clock.monotonic() } = partitions.get(key) ?? {}
       const last = batch.records.at(-1)
-      if (first !== undefined && last !== undefined)
-        inHand.push({
-          arrivedAtMs: clock.monotonic(),
-          appendedAtMs: first.appendedAtMs,
-          next: last.offset + 1n
-        })
-      const isAtEnd = batch.nextOffset >= batch.highWatermark
-      const moreSinceMs = isAtEnd ? undefined : (last?.appendedAtMs ?? partitions.get(key)?.moreSinceMs)
-      partitions.set(key, { inHand, moreSinceMs })
+      if (last !== undefined) inHand.push({ arrivedAtMs: clock.monotonic(), next: last.offset + 1n })
+      partitions.set(key, { inHand, moreSinceMs: batch.nextOffset >= batch.highWatermark ? undefined : moreSinceMs })
       await handlers.onBatch(batch)
     }
   })
@@ -175,20 +172,16 @@ export function createWatchedClient(client: ConsumerClient, clock: Clock, gather
         }
       }
     },
-    behindMs() {
-      const nowMs = clock.now()
-      let behindMs = 0
-      for (const { inHand, moreSinceMs = nowMs } of partitions.values())
-        behindMs = Math.max(behindMs, overdueMs(inHand[0]), nowMs - moreSinceMs)
-      return behindMs
+    behind() {
+      const nowMs = clock.monotonic()
+      let behind: Behind = { ms: 0, partition: undefined }
+      for (const [partition, { inHand, moreSinceMs = nowMs }] of partitions) {
+        const dueMs = (inHand[0]?.arrivedAtMs ?? nowMs) + gatherMs
+        const ms = nowMs - Math.min(dueMs, moreSinceMs)
+        if (ms > behind.ms) behind = { ms, partition }
+      }
+      return behind
     }
-  }
-
-  /** Nothing before its batch is due by this clock: that of a broker may differ, and must not hold a replay for good. */
-  function overdueMs(oldest: InHand | undefined): number {
-    if (oldest === undefined) return 0
-    const heldMs = clock.monotonic() - oldest.arrivedAtMs
-    return heldMs <= gatherMs ? 0 : Math.max(heldMs, clock.now() - oldest.appendedAtMs) - gatherMs
   }
 }
 
