@@ -160,6 +160,45 @@ describe('breaker', () => {
     expect(outcomes.filter((outcome) => outcome === 'gone')).toHaveLength(3)
   })
 
+  it('is open for another 30 s when the callers of probes gave up after three seconds in all, and not before', async () => {
+    const { breaker, changes, outcomes, fire, fail } = setup({ timeoutMs: false })
+    const gone = new AppError('PIPE_DEADLINE', 'gone')
+    const giveUpAfter = async (ms: number): Promise<void> => {
+      const caller = Promise.withResolvers<never>()
+      const probe = breaker.run(() => caller.promise).catch((error: unknown) => error)
+      await vi.advanceTimersByTimeAsync(ms)
+      caller.reject(gone)
+      expect(await probe).toBe(gone)
+    }
+    await fail(20)
+    await vi.advanceTimersByTimeAsync(30_000)
+    await giveUpAfter(2_999)
+    expect(breaker.state).toBe('half-open')
+    await giveUpAfter(1)
+    expect([breaker.state, await fire()]).toEqual(['open', 'PIPE_BREAKER_OPEN'])
+    await vi.advanceTimersByTimeAsync(30_000)
+    // Those of before do not count any more.
+    await giveUpAfter(2_999)
+    expect(breaker.state).toBe('half-open')
+    await fire()
+    await fail(20)
+    await vi.advanceTimersByTimeAsync(30_000)
+    await giveUpAfter(2_999)
+    expect(breaker.state).toBe('half-open')
+    await giveUpAfter(8_000)
+    expect(changes.map(([second, state]) => `${Math.floor(second)} ${state}`).slice(0, 5)).toEqual([
+      '0 open',
+      '30 half-open',
+      '33 open',
+      '63 half-open',
+      '65 closed'
+    ])
+    expect(breaker.state).toBe('open')
+    expect(new Set(outcomes.filter((outcome) => outcome !== 'failure' && outcome !== 'refused'))).toEqual(
+      new Set(['gone', 'success'])
+    )
+  })
+
   it('is not closed by a call of before it opened whose caller gives up while it is probed', async () => {
     const { breaker, fail } = setup({ timeoutMs: false })
     const gone = Promise.withResolvers<never>()

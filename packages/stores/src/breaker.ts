@@ -4,7 +4,8 @@
 //   open      -> half-open  30 s later; calls in between are refused at once
 //   half-open -> closed     the one probe succeeded; calls beside it are refused
 //   half-open -> half-open  the caller of the probe gave up: nothing is known, and the next call is the probe
-//   half-open -> open       the probe failed
+//   half-open -> open       the probe failed, or callers of probes had waited 3 s in all and gave up: that is silence, and
+//                           who comes next is refused and does not hang as well
 //
 // What opossum does otherwise than one would think, and this file makes good: refused calls count in its window and
 // closing does not clear it, so a breaker that has just closed would need a thousand failures, or one, to open again: it
@@ -18,7 +19,7 @@ import { AppError, systemClock } from '@millrace/kernel'
 
 export type BreakerState = 'closed' | 'open' | 'half-open'
 
-/** How one call ended; `refused`: it was not made; `gone`: its caller gave up, and it counts for nothing. */
+/** How one call ended; `refused`: it was not made; `gone`: its caller gave up, which counts for nothing in a closed one. */
 export type BreakerOutcome = 'success' | 'failure' | 'timeout' | 'refused' | 'gone'
 
 /**
@@ -55,16 +56,21 @@ type Call = () => Promise<void>
 
 /** opossum opens above the threshold, not at it. */
 const justBelowHalf = 49.99
+/** Probes whose callers waited for so long, in all, and gave up have failed. */
+const silentMs = 3_000
 
 /** A closed breaker. Its time is that of the global timers. */
 export function createBreaker(options: BreakerOptions): Breaker {
   const { name, timeoutMs = 1_000, volumeThreshold = 20, resetMs = 30_000, judge } = options
   let state: BreakerState = 'closed'
+  /** What the callers of probes waited for nothing since it is half-open. */
+  let waitedMs = 0
   let isDisposed = false
 
   const change = (next: BreakerState): void => {
     if (state === next) return
     state = next
+    waitedMs = 0
     options.onChange?.(next)
   }
   const make = (isHalfOpen = false): CircuitBreaker<[Call], void> => {
@@ -117,16 +123,18 @@ export function createBreaker(options: BreakerOptions): Breaker {
       throw error
     }
   }
-  /** One call decides; those beside it are refused. One whose caller gives up leaves it to the next. */
+  /** One call decides; those beside it are refused. One whose caller gives up soon leaves it to the next. */
   const probe = async <T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
     let ended: { readonly value: T } | { readonly error: unknown } | undefined
     const call: Call = async () => {
+      const begunAtMs = systemClock.monotonic()
       try {
         ended = { value: await timed(work, name, timeoutMs) }
       } catch (error) {
         ended = { error }
         const outcome = outcomeOf(error, judge)
-        if (outcome === 'gone') replace(true)
+        if (outcome === 'gone') waitedMs += systemClock.monotonic() - begunAtMs
+        if (outcome === 'gone' && waitedMs < silentMs) replace(true)
         else if (outcome !== 'success') throw error
       }
     }
