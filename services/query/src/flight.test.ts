@@ -66,6 +66,38 @@ describe('flights', () => {
     expect([await joined.result, runs.length, flights.size]).toEqual(['fresh', 0, 0])
   })
 
+  it('tells whether what can be joined has begun, of that flight alone', async () => {
+    const flights = createFlights<string>()
+    const begin: (() => void)[] = []
+    const ends: PromiseWithResolvers<string>[] = []
+    const join = (signal = new AbortController().signal) =>
+      flights
+        .join('k', signal, (_given, onBegun) => {
+          const end = Promise.withResolvers<string>()
+          begin.push(onBegun)
+          ends.push(end)
+          return end.promise
+        })
+        .catch(String)
+    const leaving = new AbortController()
+    const left = join(leaving.signal)
+    expect(flights.hasBegun('k')).toBe(false)
+    begin[0]?.()
+    expect([flights.hasBegun('k'), flights.hasBegun('other')]).toEqual([true, false])
+    leaving.abort('left')
+    await left
+    const second = join()
+    begin[0]?.()
+    expect(flights.hasBegun('k')).toBe(false)
+    begin[1]?.()
+    // The end of one that was given up is not that of the next.
+    ends[0]?.resolve('late')
+    await ends[0]?.promise
+    expect(flights.hasBegun('k')).toBe(true)
+    ends[1]?.resolve('a')
+    expect([await second, flights.hasBegun('k')]).toEqual(['a', false])
+  })
+
   it('shares a result with each who waits, and ends it when all have it', async () => {
     const log: string[] = []
     const flights = createFlights<string>({

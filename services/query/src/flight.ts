@@ -9,13 +9,17 @@ export interface Sharing<T> {
   readonly onEnd: (result: T) => void
 }
 
+export type Work<T> = (signal: AbortSignal, onBegun: () => void) => Promise<T>
+
 /** Work by key. */
 export interface Flights<T> {
   /**
    * The result of `work`, or of the same key's that runs already; what it throws goes to all who wait. Throws the reason
-   * of `signal` when it aborts first.
+   * of `signal` when it aborts first. Work calls `onBegun` when what happens later makes no difference to it any more.
    */
-  join(key: string, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T>
+  join(key: string, signal: AbortSignal, work: Work<T>): Promise<T>
+  /** Whether there is work to join that has called `onBegun`. */
+  hasBegun(key: string): boolean
   /** Runs `work` behind, unless the key's runs; nobody waits for it, and nobody aborts it. Must not reject. */
   behind(key: string, work: () => Promise<T>): void
   readonly size: number
@@ -25,6 +29,7 @@ interface Flight<T> {
   readonly result: Promise<T>
   readonly controller: AbortController
   waiters: number
+  readonly hasBegun: () => boolean
   /** Set when the result is there, until everybody has got it. */
   end: (() => void) | undefined
 }
@@ -32,9 +37,11 @@ interface Flight<T> {
 /** No flights. */
 export function createFlights<T>(sharing?: Sharing<T>): Flights<T> {
   const flights = new Map<string, Flight<T>>()
-  const start = (key: string, work: (signal: AbortSignal) => Promise<T>): Flight<T> => {
+  const start = (key: string, work: Work<T>): Flight<T> => {
     const controller = new AbortController()
-    const flight: Flight<T> = { result: work(controller.signal), controller, waiters: 0, end: undefined }
+    let hasBegun = false
+    const result = work(controller.signal, () => void (hasBegun = true))
+    const flight: Flight<T> = { result, controller, waiters: 0, hasBegun: () => hasBegun, end: undefined }
     flights.set(key, flight)
     const land = (): void => {
       if (flights.get(key) === flight) flights.delete(key)
@@ -74,6 +81,7 @@ export function createFlights<T>(sharing?: Sharing<T>): Flights<T> {
       // It counts as one that waits, so that nobody who joins and leaves ends it.
       start(key, work).waiters++
     },
+    hasBegun: (key) => flights.get(key)?.hasBegun() === true,
     get size() {
       return flights.size
     }

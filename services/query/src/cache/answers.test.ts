@@ -16,7 +16,7 @@ function setup() {
   const clock = createManualClock()
   const stored = new Map<string, Entry>()
   const locks = new Set<string>()
-  const state = { isAway: false, generation: '', random: 0, refreshes: 0 }
+  const state = { isAway: false, generation: '', random: 0, refreshes: 0, writeMs: 0 }
   const cache: AnswerCache = {
     read: async (_projectId, key) => {
       if (state.isAway) return { kind: 'away' }
@@ -26,6 +26,7 @@ function setup() {
     },
     generation: async () => (state.isAway ? undefined : state.generation),
     write: async (entry) => {
+      if (state.writeMs > 0) await clock.sleep(state.writeMs)
       if (!state.isAway) stored.set(entry.key, entry)
     },
     lock: async (key) => {
@@ -207,6 +208,40 @@ describe('answers', () => {
       'q1',
       'q2'
     ])
+  })
+
+  it('that are asked for after a purge do not join one that is made and is being stored', async () => {
+    const { clock, cache, state, process } = setup()
+    const ask = process()
+    state.writeMs = 900
+    const before = ask({ took: 10 })
+    await clock.advance(10)
+    await cache.purge('shop')
+    const after = ask({ took: 10 })
+    await clock.advance(3_000)
+    expect([await before, await after]).toEqual([
+      ['MISS', 'q1'],
+      ['MISS', 'q2']
+    ])
+  })
+
+  it('that are asked for after a purge do not join one beside which the same was renewed behind', async () => {
+    const { clock, cache, state, made, process } = setup()
+    const ask = process()
+    const first = ask({ took: 1_000, priority: 'critical' })
+    await clock.advance(28_500)
+    await first
+    state.random = 0.9
+    expect(await ask({ took: 2_000, priority: 'critical' })).toEqual(['HIT', 'q1'])
+    await clock.advance(1_500)
+    const before = ask({ took: 2_000, priority: 'critical' })
+    await clock.advance(600)
+    expect(made).toEqual(['critical', 'background', 'critical'])
+    await cache.purge('shop')
+    const after = ask({ took: 10, priority: 'critical' })
+    await clock.advance(3_000)
+    await Promise.all([before, after])
+    expect(made).toEqual(['critical', 'background', 'critical', 'critical'])
   })
 
   it('of mistakes are kept for half a minute, others that must not be kept never', async () => {

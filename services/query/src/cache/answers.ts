@@ -6,7 +6,7 @@ import type { Clock } from '@millrace/kernel'
 import type { Priority } from '../bulkhead.ts'
 import type { Lease } from '../byte-budget.ts'
 import { createFlights } from '../flight.ts'
-import type { Flights } from '../flight.ts'
+import type { Flights, Work } from '../flight.ts'
 import { toQueryProblem } from '../query-error.ts'
 import type { AnswerCache, CacheLock, CacheRead } from './answer-cache.ts'
 import type { Entry } from './envelope.ts'
@@ -80,8 +80,6 @@ export function createAnswers(deps: AnswersDeps): Answers {
     onEnd: ({ reply }) => reply.lease?.release()
   })
   const refreshes = createFlights<void>()
-  /** Flights whose answer is being made: by rows of then, however long it takes. */
-  const making = new Set<string>()
   const make = createMaking(deps)
 
   const toReply = (entry: Entry & Pick<Reply, 'lease'>, use: CacheUse): Reply => {
@@ -138,8 +136,16 @@ export function createAnswers(deps: AnswersDeps): Answers {
     }
   }
 
-  const find = async (question: Question, signal: AbortSignal): Promise<Found> => {
+  /** Calls `onMake` when the answer begins to be made: it is one of then, however long that and its storing take. */
+  const find = async (question: Question, signal: AbortSignal, onMake: () => void): Promise<Found> => {
     const { projectId, key, use, priority } = question
+    const told: Question = {
+      ...question,
+      make: (...given) => {
+        onMake()
+        return question.make(...given)
+      }
+    }
     const read = await cache.read(projectId, key, use === 'cache' ? 'any' : 'master')
     if (read.kind === 'read' && !read.isLate) local.keepOnly(projectId, read.generation)
     const found = read.kind === 'read' ? read.entry : undefined
@@ -148,8 +154,8 @@ export function createAnswers(deps: AnswersDeps): Answers {
       return { kind: 'reply', reply: toReply(found, 'HIT') }
     }
     try {
-      if (read.kind === 'read') return { kind: 'reply', reply: await makeOnce(question, read, signal) }
-      return { kind: 'reply', reply: toReply(await make(question, read, signal, priority), 'BYPASS') }
+      if (read.kind === 'read') return { kind: 'reply', reply: await makeOnce(told, read, signal) }
+      return { kind: 'reply', reply: toReply(await make(told, read, signal, priority), 'BYPASS') }
     } catch (error) {
       const old = found ?? local.get(key)
       const isUsable = old !== undefined && old.status === 200 && clock.now() < old.staleUntilMs
@@ -175,28 +181,11 @@ export function createAnswers(deps: AnswersDeps): Answers {
       const hasTime = (): boolean => clock.monotonic() < question.deadlineMs
       // Nor does what is asked after a purge join what was begun before; another process may have been told of it.
       const flightNow = (): string => `${use} ${priority} ${local.generationOf(projectId) ?? ''} ${key}`
-      if (making.has(flightNow())) await hearOfPurge(projectId)
-      const flight = flightNow()
-      const seen = seenMaking(question, flight, making)
-      const work = (given: AbortSignal): Promise<Found> => find(seen, given)
-      const found = await joinInTime(flights, flight, signal, work, hasTime)
+      if (flights.hasBegun(flightNow())) await hearOfPurge(projectId)
+      const work: Work<Found> = (given, onBegun) => find(question, given, onBegun)
+      const found = await joinInTime(flights, flightNow(), signal, work, hasTime)
       if (found.kind === 'stale' && !question.allowStale) throw found.error
       return found.reply
-    }
-  }
-}
-
-/** `question`, with `flight` in `making` while its answer is made. */
-function seenMaking(question: Question, flight: string, making: Set<string>): Question {
-  return {
-    ...question,
-    make: async (...given) => {
-      making.add(flight)
-      try {
-        return await question.make(...given)
-      } finally {
-        making.delete(flight)
-      }
     }
   }
 }
@@ -228,14 +217,14 @@ async function joinInTime<T>(
   flights: Flights<T>,
   key: string,
   signal: AbortSignal,
-  work: (signal: AbortSignal) => Promise<T>,
+  work: Work<T>,
   hasTime: () => boolean
 ): Promise<T> {
   let isOurs = false
   const join = (): Promise<T> =>
-    flights.join(key, signal, (given) => {
+    flights.join(key, signal, (...given) => {
       isOurs = true
-      return work(given)
+      return work(...given)
     })
   try {
     return await join()
