@@ -46,7 +46,7 @@ export default defineConfig({
             'bench/src/**/*.test.ts'
           ],
           setupFiles: ['packages/testkit/src/no-network.ts'],
-          testTimeout: 20_000,
+          testTimeout: 60_000,
           ...patient,
           // The default leaves one core free, which is half of a small machine.
           maxWorkers: '100%',

@@ -7,7 +7,8 @@ const limits = { maxBytes: 1_000_000, maxRatio: 100, freeBytes: 10_000, grow: ()
 const encoders: Record<Encoding, (input: Buffer) => Buffer> = {
   gzip: zlib.gzipSync,
   deflate: zlib.deflateSync,
-  br: zlib.brotliCompressSync,
+  // The default quality takes seconds for a megabyte.
+  br: (body) => zlib.brotliCompressSync(body, { params: { [zlib.constants.BROTLI_PARAM_QUALITY]: 5 } }),
   zstd: zlib.zstdCompressSync
 }
 const encodings = Object.keys(encoders) as Encoding[]
