@@ -93,6 +93,8 @@ async function runCase(suite: FaultSuite, { faultCase, planted }: PlannedRun, de
     const { stack, seed, long = false, folder, say, signal } = deps
     const context = { stack, seed, planted, long, folder, counters, say, signal }
     const verdict = await unlessGivenUp(signal, () => faultCase.run(context))
+    // What a case makes of waits that were cut short says nothing.
+    signal.throwIfAborted()
     const bitten = counters.missing().length === 0
     const outcome = verdict.violations.length > 0 ? 'red' : bitten ? 'green' : 'no bite'
     return { ...common(), outcome, verdict, error: undefined }

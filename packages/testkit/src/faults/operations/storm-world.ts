@@ -102,6 +102,7 @@ export async function openStormWorld(context: CaseContext, parts: StormParts): P
     },
     async rage() {
       for (let turn = 0; turn < fewestComers || !over.signal.aborted; turn++) {
+        context.signal.throwIfAborted()
         const untilMs = systemClock.monotonic() + everyMs
         const kind = comers[turn % comers.length] ?? 'loader'
         const kills = turn % 2 === 1
@@ -171,7 +172,8 @@ function replayer(context: CaseContext, { rig, project }: StormParts) {
   return async (...args: readonly string[]): Promise<CliEnd> => {
     const begunMs = systemClock.monotonic()
     const end = await runCli(['replay', 'start', '--from-offset', 'earliest', ...args, ...where], env)
-    context.say(`replay ${args.join(' ')}: ${end.code} after ${Math.round(systemClock.monotonic() - begunMs)} ms`)
+    const tookMs = Math.round(systemClock.monotonic() - begunMs)
+    context.say(`replay ${args.join(' ')}: ${end.code} after ${tookMs} ms ${end.errors.trim()}`.trim())
     return end
   }
 }

@@ -55,6 +55,7 @@ async function rage(context: CaseContext, { start, handled, group, zombie }: Sto
   late.catch(() => {})
   const startedMs = systemClock.monotonic()
   for (let turn = 1; systemClock.monotonic() - startedMs < stormMs; turn++) {
+    context.signal.throwIfAborted()
     running.push(await start())
     counters.count(joined)
     if (running.length > members) {
