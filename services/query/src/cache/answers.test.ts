@@ -11,12 +11,20 @@ import { createLocalAnswers } from './local-answers.ts'
 const times = { freshOpenMs: 30_000, freshClosedMs: 600_000, staleOpenMs: 600_000, ttlMs: 3_600_000, mistakeMs: 30_000 }
 const away = new AppError('PIPE_CLICKHOUSE_UNAVAILABLE', 'away')
 
+type Over = Partial<Question> & {
+  readonly took?: number
+  readonly fails?: Error
+  readonly kept?: Kept | undefined
+  readonly status?: number
+  readonly signal?: AbortSignal
+}
+
 /** One Redis; `process()` is one process that uses it. */
 function setup() {
   const clock = createManualClock()
   const stored = new Map<string, Entry>()
   const locks = new Set<string>()
-  const state = { isAway: false, generation: '', random: 0, refreshes: 0, writeMs: 0 }
+  const state = { isAway: false, generation: '', random: 0, refreshes: 0, writeMs: 0, hearMs: 0 }
   const cache: AnswerCache = {
     read: async (_projectId, key) => {
       if (state.isAway) return { kind: 'away' }
@@ -24,7 +32,11 @@ function setup() {
       const isOfNow = entry?.generation === state.generation
       return { kind: 'read', generation: state.generation, entry: isOfNow ? entry : undefined, isLate: false }
     },
-    generation: async () => (state.isAway ? undefined : state.generation),
+    generation: async () => {
+      const { generation } = state
+      if (state.hearMs > 0) await clock.sleep(state.hearMs)
+      return state.isAway ? undefined : generation
+    },
     write: async (entry) => {
       if (state.writeMs > 0) await clock.sleep(state.writeMs)
       if (!state.isAway) stored.set(entry.key, entry)
@@ -47,19 +59,8 @@ function setup() {
       random: () => state.random,
       onRefresh: () => void state.refreshes++
     })
-    return (
-      over: Partial<Question> & { took?: number; fails?: Error; kept?: Kept | undefined; status?: number } = {}
-    ) => {
-      const {
-        took = 0,
-        fails,
-        status = 200,
-        signal = new AbortController().signal,
-        ...rest
-      } = {
-        signal: undefined as AbortSignal | undefined,
-        ...over
-      }
+    return (over: Over = {}) => {
+      const { took = 0, fails, status = 200, signal = new AbortController().signal, ...rest } = over
       const question: Question = {
         projectId: 'shop',
         key: 'query:{shop}:k',
@@ -77,7 +78,7 @@ function setup() {
         ...rest
       }
       return answers
-        .ask(question, signal ?? new AbortController().signal)
+        .ask(question, signal)
         .then(({ use, queryId }) => [use, queryId])
         .catch((error: unknown) => error)
     }
@@ -242,6 +243,37 @@ describe('answers', () => {
     await clock.advance(3_000)
     await Promise.all([before, after])
     expect(made).toEqual(['critical', 'background', 'critical', 'critical'])
+  })
+
+  it('that would join one wait a quarter of a second to hear of a purge, not past their deadline or their caller', async () => {
+    const { clock, cache, state, made, process } = setup()
+    const ask = process()
+    const short = { key: 'query:{shop}:short' }
+    const first = [ask({ took: 300 }), ask({ ...short, took: 100 })]
+    await clock.advance(0)
+    await cache.purge('shop')
+    state.hearMs = 1_000
+    const timed = async (over: Parameters<typeof ask>[0]) => [await ask(over), clock.monotonic()]
+    const leaving = new AbortController()
+    const left = timed({ signal: leaving.signal })
+    const joined = [timed({ ...short, deadlineMs: 50 }), timed({})]
+    await clock.advance(20)
+    leaving.abort('left')
+    await clock.advance(2_000)
+    expect(await left).toEqual(['left', 20])
+    // What could not be heard in time is not made once more.
+    expect([await Promise.all(first), await Promise.all(joined), made.length]).toEqual([
+      [
+        ['MISS', 'q2'],
+        ['MISS', 'q2']
+      ],
+      [
+        [['MISS', 'q2'], 100],
+        [['MISS', 'q2'], 300]
+      ],
+      2
+    ])
+    expect(clock.pending()).toBe(0)
   })
 
   it('of mistakes are kept for half a minute, others that must not be kept never', async () => {

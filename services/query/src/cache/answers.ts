@@ -81,6 +81,7 @@ export function createAnswers(deps: AnswersDeps): Answers {
   })
   const refreshes = createFlights<void>()
   const make = createMaking(deps)
+  const hearOfPurge = createHearing(deps)
 
   const toReply = (entry: Entry & Pick<Reply, 'lease'>, use: CacheUse): Reply => {
     const { status, contentType, queryId, body, madeAtMs, lease } = entry
@@ -139,13 +140,7 @@ export function createAnswers(deps: AnswersDeps): Answers {
   /** Calls `onMake` when the answer begins to be made: it is one of then, however long that and its storing take. */
   const find = async (question: Question, signal: AbortSignal, onMake: () => void): Promise<Found> => {
     const { projectId, key, use, priority } = question
-    const told: Question = {
-      ...question,
-      make: (...given) => {
-        onMake()
-        return question.make(...given)
-      }
-    }
+    const told = telling(question, onMake)
     const read = await cache.read(projectId, key, use === 'cache' ? 'any' : 'master')
     if (read.kind === 'read' && !read.isLate) local.keepOnly(projectId, read.generation)
     const found = read.kind === 'read' ? read.entry : undefined
@@ -164,11 +159,6 @@ export function createAnswers(deps: AnswersDeps): Answers {
     }
   }
 
-  const hearOfPurge = async (projectId: string): Promise<void> => {
-    const generation = await cache.generation(projectId)
-    if (generation !== undefined) local.keepOnly(projectId, generation)
-  }
-
   return {
     async ask(question, signal) {
       const { use, priority, key, projectId } = question
@@ -181,11 +171,50 @@ export function createAnswers(deps: AnswersDeps): Answers {
       const hasTime = (): boolean => clock.monotonic() < question.deadlineMs
       // Nor does what is asked after a purge join what was begun before; another process may have been told of it.
       const flightNow = (): string => `${use} ${priority} ${local.generationOf(projectId) ?? ''} ${key}`
-      if (flights.hasBegun(flightNow())) await hearOfPurge(projectId)
+      if (flights.hasBegun(flightNow())) await hearOfPurge(question, signal)
       const work: Work<Found> = (given, onBegun) => find(question, given, onBegun)
       const found = await joinInTime(flights, flightNow(), signal, work, hasTime)
       if (found.kind === 'stale' && !question.allowStale) throw found.error
       return found.reply
+    }
+  }
+}
+
+/** `question`, which calls `onMake` when its answer begins to be made. */
+function telling(question: Question, onMake: () => void): Question {
+  return {
+    ...question,
+    make: (...given) => {
+      onMake()
+      return question.make(...given)
+    }
+  }
+}
+
+/** A question that would join waits so long to hear whether another process has purged. */
+const hearWithinMs = 250
+
+/**
+ * Hears of a purge by another process, for a question that would join what was begun before it was asked. Throws the
+ * reason of `signal`. What is not heard in time, because Redis is slow or away, counts as no purge, and the question joins:
+ * if each made its answer itself instead, all who ask for the same would go to the engine together whenever Redis is silent.
+ * Such an answer is older than a purge by no more than the time of one flight; what is heard late counts for those after.
+ */
+function createHearing({ cache, local, clock }: AnswersDeps) {
+  const hear = async (projectId: string): Promise<void> => {
+    const generation = await cache.generation(projectId)
+    if (generation !== undefined) local.keepOnly(projectId, generation)
+  }
+  return async ({ projectId, deadlineMs }: Question, signal: AbortSignal): Promise<void> => {
+    signal.throwIfAborted()
+    const { promise: over, resolve, reject } = Promise.withResolvers<void>()
+    using _limit = clock.timer(Math.min(hearWithinMs, deadlineMs - clock.monotonic()), resolve)
+    const onAbort = (): void => reject(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      await Promise.race([hear(projectId), over])
+    } finally {
+      signal.removeEventListener('abort', onAbort)
     }
   }
 }
