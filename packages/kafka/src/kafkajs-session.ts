@@ -69,6 +69,7 @@ export function startSession(deps: SessionDeps): GroupSession {
   for (const event of [consumer.events.FETCH_START, consumer.events.FETCH, consumer.events.HEARTBEAT] as const) {
     consumer.on(event, () => watchdog.touch())
   }
+  let joining = false
   const run = async (): Promise<void> => {
     await consumer.connect()
     for (const memberId of ghosts) await offsets.leave(memberId)
@@ -76,7 +77,9 @@ export function startSession(deps: SessionDeps): GroupSession {
     await consumer.subscribe({ topics: [...topics], fromBeginning: true })
     if (state.closed) return
     const eachBatch = createIntake(context, closing)
+    joining = true
     await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, partitionsConsumedConcurrently: 1, eachBatch })
+    joining = false
   }
   const running = run().catch((error: unknown) => end(toError(error)))
   void ended.then(() => {
@@ -93,7 +96,7 @@ export function startSession(deps: SessionDeps): GroupSession {
       state.current = undefined
       startClosing()
       watchdog[Symbol.dispose]()
-      if ((await within(leave(consumer, running), closeTimeoutMs, clock)) !== true) {
+      if ((await within(leave(consumer, running, joining), closeTimeoutMs, clock)) !== true) {
         log.warn({ group: options.groupId }, 'leaving the group failed or took too long; the broker expires the member')
       }
     }
@@ -184,11 +187,15 @@ function toIdentity(payload: JoinPayload): EpochIdentity {
   return { memberId, generationId, assignment }
 }
 
-/** True when the consumer left and disconnected. */
-async function leave(consumer: Consumer, running: Promise<void>): Promise<boolean> {
+/**
+ * True when the consumer left and disconnected. One that is told to end while it joins is forgotten by the library and
+ * joins all the same: a member that nobody owns would hold its partitions for as long as the process lives. So the join is
+ * waited for; whoever waits no longer finds it leaving behind him.
+ */
+async function leave(consumer: Consumer, running: Promise<void>, joining: boolean): Promise<boolean> {
   try {
-    await consumer.disconnect()
-    // A start that was under way when the first disconnect came finds itself running afterwards.
+    if (!joining) await consumer.disconnect()
+    // A start that was under way when the first disconnect came finds itself connected afterwards.
     await running
     await consumer.disconnect()
     return true

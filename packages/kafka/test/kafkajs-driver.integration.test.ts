@@ -3,6 +3,9 @@
 import { createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { eventually } from '@millrace/testkit/eventually'
+import { testEndpoints } from '@millrace/testkit/endpoints'
+import { openKafkaProxies } from '@millrace/testkit/faults/gateway/kafka-proxies'
+import { kafkaRequest } from '@millrace/testkit/faults/proxy-rules'
 import { openTestKafka } from '@millrace/testkit/test-kafka'
 import { unique } from '@millrace/testkit/unique'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -11,6 +14,15 @@ import { incompressible } from './contract.ts'
 import { openReader, values } from './reader.ts'
 
 const topicRefreshMs = 2_000
+/** API key of the request that every join begins with. */
+const findCoordinator = 10
+const withError =
+  (code: number) =>
+  (reply: Buffer): Buffer => {
+    const changed = Buffer.from(reply)
+    changed.writeInt16BE(code, 12)
+    return changed
+  }
 const open: { kafka?: Kafka; admin?: Admin } = {}
 beforeAll(async () => {
   open.kafka = await openTestKafka()
@@ -145,6 +157,25 @@ test.concurrent('a member that was dropped commits nothing: its generation is ov
   release()
   await eventually('the first one joined again', () => (a.held()?.length ?? 0) + (b.held()?.length ?? 0) === 1)
   expect([a.errors, b.errors]).toEqual([[], []])
+})
+
+test.concurrent('a member that is stopped while it joins is in no group afterwards', async () => {
+  const topic = await newTopic(2)
+  const groupId = unique('g')
+  await using behind = await openKafkaProxies(testEndpoints().KAFKA_BROKERS)
+  // COORDINATOR_NOT_AVAILABLE, behind length, correlation id and throttle time: the client asks again and again.
+  const away = behind.proxies.map((proxy) =>
+    proxy.add({ kind: 'change-reply', when: kafkaRequest(findCoordinator), times: 3, change: withError(15) })
+  )
+  const asked = (): number => away.reduce((sum, rule) => sum + rule.acted(), 0)
+  await using hurt = await openTestKafka({ KAFKA_BROKERS: behind.brokers })
+  const options = { groupId, topics: [topic], topicRefreshMs: 60_000, sessionTimeoutMs: 6_000 }
+  await using reader = await openReader(hurt.consumers, options)
+  await eventually('the join to be under way', () => asked() > 0, { intervalMs: 5 })
+  await reader.member.stop()
+  // The broker refuses this as long as anybody is in the group.
+  await admin().setGroupOffsets(groupId, topic, new Map([[0, 0n]]))
+  expect(reader.log).toEqual([])
 })
 
 test.concurrent('a paused member keeps its session', async () => {
