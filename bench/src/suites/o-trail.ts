@@ -39,7 +39,8 @@ const adminToken = 'the-token-of-a-benchmark'
 export const oTrail: Suite = {
   name: 'o-trail',
   about: 'the trail of an event while all workers are busy, against its single reads one after the other',
-  comparisons: [{ variant: 'trail', reference: 'single reads', by: 'speed', goal: 1, floor: 0.5 }],
+  // A request by HTTP is not for nothing: 0.8 is at most 1.25 times the time of its reads.
+  comparisons: [{ variant: 'trail', reference: 'single reads', by: 'speed', goal: 0.8, floor: 0.5 }],
   open
 }
 
