@@ -1,7 +1,7 @@
 // Everything is read again while the ground moves: the leader of three brokers dies, and members of all groups come and go
 // every three seconds. A part of the rows is taken away before, so that a replay that reads nothing cannot pass; what is
 // there afterwards is what was there.
-import { systemClock } from '@millrace/kernel'
+import { AppError, systemClock } from '@millrace/kernel'
 import { openThreeBrokers } from '../../three-brokers.ts'
 import type { FaultCase } from '../fault-case.ts'
 import { makeBacklog } from '../stream/backlog.ts'
@@ -106,7 +106,8 @@ function keepWriting(project: StreamProject): { stop(): Promise<readonly string[
         const eventId = `live-${ids.length + partition}`
         return { ...makeEvent({ eventId, eventType: 'page_view', atMs: now }), partition, appendedAtMs: now }
       })
-      await project.write(records)
+      // Whoever cannot find the leader looks again; a copy more is no harm.
+      while (!(await isWritten(project, records))) await systemClock.sleep(200)
       ids.push(...records.map(({ eventId }) => eventId))
       await systemClock.sleep(200)
     }
@@ -119,5 +120,15 @@ function keepWriting(project: StreamProject): { stop(): Promise<readonly string[
       await turns
       return ids
     }
+  }
+}
+
+async function isWritten(project: StreamProject, records: Parameters<StreamProject['write']>[0]): Promise<boolean> {
+  try {
+    await project.write(records)
+    return true
+  } catch (error) {
+    if (error instanceof AppError && error.class === 'transient') return false
+    throw error
   }
 }

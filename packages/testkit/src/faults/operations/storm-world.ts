@@ -65,6 +65,7 @@ export interface StormWorld extends AsyncDisposable {
   replayAll(): Promise<readonly CliEnd[]>
   /** Members of all groups come and go until the replays are over, and a few more. */
   rage(): Promise<void>
+  /** Once everything is being read again. */
   loseLeader(): Promise<void>
 }
 
@@ -115,7 +116,7 @@ export async function openStormWorld(context: CaseContext, parts: StormParts): P
       }
     },
     async loseLeader() {
-      await systemClock.sleep(everyMs)
+      await begun(parts)
       const sampler = await pipeline.kafka.sampler()
       const { name, back } = await killLeader({ stack: cluster.stack, admin, sampler, topic })
       context.counters.count('leader killed')
@@ -201,6 +202,22 @@ async function look({ rig, project }: StormParts, manifest: ArchiveManifest): Pr
   const { topic } = project
   const files = (await manifest.files({ topic })).map(({ key }) => key)
   return { verdict, epoch: found.epoch, told: found, heads: await headsOf(manifest, topic), files }
+}
+
+/** Both replays are on their way, and the new epoch is. */
+async function begun({ rig, project: { projectId } }: StormParts): Promise<void> {
+  await eventually(
+    'the replays to begin',
+    async () => {
+      const [row] = await rig.postgres.query<{ replays: number; epochs: number }>(
+        `SELECT (SELECT count(*)::integer FROM replays WHERE project_id = $1) AS replays,
+          (SELECT count(*)::integer FROM state_epochs WHERE project_id = $1) AS epochs`,
+        [projectId]
+      )
+      return row !== undefined && row.replays >= 2 && row.epochs >= 2
+    },
+    { timeoutMs: 60_000, intervalMs: 100 }
+  )
 }
 
 async function takeAway({ rig, project: { projectId } }: StormParts): Promise<number> {
