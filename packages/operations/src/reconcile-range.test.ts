@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { ArchiveFile, ArchiveHole } from '@millrace/stores/archive-manifest'
 import { rangeOf, without } from './reconcile-range.ts'
-import type { RangeWanted } from './reconcile-range.ts'
+import type { RangeDeps, RangeWanted } from './reconcile-range.ts'
 
 const admin = {
   ranges: async () => [
@@ -53,14 +53,18 @@ test('keeps the newest part of every partition when there are too many records, 
 })
 
 /** Files of partition 0 whose records were appended a millisecond each. */
-function withArchive(files: readonly (readonly [first: number, last: number])[], holes: readonly ArchiveHole[] = []) {
-  const log = { topic: 'events.a', partition: 0, epoch: 0 }
+function withArchive(
+  files: readonly (readonly [first: number, last: number])[],
+  holes: readonly ArchiveHole[] = [],
+  log: RangeDeps['admin'] = admin
+) {
+  const at = { topic: 'events.a', partition: 0, epoch: 0 }
   const last = files.at(-1)?.[1] ?? -1
   const manifest = {
-    heads: async () => [{ ...log, position: BigInt(last + 1), appendedAtMs: last }],
+    heads: async () => [{ ...at, position: BigInt(last + 1), appendedAtMs: last }],
     files: async (): Promise<readonly ArchiveFile[]> =>
       files.map(([first, end]) => ({
-        ...log,
+        ...at,
         first: BigInt(first),
         last: BigInt(end),
         rows: end - first + 1,
@@ -76,7 +80,7 @@ function withArchive(files: readonly (readonly [first: number, last: number])[],
     holes: async () => holes
   }
   return async (change: Partial<RangeWanted>) => {
-    const { parts, files: chosen, gone, pending } = await rangeOf({ admin, manifest }, { ...wanted, ...change })
+    const { parts, files: chosen, gone, pending } = await rangeOf({ admin: log, manifest }, { ...wanted, ...change })
     return { part: parts[0], files: chosen.map(({ key }) => key), gone, pending }
   }
 }
@@ -135,6 +139,22 @@ test('tells what neither the log nor the archive has', async () => {
 test('takes no files of another log under the same name', async () => {
   const range = withArchive([[0, 2_000]])
   expect(await range({ fromMs: 0 })).toMatchObject({ part: part(100n, 1_000n), files: [] })
+})
+
+test('reads every record of log or archive when retention takes some while it is asked', async () => {
+  let start = 50n
+  const moving = {
+    ...admin,
+    ranges: async () => [{ topic: 'events.a', partition: 0, start: (start += 50n), end: 1_100n }]
+  }
+  const files = [[0, 79] as const, [80, 119] as const, [120, 149] as const, [150, 400] as const]
+  const range = await withArchive(files, [], moving)({ fromMs: 40 })
+  const begin = start
+  expect([range.part, range.files]).toEqual([
+    part(0n, 1_000n),
+    files.filter(([first]) => first < begin).map((each) => each.join('-'))
+  ])
+  expect(range.gone).toEqual([])
 })
 
 test('leaves holes out of parts', () => {

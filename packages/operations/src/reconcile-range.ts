@@ -1,7 +1,7 @@
 // Which part of a topic is compared: what the log has, and before it what the archive has, as far as that is asked for.
 import type { Admin, PartitionRange } from '@millrace/kafka'
 import { isSameLog } from '@millrace/stores/archive-log'
-import type { ArchiveFile, ArchiveManifest } from '@millrace/stores/archive-manifest'
+import type { ArchiveFile, ArchiveHead, ArchiveManifest } from '@millrace/stores/archive-manifest'
 import { max, min } from './offsets.ts'
 import type { ReplayPart } from './replay-rows.ts'
 
@@ -44,12 +44,14 @@ export async function rangeOf(
   { topic, loadGroup, fromMs, toMs, most }: RangeWanted
 ): Promise<Range> {
   const committed = await admin.groupOffsets(loadGroup, topic)
-  const archived =
-    fromMs === undefined || manifest === undefined
-      ? noArchive
-      : await archivedBelow({ admin, manifest }, { topic, fromMs, toMs })
+  // Heads before ranges: no head of the present log is beyond its end then.
+  const heads = fromMs === undefined ? undefined : await manifest?.heads(topic)
   const ranges = await admin.ranges(topic)
   const starts = fromMs === undefined ? new Map<number, bigint>() : await admin.offsetsAt(topic, fromMs)
+  const archived =
+    fromMs === undefined || manifest === undefined || heads === undefined
+      ? noArchive
+      : await archivedBelow({ admin, manifest }, { heads, ranges, starts, fromMs, toMs })
   const ends = toMs === undefined ? new Map<number, bigint>() : await admin.offsetsAt(topic, toMs)
   let pending = 0n
   const parts = ranges.map(({ partition, start, end }): ReplayPart => {
@@ -85,22 +87,24 @@ interface Archived {
 
 const noArchive: ReadonlyMap<number, Archived> = new Map()
 
+interface BelowWanted {
+  readonly heads: readonly ArchiveHead[]
+  /** The same that the rest of the range is made of: no record lies between the two. */
+  readonly ranges: readonly PartitionRange[]
+  /** Where the log has `fromMs`. */
+  readonly starts: ReadonlyMap<number, bigint>
+  readonly fromMs: number
+  readonly toMs: number | undefined
+}
+
 async function archivedBelow(
   { admin, manifest }: { readonly admin: RangeDeps['admin']; readonly manifest: NonNullable<RangeDeps['manifest']> },
-  {
-    topic,
-    fromMs,
-    toMs = Infinity
-  }: { readonly topic: string; readonly fromMs: number; readonly toMs: number | undefined }
+  { heads, ranges, starts, fromMs, toMs = Infinity }: BelowWanted
 ): Promise<ReadonlyMap<number, Archived>> {
   const found = new Map<number, Archived>()
-  // Heads before ranges: no head of the present log is beyond its end then.
-  const heads = await manifest.heads(topic)
-  const ranges = new Map((await admin.ranges(topic)).map((range) => [range.partition, range]))
-  const starts = await admin.offsetsAt(topic, fromMs)
   for (const head of heads) {
-    const { partition, epoch } = head
-    const range = ranges.get(partition)
+    const { topic, partition, epoch } = head
+    const range = ranges.find((each) => each.partition === partition)
     const isBelow = range !== undefined && range.start > 0n && (starts.get(partition) ?? range.start) <= range.start
     if (!isBelow || !(await isSameLog(admin, head, range))) continue
     const below = (await manifest.files({ topic, partition, epoch })).filter(({ first }) => first < range.start)
