@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { ArchiveFile, ArchiveHole } from '@millrace/stores/archive-manifest'
+import { max } from './offsets.ts'
 import { rangeOf, without } from './reconcile-range.ts'
 import type { RangeDeps, RangeWanted } from './reconcile-range.ts'
 
@@ -136,16 +137,40 @@ test('tells what neither the log nor the archive has', async () => {
   })
 })
 
-test('takes no files of another log under the same name', async () => {
+test('tells what neither has also when nothing that was archived is as young as what is asked for', async () => {
+  const behind = withArchive([[0, 40]])
+  const lost = { files: [], gone: [part(41n, 100n)] }
+  expect(await behind({ fromMs: 60 })).toEqual({ ...lost, part: part(41n, 1_000n), pending: 200n })
+  expect(await behind({ fromMs: 60, toMs: 90 })).toMatchObject({ ...lost, part: part(41n, 100n) })
+  // What is lost is younger than that.
+  expect(await behind({ fromMs: 10, toMs: 30 })).toMatchObject({ part: part(0n, 41n), gone: [] })
+  // The log has all of it, or the archive all that is older.
+  expect(await behind({ fromMs: 300 })).toMatchObject({ part: part(300n, 1_000n), gone: [] })
+  expect(await behind({ fromMs: undefined })).toMatchObject({ part: part(100n, 1_000n), gone: [] })
+  expect(await withArchive([[0, 99]])({ fromMs: 100 })).toMatchObject({ part: part(100n, 1_000n), gone: [] })
+})
+
+test('tells that nobody has what retention took when nothing was archived', async () => {
+  expect(await withArchive([])({ fromMs: 60, toMs: 90 })).toMatchObject({
+    part: part(0n, 100n),
+    gone: [part(0n, 100n)]
+  })
+  const none = { heads: async () => [], files: async () => [], holes: async () => [] }
+  const { parts, gone } = await rangeOf({ admin, manifest: none }, { ...wanted, fromMs: 60 })
+  expect([parts[0], parts[1], gone]).toEqual([part(0n, 1_000n), { partition: 1, from: 0n, to: 400n }, [part(0n, 100n)]])
+})
+
+test('takes no files of another log under the same name: nobody has what that lost', async () => {
   const range = withArchive([[0, 2_000]])
-  expect(await range({ fromMs: 0 })).toMatchObject({ part: part(100n, 1_000n), files: [] })
+  expect(await range({ fromMs: 0 })).toMatchObject({ part: part(0n, 1_000n), files: [], gone: [part(0n, 100n)] })
 })
 
 test('reads every record of log or archive when retention takes some while it is asked', async () => {
   let start = 50n
   const moving = {
     ...admin,
-    ranges: async () => [{ topic: 'events.a', partition: 0, start: (start += 50n), end: 1_100n }]
+    ranges: async () => [{ topic: 'events.a', partition: 0, start: (start += 50n), end: 1_100n }],
+    offsetsAt: async (_topic: string, atMs: number) => new Map([[0, max(start, BigInt(Math.min(atMs, 1_100)))]])
   }
   const files = [[0, 79] as const, [80, 119] as const, [120, 149] as const, [150, 400] as const]
   const range = await withArchive(files, [], moving)({ fromMs: 40 })

@@ -46,8 +46,9 @@ export async function rangeOf(
   const committed = await admin.groupOffsets(loadGroup, topic)
   // Heads before ranges: no head of the present log is beyond its end then.
   const heads = fromMs === undefined ? undefined : await manifest?.heads(topic)
-  const ranges = await admin.ranges(topic)
+  // Times before ranges: where the log begins by then is not taken for the time that was asked for.
   const starts = fromMs === undefined ? new Map<number, bigint>() : await admin.offsetsAt(topic, fromMs)
+  const ranges = await admin.ranges(topic)
   const archived =
     fromMs === undefined || manifest === undefined || heads === undefined
       ? noArchive
@@ -76,7 +77,7 @@ export async function rangeOf(
   }
 }
 
-/** What the archive has of a partition before the log begins. */
+/** What the archive has of a partition before the log begins, and what it lacks there. */
 interface Archived {
   readonly from: bigint
   /** Undefined: up to the log, and on in it. */
@@ -102,22 +103,24 @@ async function archivedBelow(
   { heads, ranges, starts, fromMs, toMs = Infinity }: BelowWanted
 ): Promise<ReadonlyMap<number, Archived>> {
   const found = new Map<number, Archived>()
-  for (const head of heads) {
-    const { topic, partition, epoch } = head
-    const range = ranges.find((each) => each.partition === partition)
-    const isBelow = range !== undefined && range.start > 0n && (starts.get(partition) ?? range.start) <= range.start
-    if (!isBelow || !(await isSameLog(admin, head, range))) continue
-    const below = (await manifest.files({ topic, partition, epoch })).filter(({ first }) => first < range.start)
+  for (const range of ranges) {
+    const { partition, start } = range
+    if (start === 0n || (starts.get(partition) ?? start) > start) continue
+    const named = heads.find((each) => each.partition === partition)
+    const head = named !== undefined && (await isSameLog(admin, named, range)) ? named : undefined
+    const below = head === undefined ? [] : (await manifest.files(head)).filter(({ first }) => first < start)
     const files = below.filter((file) => file.lastAppendedAtMs >= fromMs && file.firstAppendedAtMs < toMs)
+    // Files follow each other from offset 0 up to the head.
+    const end = head?.position ?? 0n
+    const isEnded = below.some(({ lastAppendedAtMs }) => lastAppendedAtMs >= toMs)
     const [first] = files
-    if (first === undefined) continue
-    const newest = files.at(-1) ?? first
-    const end = newest.last + 1n
-    const isEnded = newest !== below.at(-1) || newest.lastAppendedAtMs >= toMs
-    const expired = (await manifest.holes(head)).filter(({ reason }) => reason === 'expired')
+    if (first === undefined && (isEnded || end >= start)) continue
+    const expired = head === undefined ? [] : (await manifest.holes(head)).filter(({ reason }) => reason === 'expired')
     const gone = expired.map((hole) => ({ partition, from: hole.first, to: hole.last + 1n }))
-    if (!isEnded && end < range.start) gone.push({ partition, from: end, to: range.start })
-    found.set(partition, { from: first.first, until: isEnded ? end : undefined, files, gone })
+    // Nothing tells when those were appended.
+    if (!isEnded && end < start) gone.push({ partition, from: end, to: start })
+    const until = isEnded ? (files.at(-1)?.last ?? end) + 1n : undefined
+    found.set(partition, { from: first?.first ?? end, until, files, gone })
   }
   return found
 }
