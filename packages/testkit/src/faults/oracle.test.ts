@@ -81,6 +81,14 @@ describe('judge', () => {
     expect(problems({ log }, { produceRetries: 1, lostMarks: false })).toEqual([])
   })
 
+  it('lets a retry make copies of the events that were retried alone', () => {
+    const log = [...sound.log, logged('a', 3)]
+    const allowing = (...ids: string[]) => ({ produceRetries: 1, retried: new Set(ids), lostMarks: false })
+    expect(problems({ log }, allowing('a'))).toEqual([])
+    expect(problems({ log }, allowing('b'))).toHaveLength(1)
+    expect(problems({ log: [...log, logged('a', 4)] }, allowing('a'))).toHaveLength(1)
+  })
+
   it('lets an unknown outcome explain one copy, not two', () => {
     const ledger = [...sound.ledger, entry('a', { end: 'timeout', status: 0, code: '' }), entry('a')]
     expect(problems({ ledger, log: [...sound.log, logged('a', 3)] })).toEqual([])

@@ -51,6 +51,8 @@ export interface Evidence {
 export interface Allowance {
   /** Copies that retries inside the Kafka client may have made, over all events. */
   readonly produceRetries: number
+  /** The events of which such a retry may have made a copy; absent: any of them. */
+  readonly retried?: ReadonlySet<string>
   /**
    * Whether marks of stored events may be lost (a deduplication store was rolled back): an event may then be accepted
    * again, and be there once for each time.
@@ -133,11 +135,13 @@ export function judge(evidence: Evidence, allowance: Allowance = none): Verdict 
   }
   const lost = [...clients.acked].filter((id) => !copies.has(id))
   report('INV-1', 'acknowledged, not in the log', lost)
+  const more = unexplained(evidence, clients, copies, allowance)
+  const onlyRetried = more.every((id) => allowance.retried?.has(id) !== false)
   report(
     'INV-2',
     'more copies in the log than anything explains',
-    unexplained(evidence, clients, copies, allowance),
-    allowance.produceRetries
+    more.map((id) => `${id} (${copies.get(id)} copies)`),
+    onlyRetried ? allowance.produceRetries : 0
   )
   const unchecked = new Set(evidence.log.flatMap((fact) => (fact.unchecked && fact.eventId) || []))
   const again = clients.acceptedAgain.filter((id) => !unchecked.has(id))
@@ -221,7 +225,7 @@ function readLedger(ledger: readonly LedgerEntry[]): ClientFacts {
   }
 }
 
-/** One example per copy that neither the ledger nor a mark in the log explains. */
+/** The event of each copy that neither the ledger nor a mark in the log explains. */
 function unexplained(
   evidence: Evidence,
   clients: ClientFacts,
@@ -232,7 +236,7 @@ function unexplained(
   const unchecked = countBy(evidence.log.flatMap(({ eventId, unchecked: marked }) => (marked && eventId) || []))
   return [...copies].flatMap(([id, count]) => {
     const explained = Math.max(1, acceptances.get(id) ?? 0) + (clients.unknowns.get(id) ?? 0) + (unchecked.get(id) ?? 0)
-    return Array.from({ length: Math.max(0, count - explained) }, () => `${id} (${count} copies)`)
+    return Array.from({ length: Math.max(0, count - explained) }, () => id)
   })
 }
 

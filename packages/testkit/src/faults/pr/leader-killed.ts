@@ -25,9 +25,10 @@ import { metricOf } from '../warehouse/rig.ts'
 /** The shortest lease there is: what nobody knows the outcome of may be sent again soon. */
 const leaseMs = 15_000
 const awayMs = 6_000
-/** What a request had under way when its broker went is at most what the load had. */
+/** What is under way when a broker goes is at most what the load has under way. */
 const maxInFlight = 100
-const copiesOfAFault = maxInFlight
+/** The shortest wait of the gateway before it sends a record again by itself, whose first reply was lost with its broker. */
+const resentAfterMs = 80
 const changedReplies = 3
 
 export const leaderKilled: FaultCase = {
@@ -83,21 +84,15 @@ interface Gap {
 async function hurt(world: World): Promise<Verdict> {
   const { context, pipeline, traffic, brokers } = world
   const { counters, say } = context
-  const gaps: Gap[] = []
-  const during = async (what: () => Promise<void>): Promise<void> => {
-    const fromNs = process.hrtime.bigint()
-    await what()
-    gaps.push({ fromNs, toNs: process.hrtime.bigint() })
-  }
   await allInSync(brokers)
   counters.count('topic with three copies')
   await traffic.moves(500)
-  await during(() => misname(world))
+  const misnamed = await during(() => misname(world))
   await traffic.moves(500)
-  await during(() => loseLeader(world))
+  const losses = [await during(() => loseLeader(world))]
   await traffic.moves(500)
   for (const name of brokerNames) {
-    await during(() => restartInOrder(world, name))
+    losses.push(await during(() => restartInOrder(world, name)))
     await traffic.moves(300)
   }
   counters.count('unknown told by the gateway', await unknownOf(pipeline))
@@ -106,9 +101,12 @@ async function hurt(world: World): Promise<Verdict> {
   say('the load is over; waiting for the workers to catch up')
   await settle(pipeline, traffic.project.projectId)
   const evidence = await gatherEvidence(pipeline, traffic.project.projectId, traffic.ledgerFile)
-  const verdict = judge(evidence, { produceRetries: (1 + brokerNames.length) * copiesOfAFault, lostMarks: false })
+  const { retried, copies } = retriesIn(evidence.ledger, losses)
+  say(`${retried.size} events may have been sent again by the gateway: at most ${copies} copies`)
+  const verdict = judge(evidence, { produceRetries: copies, retried, lostMarks: false })
   counters.count('unknown outcome', evidence.ledger.filter(({ code }) => code === 'unknown').length)
   counters.count('copy in the log', verdict.figures.logCopies)
+  const gaps = [misnamed, ...losses]
   const away = evidence.ledger.filter((entry) => entry.status === 503 || entry.end !== 'answered')
   counters.count('turned away or unknown in a gap', away.filter((entry) => gaps.some(holds(entry))).length)
   return {
@@ -122,6 +120,28 @@ async function hurt(world: World): Promise<Verdict> {
         away.filter((entry) => entry.attempt === 1 && entry.kind === 'event' && !gaps.some(holds(entry)))
       )
     ]
+  }
+}
+
+async function during(what: () => Promise<void>): Promise<Gap> {
+  const fromNs = process.hrtime.bigint()
+  await what()
+  return { fromNs, toNs: process.hrtime.bigint() }
+}
+
+/**
+ * The events that were accepted while a broker went or came, so late that the gateway may have sent them twice, and how many
+ * copies that explains. What ended as unknown explains its copies by itself.
+ */
+function retriesIn(
+  ledger: readonly LedgerEntry[],
+  losses: readonly Gap[]
+): { readonly retried: ReadonlySet<string>; readonly copies: number } {
+  const late = ledger.filter(({ status, tookMs }) => status === 202 && tookMs >= resentAfterMs)
+  const inEach = losses.map((gap) => late.filter((entry) => holds(entry)(gap)))
+  return {
+    retried: new Set(inEach.flat().map(({ eventId }) => eventId)),
+    copies: inEach.reduce((sum, { length }) => sum + Math.min(length, maxInFlight), 0)
   }
 }
 
@@ -159,9 +179,9 @@ async function unknownOf(pipeline: Pipeline): Promise<number> {
 
 async function loseLeader({ context, traffic, brokers }: World): Promise<void> {
   const { counters, say } = context
-  const { accepted } = traffic.load.counts()
   const { name, back } = await killLeader(brokers)
   counters.count('leader killed')
+  const { accepted } = traffic.load.counts()
   await systemClock.sleep(awayMs)
   counters.count('accepted while a broker was away', traffic.load.counts().accepted - accepted)
   await back()
