@@ -35,7 +35,8 @@ export const replayOpsKilled: FaultCase = {
   title: `the operations service SIGKILLed at ${deaths.length} steps of replays and epochs, and in the middle of a replay that runs`,
   counters: [
     'service killed',
-    'gone on with',
+    'replays gone on with',
+    'epochs gone on with',
     'given up',
     'epochs flipped',
     'running replays survived',
@@ -158,7 +159,7 @@ async function killedInPlace(world: World): Promise<readonly Violation[]> {
   const first = await dies('written', begin)
   for (const what of ['held', 'set']) await dies(what, () => ask(rig, 'POST', `/v1/replays/${first}/resume`, {}))
   await ends(rig, first, 'resume', 'done')
-  context.counters.count('gone on with')
+  context.counters.count('replays gone on with')
   const second = await dies('set-again', begin)
   await ends(rig, second, 'abort', 'aborted')
   context.counters.count('given up')
@@ -195,13 +196,15 @@ async function killedBuilding(world: World): Promise<readonly Violation[]> {
     const { starts } = rig.service('ops')
     await ask(rig, 'POST', path, what === 'reading' ? { kind: 'aggregate' } : {})
     await nextLife(world, starts)
+    // Only a build that was gone on with comes to the decision.
+    if (what === 'decided') context.counters.count('epochs gone on with')
     await meanwhile(world, what)
     const status = await ask(rig, 'GET', `${project}/epochs`)
     if (status?.body['build'] !== null) wrong.push(`${what}: ${JSON.stringify(status?.body['build'])}`)
   }
   // An aggregator that saw the decision may have done the rest.
   const resumed = await ask(rig, 'POST', `${project}/epochs/resume`, {})
-  if (resumed?.status === 200) context.counters.count('gone on with')
+  if (resumed?.status === 200) context.counters.count('epochs gone on with')
   const isInForce = async (): Promise<boolean> => {
     const epochs = (await ask(rig, 'GET', `${project}/epochs`))?.body['epochs'] as readonly Epoch[] | undefined
     return epochs?.some(({ epoch, inForce, state }) => epoch > 1 && inForce && state === 'live') === true

@@ -27,7 +27,8 @@ export const replayedInStorm: FaultCase = {
     'members that joined',
     'epochs flipped',
     'replays done',
-    'rows taken away before',
+    'rows taken from PostgreSQL before',
+    'events taken from ClickHouse before',
     'live events meanwhile',
     'final values compared',
     'sessions compared',
@@ -50,7 +51,9 @@ export const replayedInStorm: FaultCase = {
     await rig.settled([project], { clockMs: backlog.closedAtMs, timeoutMs: 90_000 })
     const before = await world.look()
     counters.count('files in the archive', before.files.length)
-    counters.count('rows taken away before', await world.takeAway())
+    const taken = await world.takeAway()
+    counters.count('rows taken from PostgreSQL before', taken.rows)
+    counters.count('events taken from ClickHouse before', taken.events)
     say('the replays begin')
     const live = keepWriting(project)
     const [ends] = await Promise.all([world.replayAll(), world.rage(), world.loseLeader()])

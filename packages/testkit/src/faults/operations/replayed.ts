@@ -248,7 +248,7 @@ async function begun(rig: OperationsRig): Promise<void> {
 
 /** Members of all groups come and go while it is read. */
 async function joinAndLeave({ counters, stack, folder }: CaseContext, rig: OperationsRig): Promise<void> {
-  await begun(rig).catch(() => undefined)
+  await begun(rig)
   for (let turn = 0; turn < 2; turn++) {
     await using _more = await startServices({
       endpoints: stack.endpoints,
