@@ -61,3 +61,18 @@ export async function partConnections(ended: Promise<void>, clock: Clock): Promi
   await Promise.race([ended, waited])
   over.abort()
 }
+
+const restingMs = 100
+
+/**
+ * Ends connections as they come to rest, until all have `ended`: the reply to a request that came before the stop did
+ * not tell its client to close, and Node's `close` looks once. For after the parting.
+ */
+export function endResting(server: Server, ended: Promise<void>, clock: Clock): void {
+  const look = (): void => {
+    server.closeIdleConnections()
+    timer = clock.timer(restingMs, look)
+  }
+  let timer = clock.timer(restingMs, look)
+  void ended.then(() => timer[Symbol.dispose]())
+}

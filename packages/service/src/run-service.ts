@@ -19,7 +19,7 @@ import type { Health, HealthCheck, HttpApp, Logger, OpsState, Registry } from '@
 import packageJson from '../package.json' with { type: 'json' }
 import { createFaults, plantedBugs } from './faults.ts'
 import type { Faults } from './faults.ts'
-import { acceptWaiting, partConnections, stopListening, watchSilent } from './part-connections.ts'
+import { acceptWaiting, endResting, partConnections, stopListening, watchSilent } from './part-connections.ts'
 import { tuneEngine } from './engine.ts'
 import { createPeers } from './peers.ts'
 import type { Link, Peers } from './peers.ts'
@@ -133,6 +133,7 @@ export async function runService<S extends ServiceSpec>(
     app.addHook('preClose', async () => {
       await partConnections(ended, clock)
       silent.end()
+      endResting(app.server, ended, clock)
     })
     const address = await app.listen(listenAs({ port: PORT, host: HOST }, link !== undefined))
     log.info({ address, version }, 'started')
@@ -153,7 +154,14 @@ export async function runService<S extends ServiceSpec>(
     // one of them is about to take would be lost with it.
     if (link !== undefined) await clock.sleep(workersPartMs)
     intake.abort(new AppError('PIPE_DEADLINE', `${name} is stopping`))
+    // A server that closes has no limits of time any more: a half-sent request would hold it until the stop is too long,
+    // and nothing on the stack would be closed.
+    const cut = clock.timer(STOP_TIMEOUT_MS * requestsShare, () => {
+      log.warn('connections are cut: their requests did not end')
+      app.server.closeAllConnections()
+    })
     await app.close()
+    cut[Symbol.dispose]()
     await stack.disposeAsync()
     log.info({ uptimeSeconds: Math.round((clock.now() - startedAtMs) / 1_000) }, 'stopped')
     return exit(0)
@@ -186,6 +194,9 @@ function primaryLink(): Link {
 
 /** All workers hear of a stop within this time. */
 const workersPartMs = 250
+
+/** How much of a stop requests may have; what follows is for the resources. */
+const requestsShare = 0.5
 
 const never = new Promise<never>(() => {})
 

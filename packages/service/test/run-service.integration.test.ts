@@ -7,13 +7,18 @@ import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { createInterface } from 'node:readline'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 
 const fixture = fileURLToPath(new URL('fixture-service.ts', import.meta.url))
 const children: { kill(signal: 'SIGKILL'): boolean }[] = []
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL')
+// At the very end, since some tests run side by side.
+afterAll(() => {
+  for (const child of children) child.kill('SIGKILL')
 })
+
+/** A request of which 8 bytes are missing. */
+const postHead = 'POST /livez HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{}'
+const cutMessage = 'connections are cut: their requests did not end'
 
 interface Line {
   readonly msg: string
@@ -61,6 +66,7 @@ function keepAliveAgent(): Agent & Disposable {
 async function connected(port: number): Promise<Socket & Disposable> {
   const socket = connect(port, '127.0.0.1')
   socket.on('error', () => undefined)
+  socket.resume()
   await once(socket, 'connect')
   return Object.assign(socket, { [Symbol.dispose]: () => void socket.destroy() })
 }
@@ -104,27 +110,55 @@ describe('runService', () => {
     expect(await service.exited).toEqual({ code: 0, signal: null })
   })
 
-  it('does not wait for a connection that rests until the stop takes too long', async () => {
-    const service = start({})
+  it('does not wait for a connection that rests', async () => {
+    const service = start({ STOP_TIMEOUT_MS: '8s' })
     using agent = keepAliveAgent()
     await get(agent, await service.started)
     service.child.kill('SIGTERM')
     expect(await service.exited).toEqual({ code: 0, signal: null })
+    expect(service.logged(cutMessage)).toBeUndefined()
   })
 
-  it.each([
-    ['asks nothing', ''],
-    ['never ends its first line', 'GET /livez HT']
-  ])('does not wait for a connection that %s, either', async (_, bytes) => {
-    const service = start({})
+  it.concurrent.each([
+    ['asks nothing', '', '', false],
+    ['never ends its first line', '', 'GET /livez HT', false],
+    ['never ends its second request', 'GET /livez HTTP/1.1\r\nHost: x\r\n\r\n', 'GET /li', true],
+    ['never ends a body', '', postHead, true]
+  ])('has its resources closed whoever is connected, one that %s', async (_, whole, part, isCut) => {
+    const service = start({ STOP_TIMEOUT_MS: '8s' })
     const { port } = new URL(await service.started)
     using socket = await connected(Number(port))
-    if (bytes !== '') socket.write(bytes)
-    await expect.poll(() => socket.bytesWritten).toBe(bytes.length)
+    if (whole !== '') {
+      socket.write(whole)
+      await once(socket, 'data')
+    }
+    if (part !== '') socket.write(part)
+    await expect.poll(() => socket.bytesWritten).toBe(whole.length + part.length)
     const ended = once(socket, 'close')
     service.child.kill('SIGTERM')
     expect(await service.exited).toEqual({ code: 0, signal: null })
+    expect(service.printed()).toEqual(['intake ended', 'disposed second', 'disposed first'])
+    expect(service.logged(cutMessage) !== undefined).toBe(isCut)
     await ended
+  })
+
+  it('answers a request that ends while it stops', async () => {
+    const service = start({ STOP_TIMEOUT_MS: '20s' })
+    const { port } = new URL(await service.started)
+    using silent = await connected(Number(port))
+    using socket = await connected(Number(port))
+    socket.write(postHead)
+    await expect.poll(() => socket.bytesWritten).toBe(postHead.length)
+    const silentEnded = once(silent, 'close')
+    service.child.kill('SIGTERM')
+    // From here on whoever is connected is waited for.
+    await silentEnded
+    const answered = once(socket, 'data') as Promise<[Buffer]>
+    socket.write(' '.repeat(8))
+    const [answer] = await answered
+    expect(answer.toString()).toMatch(/^HTTP\/1.1 404 /)
+    expect(await service.exited).toEqual({ code: 0, signal: null })
+    expect(service.logged(cutMessage)).toBeUndefined()
   })
 
   it('says that it is not ready before it stops taking requests', async () => {
