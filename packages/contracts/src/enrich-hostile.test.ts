@@ -1,5 +1,5 @@
-// Texts made to cost time. The bound is loose for slow machines: what it must catch is work that grows with the square
-// of a length, which would take minutes here.
+// Texts made to cost time. The bound is for work that grows with the square of a length; the fastest of three runs has
+// to keep it, since a slow one on a machine that others use says nothing.
 import { describe, expect, it } from 'vitest'
 import { createEnrich } from './enrich.ts'
 import { arrivalOf, hostOf, pathOf, spellPath } from './page-url.ts'
@@ -7,12 +7,16 @@ import { classifyTraffic } from './traffic-source.ts'
 import { scanUserAgent } from './user-agent.ts'
 
 const long = 256 * 1024
-const boundMs = 5_000
+const boundMs = 1_000
 
 function within(work: () => unknown): void {
-  const startedAt = performance.now()
-  work()
-  expect(performance.now() - startedAt).toBeLessThan(boundMs)
+  let fastestMs = Number.POSITIVE_INFINITY
+  for (let run = 0; run < 3 && fastestMs >= boundMs; run++) {
+    const startedAt = performance.now()
+    work()
+    fastestMs = Math.min(fastestMs, performance.now() - startedAt)
+  }
+  expect(fastestMs).toBeLessThan(boundMs)
 }
 
 describe('hostile texts', () => {
