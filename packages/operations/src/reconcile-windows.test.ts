@@ -9,12 +9,21 @@ const latenessMs = 60_000
 const clock = createManualClock()
 const hour = clock.now() - (clock.now() % hourMs) - 5 * hourMs
 
-/** A closed hour of the live state with so many events. */
-function live(count: number): WindowsDeps {
+/** A closed hour of the live state with so many events; undefined: there is none. */
+function live(
+  count: number | undefined,
+  { completeFromMs = 0, clockMs = clock.now() }: Partial<State> = {}
+): WindowsDeps {
   const window = { startMs: hour, closed: true, values: new Map([[totalDimension, { count }]]) }
-  const read = async () => ({ windows: new Map([['w', window]]), completeFromMs: 0 })
+  const windows = new Map(count === undefined ? [] : [['w', window]])
+  const read = async () => ({ windows, completeFromMs, clockMs })
   // What the comparison asks of a reader.
   return { reader: { read } as unknown as WindowsDeps['reader'], clock, latenessMs }
+}
+
+interface State {
+  readonly completeFromMs: number
+  readonly clockMs: number
 }
 
 interface Log {
@@ -26,14 +35,22 @@ interface Log {
   readonly firstMs?: number
 }
 
-async function compared(counts: { found: number; least?: number; most: number }, { start, times, from, firstMs }: Log) {
+interface Counts {
+  readonly found: number | undefined
+  readonly least?: number
+  readonly most: number
+  /** Start of the hour. */
+  readonly at?: number
+}
+
+async function compared(counts: Counts, { start, times, from, firstMs }: Log, state: Partial<State> = {}) {
   const end = start + BigInt(times.length)
   const offsetsAt = async (_topic: string, atMs: number) => {
     const index = times.findIndex((time) => time >= atMs)
     return new Map([[0, index < 0 ? end : start + BigInt(index)]])
   }
   return await compareWindows(
-    live(counts.found),
+    live(counts.found, state),
     { offsetsAt },
     {
       projectId: 'a',
@@ -42,7 +59,7 @@ async function compared(counts: { found: number; least?: number; most: number },
       log: new Map([[0, { topic: 'events.a', partition: 0, start, end }]]),
       firstMs: new Map(firstMs === undefined ? [] : [[0, firstMs]])
     },
-    new Map([[hour, { least: counts.least ?? counts.most, most: counts.most }]])
+    new Map([[counts.at ?? hour, { least: counts.least ?? counts.most, most: counts.most }]])
   )
 }
 
@@ -71,4 +88,20 @@ test('an hour whose beginning retention took is left out, unless it was read fro
   const before = hour - hourMs
   expect((await compared({ found: 2, most: 2 }, { ...cut, from: 5n, firstMs: before })).compared).toBe(1)
   expect((await compared({ found: 2, most: 2 }, { ...cut, from: 11n, firstMs: inHour })).compared).toBe(0)
+})
+
+test('an hour that the live state does not know at all has no events', async () => {
+  const lost = { found: undefined, most: 3 }
+  expect(await compared(lost, whole)).toEqual({ compared: 1, wrong: [{ hourMs: hour, expected: 3, found: 0 }] })
+  // It may have skipped all of them.
+  expect(await compared({ ...lost, least: 0 }, whole)).toEqual({ compared: 1, wrong: [] })
+  const none = { compared: 0, wrong: [] }
+  expect(await compared(lost, { ...whole, from: 3n })).toEqual(none)
+  // Not closed yet, not seen from its beginning, or deleted by now.
+  expect(await compared(lost, whole, { clockMs: hour + hourMs + latenessMs - 1 })).toEqual(none)
+  expect(await compared(lost, whole, { clockMs: -1 })).toEqual(none)
+  expect(await compared(lost, whole, { completeFromMs: hour + 1 })).toEqual(none)
+  const older = hour - 24 * hourMs
+  expect(await compared({ ...lost, at: older }, whole)).toEqual(none)
+  expect(await compared({ ...lost, at: older }, whole, { clockMs: older + 3 * hourMs })).toEqual(none)
 })

@@ -1,6 +1,6 @@
 // Closed live windows against the log: an hour that is counted whole has as many events as the log has different ones on
 // time. Those that were no events when they were counted, and are now, may be among them or not.
-import type { WindowReader } from '@millrace/aggregation/window-reader'
+import type { WindowReader, WindowsRead } from '@millrace/aggregation/window-reader'
 import { windowNames } from '@millrace/aggregation/window-reader'
 import { totalDimension } from '@millrace/aggregation/windows'
 import type { Admin, PartitionRange } from '@millrace/kafka'
@@ -53,21 +53,40 @@ export async function compareWindows(
   expected: ReadonlyMap<number, HourCount>
 ): Promise<WindowsCompared> {
   const toMs = clock.now()
-  const names = windowNames('events', '1h', { fromMs: toMs - (heldHours + 2) * hourMs, toMs })
-  const { windows, completeFromMs } = await reader.read(compared.projectId, names, [totalDimension], { plain: true })
+  const fromMs = toMs - (heldHours + 2) * hourMs
+  const names = windowNames('events', '1h', { fromMs, toMs })
+  const read = await reader.read(compared.projectId, names, [totalDimension], { plain: true })
+  const closed = [...read.windows.values()].filter((window) => window.closed)
+  const hours = [
+    ...closed.map(({ startMs, values }) => ({ startMs, found: values.get(totalDimension)?.count ?? 0 })),
+    ...absentHours(read, expected.keys(), { fromMs, latenessMs }).map((startMs) => ({ startMs, found: 0 }))
+  ]
   const wrong: WrongWindow[] = []
   let count = 0
-  for (const { startMs, closed, values } of windows.values()) {
-    if (!closed || startMs < completeFromMs) continue
+  for (const { startMs, found } of hours) {
+    if (startMs < read.completeFromMs) continue
     const isCovered =
       (await begins(admin, compared, startMs - skewMs)) && (await ends(admin, compared, startMs + hourMs + latenessMs))
     if (!isCovered) continue
     count++
-    const found = values.get(totalDimension)?.count ?? 0
     const { least, most } = expected.get(startMs) ?? { least: 0, most: 0 }
     if (found < least || found > most) wrong.push({ hourMs: startMs, expected: most, found })
   }
   return { compared: count, wrong }
+}
+
+/** Hours with events of the log that would be there, closed, if the live state had counted one: `events` counts always. */
+function absentHours(
+  { windows, clockMs }: WindowsRead,
+  expected: Iterable<number>,
+  { fromMs, latenessMs }: { readonly fromMs: number; readonly latenessMs: number }
+): readonly number[] {
+  const known = new Set([...windows.values()].map(({ startMs }) => startMs))
+  return [...expected].filter((startMs) => {
+    const endMs = startMs + hourMs
+    const isHeld = startMs >= fromMs && endMs + latenessMs <= clockMs && clockMs < endMs + heldHours * hourMs
+    return isHeld && !known.has(startMs)
+  })
 }
 
 /**
