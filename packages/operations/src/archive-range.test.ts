@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { expect, it } from 'vitest'
 import { AppError, createManualClock } from '@millrace/kernel'
 import { createArchiveFileWriter } from '@millrace/stores/archive-file'
-import type { ArchiveFile, ArchiveHead } from '@millrace/stores/archive-manifest'
+import type { ArchiveFile, ArchiveHead, ArchiveHole } from '@millrace/stores/archive-manifest'
 import { loadArchiveRange, planArchiveRange } from './archive-range.ts'
 import type { ArchiveRangeRequest } from './archive-range.ts'
 import type { ReplayEdge } from './replay-plan.ts'
@@ -51,10 +51,13 @@ function open() {
     appendedAtMs: Number(position - 1n) * 1_000
   })
   const log = { topics: [topic], ends: [50n, 10n] }
+  const holes: ArchiveHole[] = [{ first: 25n, last: 25n, reason: 'absent' }]
   const deps = {
     manifest: {
       heads: async (name: string) => (name === topic ? [head(0, 40n), head(1, 10n)] : []),
-      files: async () => [older, ...files.map(({ file }) => file)]
+      files: async () => [older, ...files.map(({ file }) => file)],
+      holes: async ({ partition, epoch }: Pick<ArchiveHead, 'partition' | 'epoch'>) =>
+        partition === 0 && epoch === 2 ? holes : []
     },
     admin: {
       listTopics: async () => log.topics,
@@ -65,7 +68,15 @@ function open() {
   const loaded: string[] = []
   const clock = createManualClock(0)
   const plan = async (from: ReplayEdge, to: ReplayEdge = all, change: Partial<ArchiveRangeRequest> = {}) =>
-    await planArchiveRange(deps, { projectId: 'shop', group: 'load', from, to, limit: 100n, ...change })
+    await planArchiveRange(deps, {
+      projectId: 'shop',
+      group: 'load',
+      from,
+      to,
+      limit: 100n,
+      acceptGone: false,
+      ...change
+    })
   const load = async (planned: Awaited<ReturnType<typeof plan>>, perSecond?: number) =>
     await loadArchiveRange(
       {
@@ -86,7 +97,7 @@ function open() {
       planned,
       perSecond
     )
-  return { plan, load, loaded, log, objects, clock }
+  return { plan, load, loaded, log, holes, objects, clock }
 }
 
 const offsets = (...pairs: readonly (readonly [number, bigint])[]): ReplayEdge => ({
@@ -159,4 +170,23 @@ it('loads the other files when one is not there', async () => {
   const report = await load(await plan(offsets([0, 10n])))
   expect(report).toMatchObject({ files: 2, archived: 20, broken: [{ key: '0/20', problem: 'it is not there' }] })
   expect(loaded).toEqual(places(0, [10, 20], [30, 40]))
+})
+
+it('refuses a range with offsets that are gone for good, and loads the rest when somebody says so', async () => {
+  const { plan, load, loaded, holes } = open()
+  holes.push({ first: 17n, last: 20n, reason: 'expired' }, { first: 35n, last: 36n, reason: 'expired' })
+  const gone = { topic, partition: 0, from: 18n, to: 21n }
+  const refused = await plan(offsets([0, 18n]), offsets([0, 31n]))
+  expect([refused.gone, refused.refusals]).toEqual([
+    [gone],
+    ['3 offsets of this range are gone, neither the archive nor the log has them; --accept-gone loads the others']
+  ])
+  await expect(load(refused)).rejects.toMatchObject({ code: 'PIPE_CONFLICT' })
+  expect(loaded).toEqual([])
+  // Behind the hole, and in another partition, nothing is missing.
+  for (const whole of [await plan(offsets([0, 21n]), offsets([0, 35n])), await plan(offsets([1, 0n]))])
+    expect([whole.gone, whole.refusals]).toEqual([[], []])
+  const accepted = await plan(offsets([0, 18n]), offsets([0, 31n]), { acceptGone: true })
+  expect([accepted.gone, accepted.refusals]).toEqual([[gone], []])
+  expect(await load(accepted)).toMatchObject({ gone: [gone], broken: [] })
 })

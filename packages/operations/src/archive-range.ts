@@ -7,8 +7,10 @@ import { AppError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { ArchiveFile, ArchiveHead, ArchiveManifest } from '@millrace/stores/archive-manifest'
 import type { ObjectStore } from '@millrace/stores/object-store'
+import { max, min } from './offsets.ts'
 import { createPacedLoad } from './paced-load.ts'
 import type { LoadProgress } from './paced-load.ts'
+import type { LogPart } from './read-log.ts'
 import { edgeText } from './replay-plan.ts'
 import type { GroupPlan, PlannedPart, ReplayEdge } from './replay-plan.ts'
 import { loadFile } from './warehouse-rebuild.ts'
@@ -25,21 +27,26 @@ export interface ArchiveRangeRequest {
   readonly to: ReplayEdge
   /** More records than this are refused. */
   readonly limit: bigint
+  /** A range with offsets that are gone for good is not refused. */
+  readonly acceptGone: boolean
 }
 
 export interface ArchiveRangeDeps {
-  readonly manifest: Pick<ArchiveManifest, 'heads' | 'files'>
+  readonly manifest: Pick<ArchiveManifest, 'heads' | 'files' | 'holes'>
   readonly admin: Pick<Admin, 'listTopics' | 'ranges'>
 }
 
 export interface ArchiveRangePlan extends GroupPlan {
   /** In the order of partition and offset; those that hold a record of the range. */
   readonly files: readonly ArchiveFile[]
+  /** Offsets of the range that the log had forgotten before they were archived. */
+  readonly gone: readonly LogPart[]
   /** Append times that are asked for: from the first one on, before the second one. */
   readonly appended: { readonly fromMs: number | undefined; readonly beforeMs: number | undefined }
 }
 
 interface Wanted {
+  readonly head: ArchiveHead
   readonly part: PlannedPart
   readonly files: readonly ArchiveFile[]
   /** At most: a file that is cut in the middle may have holes there. */
@@ -53,7 +60,7 @@ interface Wanted {
  */
 export async function planArchiveRange(
   { manifest, admin }: ArchiveRangeDeps,
-  { projectId, group, from, to, limit }: ArchiveRangeRequest
+  { projectId, group, from, to, limit, acceptGone }: ArchiveRangeRequest
 ): Promise<ArchiveRangePlan> {
   const topic = rawTopic(projectId)
   const heads = await manifest.heads(topic)
@@ -70,6 +77,7 @@ export async function planArchiveRange(
       return planPart({ head, files, hasMore: (ends.get(head.partition) ?? 0n) > head.position }, from, to)
     })
   const records = wanted.reduce((sum, each) => sum + each.records, 0n)
+  const gone = await goneIn(manifest, wanted)
   return {
     projectId,
     kind: 'load',
@@ -84,10 +92,12 @@ export async function planArchiveRange(
     records,
     refusals: [
       ...wanted.flatMap(({ refusals }) => refusals),
+      ...(acceptGone ? [] : againstGone(gone)),
       ...(records === 0n ? ['there is no record in this range of the archive'] : []),
       ...(records > limit ? [`${records} records are more than ${limit}; --limit ${records} if they are meant`] : [])
     ],
     files: wanted.flatMap(({ files }) => files),
+    gone,
     appended: {
       fromMs: from.kind === 'time' ? from.ms : undefined,
       beforeMs: to.kind === 'time' ? to.ms : undefined
@@ -115,6 +125,7 @@ function planPart(archived: Archived, from: ReplayEdge, to: ReplayEdge): Wanted 
       first < end && last >= start && lastAppendedAtMs >= fromMs && firstAppendedAtMs < beforeMs
   )
   return {
+    head,
     part: {
       partition,
       from: start,
@@ -171,6 +182,30 @@ function againstEnd({ head, hasMore }: Archived, to: ReplayEdge): readonly strin
   ]
 }
 
+/** What is declared `expired` within the parts; offsets that never were a record are no loss. */
+async function goneIn(
+  manifest: ArchiveRangeDeps['manifest'],
+  wanted: readonly Pick<Wanted, 'head' | 'part'>[]
+): Promise<readonly LogPart[]> {
+  const gone: LogPart[] = []
+  for (const { head, part } of wanted) {
+    const { topic, partition } = head
+    for (const { first, last, reason } of await manifest.holes(head)) {
+      const hole = { topic, partition, from: max(first, part.from), to: min(last + 1n, part.to) }
+      if (reason === 'expired' && hole.from < hole.to) gone.push(hole)
+    }
+  }
+  return gone
+}
+
+function againstGone(gone: readonly LogPart[]): readonly string[] {
+  if (gone.length === 0) return []
+  const count = gone.reduce((sum, { from, to }) => sum + to - from, 0n)
+  return [
+    `${count} offsets of this range are gone, neither the archive nor the log has them; --accept-gone loads the others`
+  ]
+}
+
 function againstUnknown(heads: readonly ArchiveHead[], edge: ReplayEdge): void {
   if (edge.kind !== 'offsets') return
   const unknown = [...edge.offsets.keys()].find((partition) => heads.every((head) => head.partition !== partition))
@@ -181,6 +216,8 @@ export interface ArchiveRangeReport extends Omit<SinkCounts, 'days'> {
   readonly files: number
   readonly archived: number
   readonly broken: readonly BrokenFile[]
+  /** As in the plan. */
+  readonly gone: readonly LogPart[]
   readonly elapsedMs: number
 }
 
@@ -200,7 +237,7 @@ export async function loadArchiveRange(
   plan: ArchiveRangePlan,
   perSecond: number | undefined
 ): Promise<ArchiveRangeReport> {
-  const { files, parts, refusals, appended, projectId } = plan
+  const { files, parts, refusals, appended, projectId, gone } = plan
   if (refusals.length > 0) throw new AppError('PIPE_CONFLICT', `${projectId}: ${refusals.join('; ')}`)
   const startedAtMs = clock.monotonic()
   await sink.check()
@@ -219,5 +256,5 @@ export async function loadArchiveRange(
   }
   const { invalid, refused } = await sink.end()
   const elapsedMs = clock.monotonic() - startedAtMs
-  return { files: files.length - broken.length, archived: load.done(), invalid, refused, broken, elapsedMs }
+  return { files: files.length - broken.length, archived: load.done(), invalid, refused, broken, gone, elapsedMs }
 }

@@ -22,6 +22,7 @@ import type { CliContext, CommonOptions } from '../context.ts'
 import { formatCount, print, toTable, UsageError } from '../output.ts'
 import type { Terminal } from '../output.ts'
 import { addCommand } from './command.ts'
+import { renderGone } from './replay-text.ts'
 
 interface RebuildOptions extends CommonOptions {
   readonly into: string
@@ -181,7 +182,7 @@ function renderReport(report: RebuildReport, group: string): string {
     `group ${group.padEnd(11)} ${groupWords[report.group]}`,
     `seconds           ${formatCount(Math.round(elapsedMs / 1_000))}`,
     ...refused.map(({ topic, partition, offset }) => `refused           ${topic}:${partition} ${offset}`),
-    ...gone.map(({ topic, partition, from, to }) => `gone              ${topic}:${partition} ${from} to ${to - 1n}`),
+    ...renderGone(gone),
     ...broken.map(({ key, problem }) => `broken            ${key}: ${problem}`)
   ].join('\n')
 }

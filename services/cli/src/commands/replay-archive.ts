@@ -17,7 +17,7 @@ import { formatCount, print } from '../output.ts'
 import { rebuildWarehouseFrom, showLoading } from './archive-rebuild.ts'
 import { archiveRequestOf, rateOf } from './replay-options.ts'
 import type { RangeOptions } from './replay-options.ts'
-import { renderPlans } from './replay-text.ts'
+import { renderGone, renderPlans } from './replay-text.ts'
 
 export interface ArchiveOptions extends RangeOptions {
   readonly rate?: string
@@ -35,14 +35,14 @@ export async function fromArchive(context: CliContext, options: ArchiveOptions):
 }
 
 async function loadAll(context: CliContext, options: ArchiveOptions, group: string): Promise<void> {
-  const { project, rate, dryRun = false, reason = '', dataDir, json } = options
+  const { project, rate, dryRun = false, reason = '', dataDir, json, acceptGone = false } = options
   if (!dryRun) {
     await using stack = new AsyncDisposableStack()
     const postgres = await openDatabase(context, dataDir, stack)
     await note(postgres, options, group, 'replay.start', { source: 'archive', effect: 'reads', reason })
   }
   const common = { dataDir, ...(json === undefined ? {} : { json }), ...(rate === undefined ? {} : { rate }) }
-  await rebuildWarehouseFrom(context, { ...common, into: 'warehouse', project, group, log: true, dryRun })
+  await rebuildWarehouseFrom(context, { ...common, into: 'warehouse', project, group, log: true, dryRun, acceptGone })
 }
 
 async function loadRange(context: CliContext, options: ArchiveOptions, request: ArchiveRangeRequest): Promise<void> {
@@ -55,8 +55,9 @@ async function loadRange(context: CliContext, options: ArchiveOptions, request: 
   const plan = await planArchiveRange({ manifest: createArchiveManifest(postgres), admin }, request)
   const refusal =
     plan.refusals.length === 0 ? undefined : new AppError('PIPE_CONFLICT', `${plan.group}: ${plan.refusals.join('; ')}`)
-  if (dryRun) print(terminal, json, [shownOf(plan)], () => renderPlans([plan], terminal.colour))
-  else if (json !== true) terminal.out(renderPlans([plan], terminal.colour))
+  const text = (): string => [renderPlans([plan], terminal.colour), ...renderGone(plan.gone)].join('\n')
+  if (dryRun) print(terminal, json, [shownOf(plan)], text)
+  else if (json !== true) terminal.out(text())
   if (refusal !== undefined) throw refusal
   if (dryRun) return
   const clickhouse = await openWarehouse(context, dataDir, stack)
@@ -72,8 +73,8 @@ async function loadRange(context: CliContext, options: ArchiveOptions, request: 
     plan,
     perSecond
   )
-  const { archived, broken, refused } = report
-  const left = { archived, broken: broken.length, refused: refused.length }
+  const { archived, broken, refused, gone } = report
+  const left = { archived, broken: broken.length, refused: refused.length, gone: gone.length }
   await note(postgres, options, plan.group, 'replay.done', left)
   print(terminal, json, report, renderReport)
   if (broken.length > 0)
@@ -98,13 +99,14 @@ function shownOf({ files, ...plan }: ArchiveRangePlan): unknown {
   return { ...plan, files: files.map(({ key }) => key) }
 }
 
-function renderReport({ files, archived, invalid, refused, broken, elapsedMs }: ArchiveRangeReport): string {
+function renderReport({ files, archived, invalid, refused, broken, gone, elapsedMs }: ArchiveRangeReport): string {
   return [
     `files             ${formatCount(files)}`,
     `records archived  ${formatCount(archived)}`,
     `no events         ${formatCount(invalid)}`,
     `seconds           ${formatCount(Math.round(elapsedMs / 1_000))}`,
     ...refused.map(({ topic, partition, offset }) => `refused           ${topic}:${partition} ${offset}`),
+    ...renderGone(gone),
     ...broken.map(({ key, problem }) => `broken            ${key}: ${problem}`)
   ].join('\n')
 }

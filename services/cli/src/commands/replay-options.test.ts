@@ -47,7 +47,8 @@ describe('the options of a replay', () => {
     [{ fromOffset: '0:x' }, '--from-offset takes whole numbers'],
     [{ fromTime: 'yesterday' }, '--from-time is a time such as'],
     [{ fromOffset: 'earliest', group: 'loader' }, '--group takes process, load, record, archive, aggregate'],
-    [{ fromOffset: 'earliest', limit: 'many' }, '--limit takes whole numbers']
+    [{ fromOffset: 'earliest', limit: 'many' }, '--limit takes whole numbers'],
+    [{ fromOffset: 'earliest', acceptGone: true }, '--accept-gone is for --from-archive']
   ])('refuse %j', (change, message) => {
     expect(() => toRequests(options(change), nowMs)).toThrow(message)
   })
@@ -64,6 +65,10 @@ describe('the options of a replay', () => {
       to: { kind: 'offsets', offsets: new Map([[0, 9n]]) }
     })
     expect(archive({ fromOffset: 'earliest' })).toMatchObject({ from: { kind: 'all' }, to: { kind: 'all' } })
+    expect([archive({ fromTime: '2h' }), archive({ fromTime: '2h', acceptGone: true })]).toMatchObject([
+      { acceptGone: false },
+      { acceptGone: true }
+    ])
     for (const group of ['record', 'load,record']) expect(() => archive({ group })).toThrow('for --group load alone')
     expect(() => archive({ inPlace: true })).toThrow('does not go with --in-place')
   })

@@ -15,11 +15,13 @@ export interface RangeOptions extends CommonOptions {
   readonly toTime?: string
   readonly inPlace?: boolean
   readonly fromArchive?: boolean
+  readonly acceptGone?: boolean
   readonly limit: string
 }
 
 /** One request for each group that is named. Throws a UsageError. */
 export function toRequests(options: RangeOptions, nowMs: number): readonly ReplayRequest[] {
+  if (options.acceptGone === true) throw new UsageError('--accept-gone is for --from-archive')
   const from = edgeOf('from', options.fromOffset, options.fromTime, nowMs)
   if (from === undefined)
     throw new UsageError('say where to begin: --from-time, or --from-offset (`earliest` for all that the log has)')
@@ -51,7 +53,8 @@ export function archiveRequestOf(options: RangeOptions, nowMs: number): ArchiveR
   const all = { kind: 'all' } as const
   const { project: projectId } = options
   const limit = wholeOf('--limit', options.limit)
-  return { kind: 'range', projectId, group, from: from ?? all, to: to ?? all, limit }
+  const acceptGone = options.acceptGone === true
+  return { kind: 'range', projectId, group, from: from ?? all, to: to ?? all, limit, acceptGone }
 }
 
 /** `--rate` as records a second. */

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { ReplayStatus } from '@millrace/operations/replay-orders'
-import { renderReplays } from './replay-text.ts'
+import { renderGone, renderReplays } from './replay-text.ts'
 
 const status = (liveBehind: bigint, state: ReplayStatus['state'] = 'running'): ReplayStatus => ({
   id: '12',
@@ -32,4 +32,9 @@ it('says that a replay waits for live reading while that is behind, and nothing 
   )
   for (const other of [status(0n), status(1_500n, 'done')])
     expect(renderReplays([other], false)).not.toContain('behind')
+})
+
+it('names parts that nobody has by their first and last offset', () => {
+  const gone = { topic: 'events.shop', partition: 0, from: 50n, to: 100n }
+  expect(renderGone([gone])).toEqual(['gone              events.shop:0 50 to 99'])
 })

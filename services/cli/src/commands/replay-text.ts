@@ -1,5 +1,6 @@
 // Plans and replays as text.
 import type { Clock } from '@millrace/kernel'
+import type { LogPart } from '@millrace/operations/read-log'
 import type { ReplayStatus } from '@millrace/operations/replay-orders'
 import type { GroupPlan } from '@millrace/operations/replay-plan'
 import { formatCount, toTable } from '../output.ts'
@@ -29,6 +30,11 @@ function renderPlan(plan: GroupPlan, colour: boolean): string {
     ...(mode === 'in-place' ? ['live events of this group wait until it has come forward again'] : []),
     ...refusals.map((refusal) => `against it: ${refusal}`)
   ].join('\n')
+}
+
+/** A line for each part that nobody has any more. */
+export function renderGone(gone: readonly LogPart[]): readonly string[] {
+  return gone.map(({ topic, partition, from, to }) => `gone              ${topic}:${partition} ${from} to ${to - 1n}`)
 }
 
 /** A table of replays. */

@@ -46,6 +46,7 @@ function addRange(command: Command): Command {
       '--from-archive',
       'load the warehouse from this range of the archive; without one from all of it, then the log'
     )
+    .option('--accept-gone', 'load a range of the archive although offsets of it are gone for good')
     .option('--in-place', 'move the group itself back; live events wait until it has come forward again')
     .option('--limit <records>', 'refuse more than that', '10000000')
 }
