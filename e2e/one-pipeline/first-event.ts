@@ -2,7 +2,6 @@
 import { describe, expect, it } from 'vitest'
 import { createEventFactory } from '@millrace/testkit/event-factory'
 import { eventually } from '@millrace/testkit/eventually'
-import { fastestOf } from '@millrace/testkit/fastest-of'
 import type { Pipeline } from '@millrace/testkit/pipeline'
 
 export function firstEvent(one: () => Pipeline): void {
@@ -45,15 +44,18 @@ export function firstEvent(one: () => Pipeline): void {
         body: { status: 'duplicate', eventId: event.eventId }
       })
       let counted = 2
-      const tookMs = await fastestOf(4, 5_000, async () => {
+      const tookMs: number[] = []
+      while (tookMs.length < 4) {
         expect((await pipeline.send(project, factory.event())).status).toBe(202)
         const acceptedMs = performance.now()
         counted++
         await eventually(`event ${counted} in SQL`, async () => Number(await count()) === counted)
         await eventually(`event ${counted} in the live window`, async () => (await live()) === counted)
-        return performance.now() - acceptedMs
-      })
-      expect(tookMs).toBeLessThan(5_000)
+        tookMs.push(Math.round(performance.now() - acceptedMs))
+      }
+      // One of them may have met a machine that did something else.
+      const inTime = tookMs.filter((ms) => ms < 5_000)
+      expect(inTime.length, `${tookMs.join(', ')} ms`).toBeGreaterThanOrEqual(3)
       expect((await pipeline.visibleIds(project.projectId)).size).toBe(counted)
 
       const get = async (path: string) => {

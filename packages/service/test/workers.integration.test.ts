@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import { fileURLToPath } from 'node:url'
-import { withoutStall } from '@millrace/testkit/without-stall'
+import { onlyRestedTooLong, withoutStall } from '@millrace/testkit/without-stall'
 import { describe, expect, it, onTestFinished } from 'vitest'
 
 const fixture = fileURLToPath(new URL('fixture-workers.ts', import.meta.url))
@@ -114,7 +114,8 @@ describe('a service with several processes', () => {
 
   it('drains all of them at SIGTERM to its one process, and ends with 0', async () => {
     // Connections are kept for a second, in which each of them is expected to be used.
-    const seen = await withoutStall(900, async () => {
+    const explained = (seen: Record<string, number>): boolean => onlyRestedTooLong(seen, ['200', 'ECONNREFUSED'])
+    const seen = await withoutStall({ limitMs: 900, explained }, async () => {
       const running = await start()
       const { outcomes, ended } = sendMany(running.url, () => false)
       await expect.poll(() => outcomes.get('200') ?? 0).toBeGreaterThan(200)
