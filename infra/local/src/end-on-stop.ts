@@ -29,8 +29,12 @@ export function endOnStop({ folder, dataDir, log, env }: EndOnStopOptions): Stop
   const leave = (): never => {
     // Whoever was about to start something has done it by now, or never will.
     atOnce()
-    rmSync(folder, { recursive: true, force: true })
-    return process.exit(1)
+    try {
+      // What has just been killed may still be writing there.
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+    } finally {
+      process.exit(1)
+    }
   }
   const stop = listenForStop({ parentPid: waitingParent(env), clock: systemClock, onSecond: leave })
   stop.signal.addEventListener('abort', () => {

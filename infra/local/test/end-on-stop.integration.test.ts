@@ -1,7 +1,7 @@
 // A run that is interrupted, with real processes.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -32,3 +32,18 @@ it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
     expect([existsSync(folder), errors]).toEqual([false, ''])
   }
 )
+
+it('a run whose folder cannot be removed leaves no process, either, and ends', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-stopped-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  // No file system takes a name of that length.
+  const removed = join(folder, 'x'.repeat(300))
+  const fixture = fileURLToPath(new URL('fixture-throw-away.ts', import.meta.url))
+  const run = spawn(process.execPath, [fixture, folder, removed], { stdio: ['ignore', 'pipe', 'ignore'] })
+  onTestFinished(() => void run.kill('SIGKILL'))
+  const [first] = (await once(createInterface(run.stdout), 'line')) as [string]
+  const ended = once(run, 'close')
+  run.kill('SIGTERM')
+  expect(await ended).toEqual([1, null])
+  await expect.poll(() => first.split(' ').map(Number).map(processStartedAt)).toEqual([undefined, undefined, undefined])
+})

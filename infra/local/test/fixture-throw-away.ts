@@ -8,7 +8,9 @@ import { startServices } from '@millrace/local-stack/supervisor'
 
 const folder = process.argv[2] ?? ''
 const log = (line: string): void => console.log(line)
-using _stop = endOnStop({ folder, dataDir: join(folder, 'stack'), log, env: process.env })
+// What is to be removed, if it is not the folder.
+const removed = process.argv[3] ?? folder
+using _stop = endOnStop({ folder: removed, dataDir: join(folder, 'stack'), log, env: process.env })
 const running = await startServices({
   endpoints: {},
   pepper: 'p',
@@ -19,5 +21,7 @@ const running = await startServices({
 })
 const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1_000)'], { stdio: 'ignore' })
 console.log([child.pid, ...running.all.map(({ pid }) => pid)].join(' '))
+// A run has connections of its own, too: it does not end for want of work.
+setInterval(() => {}, 1_000)
 await once(child, 'exit')
 throw new Error('the child is gone')
