@@ -44,7 +44,18 @@ describe('countReport', () => {
 
   it('never calls a failed run green', () => {
     expect(countReport(report(file('passed', 'passed')), 1)).toEqual({ passed: 1, failed: 1 })
-    expect(countReport(undefined, 1)).toEqual({ passed: 0, failed: 1 })
+  })
+
+  it('counts a process that died beside the tests that failed', () => {
+    const died = file('failed', 'failed', 'passed', 'pending', 'pending')
+    expect(countReport(report(died), 1)).toEqual({ passed: 1, failed: 2 })
+    const before = file('failed', 'pending')
+    expect(countReport(report(before, file('failed', 'failed')), 1)).toEqual({ passed: 0, failed: 2 })
+  })
+
+  it('knows no numbers without a whole report', () => {
+    const whole = report(file('passed', 'passed'))
+    for (const left of [undefined, '', whole.slice(0, -1), 'null', '{}']) expect(countReport(left, 0)).toBeUndefined()
   })
 
   it('is green when everything passed', () => {

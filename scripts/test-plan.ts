@@ -34,21 +34,34 @@ interface FileReport {
 }
 
 /**
- * Counts a vitest JSON report. A file that failed without a failed test (it could not be loaded, a hook broke) counts
- * as one failure, and so does a run that says it failed without a failure of its own: nothing red is counted as zero.
+ * Counts a vitest JSON report; undefined when there is none, or none that can be read. A file that failed without a failed
+ * test (it could not be loaded, a hook broke) counts as one failure, one whose process died before its tests had ended
+ * counts beside those that failed, and so does a run that says it failed without a failure of its own: nothing red is
+ * counted as zero.
  */
-export function countReport(report: string | undefined, exitCode: number): Totals {
+export function countReport(report: string | undefined, exitCode: number): Totals | undefined {
+  const files = filesOf(report)
+  if (files === undefined) return undefined
   let passed = 0
   let failed = 0
-  const { testResults } = (report === undefined ? { testResults: [] } : JSON.parse(report)) as {
-    readonly testResults: readonly FileReport[]
-  }
-  for (const { status, assertionResults } of testResults) {
-    const failures = assertionResults.filter((each) => each.status === 'failed').length
-    passed += assertionResults.filter((each) => each.status === 'passed').length
-    failed += failures === 0 && status === 'failed' ? 1 : failures
+  for (const { status, assertionResults } of files) {
+    const count = (wanted: string): number => assertionResults.filter((each) => each.status === wanted).length
+    const failures = count('failed')
+    const isBroken = status === 'failed' && (failures === 0 || count('pending') > 0)
+    passed += count('passed')
+    failed += failures + (isBroken ? 1 : 0)
   }
   return { passed, failed: failed === 0 && exitCode !== 0 ? 1 : failed }
+}
+
+function filesOf(report: string | undefined): readonly FileReport[] | undefined {
+  if (report === undefined) return undefined
+  try {
+    return (JSON.parse(report) as { readonly testResults?: readonly FileReport[] } | null)?.testResults
+  } catch {
+    // Cut off: vitest was ended while it wrote.
+    return undefined
+  }
 }
 
 /** The closing line. */

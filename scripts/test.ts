@@ -86,7 +86,9 @@ async function runPart(part: Part, plan: Plan, env: Readonly<Record<string, stri
     child.once('close', (exitCode) => resolve(exitCode ?? 1))
   })
   stopping.signal.removeEventListener('abort', stop)
-  return countReport(readReport(report), code)
+  const counted = countReport(readReport(report), code)
+  if (counted === undefined) say(`the ${part} tests left no report`)
+  return counted ?? { passed: 0, failed: 1 }
 }
 
 /** Asks a process to end, and ends it 10 s later. */
@@ -99,7 +101,7 @@ function readReport(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8')
   } catch {
-    // Vitest failed before its first test; its exit code tells.
+    // Vitest failed before its first test, or was ended.
     return undefined
   }
 }
