@@ -11,7 +11,7 @@ import { max, min } from './offsets.ts'
 import { createPacedLoad } from './paced-load.ts'
 import type { LoadProgress } from './paced-load.ts'
 import type { LogPart } from './read-log.ts'
-import { edgeText } from './replay-plan.ts'
+import { againstLimit, edgeText } from './replay-plan.ts'
 import type { GroupPlan, PlannedPart, ReplayEdge } from './replay-plan.ts'
 import { loadFile } from './warehouse-rebuild.ts'
 import type { BrokenFile } from './warehouse-rebuild.ts'
@@ -94,7 +94,7 @@ export async function planArchiveRange(
       ...wanted.flatMap(({ refusals }) => refusals),
       ...(acceptGone ? [] : againstGone(gone)),
       ...(records === 0n ? ['there is no record in this range of the archive'] : []),
-      ...(records > limit ? [`${records} records are more than ${limit}; --limit ${records} if they are meant`] : [])
+      ...againstLimit(records, limit)
     ],
     files: wanted.flatMap(({ files }) => files),
     gone,

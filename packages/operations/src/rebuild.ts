@@ -84,10 +84,10 @@ export async function planRebuild(deps: EpochAdmin, request: RebuildRequest): Pr
 }
 
 /**
- * Writes the row of a planned build and makes its keys. Throws PIPE_CONFLICT when the plan is refused, or another build
- * began meanwhile.
+ * Writes the row of a planned build and makes its keys; `why` is for the audit log. Throws PIPE_CONFLICT when the plan is
+ * refused, or another build began meanwhile.
  */
-export async function beginBuild(deps: EpochAdmin, plan: RebuildPlan): Promise<StateEpoch> {
+export async function beginBuild(deps: EpochAdmin, plan: RebuildPlan, why?: string): Promise<StateEpoch> {
   const { postgres, actor } = deps
   const { projectId, start } = plan
   refuse(plan)
@@ -95,7 +95,7 @@ export async function beginBuild(deps: EpochAdmin, plan: RebuildPlan): Promise<S
   const row = await postgres.transaction(async (tx) => {
     const made = { projectId, startOffsets, completeFromMs, reason: 'rebuild', state: 'building', actor } as const
     const inserted = await insertEpoch(tx, made)
-    const details = { reason: 'rebuild', completeFromMs, startOffsets: startOffsets.map(String) }
+    const details = { reason: 'rebuild', why, completeFromMs, startOffsets: startOffsets.map(String) }
     await writeAudit(tx, { actor, action: 'epoch.new', projectId, subject: String(inserted.epoch), details })
     return inserted
   })

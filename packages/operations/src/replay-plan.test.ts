@@ -71,7 +71,8 @@ it('refuses edges that a new epoch of the live state cannot have', async () => {
   const offset = { kind: 'offset', offset: 1n } as const
   const refusals = async (change: Partial<ReplayRequest>) =>
     (await plan({ kind: 'aggregate', group: 'aggregate', ...change })).refusals
-  expect(await refusals({ from: { kind: 'time', ms: 0 } })).toEqual([])
+  // How many records it reads is not known yet.
+  expect(await refusals({ from: { kind: 'time', ms: 0 }, limit: 3n })).toEqual([])
   expect(await refusals({ from: offset, to: offset })).toEqual([
     'a new epoch of the live state begins at a time, or with all that the log has',
     'a new epoch of the live state is filled to the end of the log; it takes no other end'

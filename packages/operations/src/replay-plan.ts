@@ -124,16 +124,14 @@ export async function planReplay(deps: PlanDeps, request: ReplayRequest): Promis
     parts: parts.map((part) => ({ ...part, fromMs: undefined, toMs: undefined, ...times?.get(part.partition) })),
     records,
     refusals: [
-      // An epoch says by itself from when on it is whole.
+      // An epoch says by itself from when on it is whole, and how many records it reads.
       ...(effect === 'epoch' ? [] : await outOfRetention(deps, request, topic, ranges)),
       ...againstGroup(request, effect, committed),
       ...againstMode(request),
       ...(effect === 'epoch' ? againstEpochEdges(request) : []),
       ...(effect === 'nothing' ? [text] : []),
       ...(effect === 'reads' && records === 0n ? ['there is no record in this range'] : []),
-      ...(records > request.limit
-        ? [`${records} records are more than ${request.limit}; --limit ${records} if they are meant`]
-        : [])
+      ...(effect === 'epoch' ? [] : againstLimit(records, request.limit))
     ]
   }
 }
@@ -179,6 +177,11 @@ async function outOfRetention(
   return [
     `the log does not reach back that far (partition ${where}); ${instead}; --from-offset earliest takes what there is`
   ]
+}
+
+/** Shared by all plans: nobody reads a whole log by mistake. */
+export function againstLimit(records: bigint, limit: bigint): readonly string[] {
+  return records > limit ? [`${records} records are more than ${limit}; --limit ${records} if they are meant`] : []
 }
 
 /** A name that is mistyped would be a replay that nobody reads, and lock the group of another kind. */

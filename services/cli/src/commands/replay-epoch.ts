@@ -3,7 +3,7 @@ import { fillAndFlip } from '@millrace/operations/flip-epoch'
 import type { Flipped } from '@millrace/operations/flip-epoch'
 import { beginEpochReplay, planEpochReplay } from '@millrace/operations/replay-epoch'
 import type { EpochPlan } from '@millrace/operations/replay-epoch'
-import type { GroupPlan, ReplayEdge } from '@millrace/operations/replay-plan'
+import type { GroupPlan, ReplayRequest } from '@millrace/operations/replay-plan'
 import type { CliContext, CommonOptions } from '../context.ts'
 import { openBuildDeps, openEpochAdmin } from '../epoch-deps.ts'
 import { showBuild } from './epoch.ts'
@@ -13,21 +13,22 @@ export async function withEpoch(
   context: CliContext,
   { dataDir }: CommonOptions,
   plan: GroupPlan,
-  from: ReplayEdge
+  request: ReplayRequest
 ): Promise<EpochPlan> {
   await using stack = new AsyncDisposableStack()
-  return await planEpochReplay(await openEpochAdmin(context, dataDir, stack), plan, from)
+  return await planEpochReplay(await openEpochAdmin(context, dataDir, stack), plan, request)
 }
 
 /** Builds the epoch of a plan and puts it in force. Throws as `beginEpochReplay` and `fillAndFlip` do. */
 export async function buildEpoch(
   context: CliContext,
   { dataDir, json }: CommonOptions,
-  plan: GroupPlan & Partial<EpochPlan>
+  plan: GroupPlan & Partial<EpochPlan>,
+  reason: string
 ): Promise<Flipped> {
   await using stack = new AsyncDisposableStack()
   const admin = await openEpochAdmin(context, dataDir, stack)
-  const row = await beginEpochReplay(admin, { ...plan, wholeFromMs: plan.wholeFromMs })
+  const row = await beginEpochReplay(admin, { ...plan, wholeFromMs: plan.wholeFromMs }, reason)
   const deps = await openBuildDeps(context, dataDir, stack, admin)
   return await fillAndFlip({ ...deps, onProgress: showBuild(context.terminal, json) }, row)
 }

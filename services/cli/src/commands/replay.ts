@@ -119,7 +119,7 @@ async function start(context: CliContext, options: StartOptions): Promise<void> 
     refuse(plans)
     if (options.dryRun === true) return
     for (const plan of plans) {
-      if (plan.effect === 'epoch') flipped.push(await buildEpoch(context, options, plan))
+      if (plan.effect === 'epoch') flipped.push(await buildEpoch(context, options, plan, options.reason))
       else begun.push(await startReplay(opened, plan, { mode: plan.mode, perSecond, reason: options.reason }))
     }
   }
@@ -193,7 +193,7 @@ async function plansOf(context: CliContext, opened: Opened, options: RangeOption
   const plans: GroupPlan[] = []
   for (const request of toRequests(options, clock.now())) {
     const plan = await planReplay({ admin, manifest, log: { client, clock } }, request)
-    plans.push(plan.effect === 'epoch' ? await withEpoch(context, options, plan, request.from) : plan)
+    plans.push(plan.effect === 'epoch' ? await withEpoch(context, options, plan, request) : plan)
   }
   return plans
 }

@@ -11,7 +11,7 @@ import { abortBuild, openBuild } from '@millrace/operations/rebuild'
 import type { EpochAdmin } from '@millrace/operations/rebuild'
 import { beginEpochReplay, planEpochReplay } from '@millrace/operations/replay-epoch'
 import type { EpochPlan } from '@millrace/operations/replay-epoch'
-import type { GroupPlan, ReplayEdge } from '@millrace/operations/replay-plan'
+import type { GroupPlan, ReplayRequest } from '@millrace/operations/replay-plan'
 import type { StateEpoch } from '@millrace/operations/state-epochs'
 
 export interface EpochBuildsDeps {
@@ -38,9 +38,9 @@ export interface BuildView {
 }
 
 export interface EpochBuilds extends AsyncDisposable {
-  plan(plan: GroupPlan, from: ReplayEdge): Promise<EpochPlan>
+  plan(plan: GroupPlan, request: Pick<ReplayRequest, 'from' | 'limit'>): Promise<EpochPlan>
   /** Throws as `beginEpochReplay`, and PIPE_CONFLICT while this process builds another one. */
-  begin(plan: EpochPlan): Promise<BuildView>
+  begin(plan: EpochPlan, reason: string): Promise<BuildView>
   /** Goes on with the build of a project that was interrupted. Throws PIPE_NOT_FOUND, and PIPE_CONFLICT as `begin`. */
   resume(projectId: string): Promise<BuildView>
   /** Throws PIPE_NOT_FOUND, PIPE_CONFLICT. */
@@ -111,8 +111,8 @@ export function createEpochBuilds(deps: EpochBuildsDeps): EpochBuilds {
   }
 
   return {
-    plan: (plan, from) => planEpochReplay(admin, plan, from),
-    begin: (plan) => start(plan.projectId, () => beginEpochReplay(admin, plan)),
+    plan: (plan, request) => planEpochReplay(admin, plan, request),
+    begin: (plan, reason) => start(plan.projectId, () => beginEpochReplay(admin, plan, reason)),
     resume: (projectId) => start(projectId, () => openBuild(admin, projectId)),
     async abort(projectId) {
       const { epoch } = await abortBuild(admin, projectId)

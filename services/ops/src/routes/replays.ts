@@ -105,7 +105,7 @@ export function createReplayRoutes(deps: ReplayRouteDeps): readonly OpsRoute[] {
         if (body.kind === 'aggregate' && perSecond !== undefined)
           throw new AppError('PIPE_INVALID_INPUT', 'a new epoch of the live state is built without a rate')
         const plan = await planOf(deps, params, body)
-        if ('wholeFromMs' in plan) return await epochBuilds.begin(plan)
+        if ('wholeFromMs' in plan) return await epochBuilds.begin(plan, reason)
         return await replayStatus(replays, await startReplay(replays, plan, { mode: plan.mode, perSecond, reason }))
       }
     }),
@@ -161,7 +161,7 @@ async function planOf(
   const mode = inPlace ? 'in-place' : 'beside'
   const request = { projectId, kind, group, mode, from: toEdge(from), to: toEdge(to), limit: BigInt(limit) } as const
   const plan = await planReplay(replays, request)
-  return plan.effect === 'epoch' ? await epochBuilds.plan(plan, request.from) : plan
+  return plan.effect === 'epoch' ? await epochBuilds.plan(plan, request) : plan
 }
 
 function toEdge({ time, offset, offsets }: Edge = {}): ReplayEdge {
