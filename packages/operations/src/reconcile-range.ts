@@ -31,6 +31,8 @@ export interface Range {
   readonly gone: readonly ReplayPart[]
   /** Records that the loaders have not come to. */
   readonly pending: bigint
+  /** The loaders have a position in one partition at least. */
+  readonly isPlaced: boolean
   /** The oldest records, which are left out since there are more than `most`. */
   readonly cut: bigint
 }
@@ -73,6 +75,7 @@ export async function rangeOf(
     ),
     gone: inPart.flatMap(({ part, before }) => (before?.gone ?? []).flatMap((gone) => common(part, gone))),
     pending,
+    isPlaced: committed.size > 0,
     cut: countOf(parts) - countOf(newest)
   }
 }

@@ -95,6 +95,8 @@ export interface Reconciliation {
   readonly past: number
   /** Records of the range that the loaders, or what is no event the processors, have not come to yet: not compared. */
   readonly pending: bigint
+  /** Groups of loaders or processors without a position in a log that has records: nothing is known of what they did. */
+  readonly unplaced: readonly string[]
   /** Events without a row, and without a letter that is not closed. */
   readonly missing: Found
   /** Rows whose record is not in the log, or is another event. */
@@ -149,6 +151,7 @@ export async function reconcile(deps: ReconcileDeps, request: ReconcileRequest):
     (await compareWindows(deps.windows, admin, { ...range, projectId, topic, firstMs: read.firstMs }, tally.hours))
   const { hours: _hours, ...found } = tally
   const gone = countOf(range.gone)
+  const unplaced = unplacedOf(range, groups, processed)
   const wrong = [found.missing, found.extra, found.repeated, found.unlettered].reduce(
     (sum, { count }) => sum + count,
     0
@@ -163,13 +166,24 @@ export async function reconcile(deps: ReconcileDeps, request: ReconcileRequest):
     cut: range.cut + countOf(read.expired),
     ...found,
     pending: range.pending + unprocessed,
+    unplaced,
     windows,
-    isGreen: wrong + (windows?.wrong.length ?? 0) === 0 && gone === 0n
+    isGreen: wrong + (windows?.wrong.length ?? 0) === 0 && gone === 0n && unplaced.length === 0
   }
 }
 
 function groupsOf({ loadGroup, processGroup, aggregateGroup }: ReconcileRequest): ComparedGroups {
   return { load: loadGroup ?? 'load', process: processGroup ?? 'process', aggregate: aggregateGroup ?? 'aggregate' }
+}
+
+/** A name that is mistyped would be a comparison of nothing. The aggregators keep their positions in Redis. */
+function unplacedOf(
+  { log, isPlaced }: Range,
+  { load, process }: ComparedGroups,
+  processed: ReadonlyMap<number, bigint>
+): readonly string[] {
+  if ([...log.values()].every(({ start, end }) => start === end)) return []
+  return [...(isPlaced ? [] : [load]), ...(processed.size > 0 ? [] : [process])]
 }
 
 /** A record that is no event. */

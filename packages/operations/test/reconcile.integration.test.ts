@@ -177,6 +177,7 @@ describe('the comparison of log and warehouse', () => {
       dead: 1,
       past: 0,
       pending: 0n,
+      unplaced: [],
       missing: none,
       extra: none,
       repeated: none,

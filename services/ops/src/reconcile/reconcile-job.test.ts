@@ -22,6 +22,7 @@ const green: Reconciliation = {
   dead: 0,
   past: 0,
   pending: 0n,
+  unplaced: [],
   missing: none,
   extra: none,
   repeated: none,
@@ -194,6 +195,19 @@ describe('the comparison job', () => {
     expect(counts).toEqual([1, 2, 1])
     // Not everything was compared.
     expect(await metric('analytics_reconcile_age_seconds')).toBeGreaterThan(3_500)
+    await end()
+  })
+
+  it('takes a project in which a group has no position for one that could not be compared', async () => {
+    const { saved, advance, metric, end } = open((projectId) =>
+      projectId === 'a' ? { ...green, isGreen: false, unplaced: ['eu-load'] } : green
+    )
+    await advance(hourMs / 2)
+    expect(saved.at(-1)).toMatchObject({
+      projects: [{ projectId: 'b' }],
+      failed: [{ projectId: 'a', reason: 'group eu-load has no position in its log: is that the name of the group?' }]
+    })
+    expect(await metric('analytics_reconcile_age_seconds')).toBeGreaterThan(1_700)
     await end()
   })
 

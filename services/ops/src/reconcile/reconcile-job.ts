@@ -72,6 +72,7 @@ async function compareAll(
     if (signal.aborted) return undefined
     try {
       const found = await deps.reconcile({ projectId, fromMs: clock.now() - rangeMs, table: 'events_raw' })
+      againstNothing(found)
       projects.push(found)
       metrics.projects.add(1, { outcome: found.cut > 0n ? 'cut' : 'compared' })
       if (!found.isGreen) log.error(summary(found), 'the sinks do not have what the log has')
@@ -88,6 +89,15 @@ async function compareAll(
     }
   }
   return { endedMs: clock.now(), projects, failed }
+}
+
+/** Throws PIPE_CONFLICT when a group did nothing at all, so that nothing was found; what was found all the same is told. */
+function againstNothing(found: Reconciliation): void {
+  const { unplaced } = found
+  const { warehouse, letters, live } = differencesOf(found)
+  if (unplaced.length === 0 || warehouse + letters + live > 0) return
+  const named = unplaced.join(', group ')
+  throw new AppError('PIPE_CONFLICT', `group ${named} has no position in its log: is that the name of the group?`)
 }
 
 function warn({ log }: ReconcileJobDeps, error: unknown, about: object): void {
