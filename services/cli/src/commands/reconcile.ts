@@ -4,7 +4,7 @@ import { liveStateFields } from '@millrace/config'
 import { AppError, later } from '@millrace/kernel'
 import { listProjects } from '@millrace/operations/projects'
 import { reconcile } from '@millrace/operations/reconcile'
-import type { ArchiveReading, Reconciliation } from '@millrace/operations/reconcile'
+import type { ArchiveReading, Reconciliation, ReconcileRequest } from '@millrace/operations/reconcile'
 import type { Found } from '@millrace/operations/reconcile-compare'
 import { keptFromOf } from '@millrace/operations/warehouse-retention'
 import { createArchiveManifest } from '@millrace/stores/archive-manifest'
@@ -16,12 +16,16 @@ import { formatCount, print } from '../output.ts'
 import type { Terminal } from '../output.ts'
 import { timeOf } from '../time-option.ts'
 import { addCommand } from './command.ts'
+import { groupOf } from './replay-options.ts'
 
 interface ReconcileOptions extends CommonOptions {
   readonly project?: string
   readonly from?: string
   readonly to?: string
+  readonly group?: string
 }
+
+const comparedKinds = ['load', 'process', 'aggregate'] as const
 
 /** Adds `reconcile`. */
 export function addReconcileCommand(program: Command, context: CliContext): void {
@@ -32,6 +36,7 @@ export function addReconcileCommand(program: Command, context: CliContext): void
     examples: [
       'npx millrace reconcile',
       'npx millrace reconcile --project shop --from 2h',
+      'npx millrace reconcile --group load=eu-load,process=eu-process',
       'npx millrace reconcile --project shop --from 2026-01-31T00:00:00Z --to 2026-02-01T00:00:00Z --json'
     ]
   })
@@ -41,11 +46,25 @@ export function addReconcileCommand(program: Command, context: CliContext): void
       'what the broker stored at or after this time, from the archive where the log forgot it; default: all that the log has'
     )
     .option('--to <time>', 'what it stored before this time; default: up to where the loaders are')
+    .option(
+      '--group <groups>',
+      'consumer groups with other names: load=eu-load,process=eu-process,aggregate=eu-aggregate'
+    )
     .action((options: ReconcileOptions) => run(context, options))
 }
 
-async function run(context: CliContext, { json, dataDir, project, from, to }: ReconcileOptions): Promise<void> {
+/** What `--group` names; the others are called what they do. Throws a UsageError. */
+export function groupsOf(
+  text: string | undefined
+): Pick<ReconcileRequest, 'loadGroup' | 'processGroup' | 'aggregateGroup'> {
+  const named = text?.split(',').map((each) => groupOf(each.trim(), comparedKinds)) ?? []
+  return Object.fromEntries(named.map(({ kind, group }) => [`${kind}Group`, group]))
+}
+
+async function run(context: CliContext, options: ReconcileOptions): Promise<void> {
+  const { json, dataDir, project, from, to } = options
   const { terminal, clock } = context
+  const groups = groupsOf(options.group)
   const fromMs = from === undefined ? undefined : timeOf('--from', from, clock.now())
   const toMs = to === undefined ? undefined : timeOf('--to', to, clock.now())
   await using stack = new AsyncDisposableStack()
@@ -67,7 +86,7 @@ async function run(context: CliContext, { json, dataDir, project, from, to }: Re
     const onProgress = showProgress(terminal, json, projectId)
     const windows = { reader, clock, latenessMs }
     const deps = { admin, log: { client, clock }, clickhouse, windows, archive, keptFrom, onProgress }
-    const one = await reconcile(deps, { projectId, fromMs, toMs })
+    const one = await reconcile(deps, { projectId, fromMs, toMs, ...groups })
     found.push(one)
     if (json !== true) terminal.out(render(one))
   }
@@ -93,8 +112,8 @@ function showProgress(
 }
 
 function render(found: Reconciliation): string {
-  const { projectId, records, archived, events, copies, landed, dead, past, pending, gone, cut, windows, isGreen } =
-    found
+  const { projectId, records, archived, events, copies, landed, dead, past, pending, unplaced } = found
+  const { gone, cut, windows, isGreen } = found
   const wrong = windows?.wrong ?? []
   return [
     `${projectId}: ${isGreen ? 'green' : 'RED'}`,
@@ -104,6 +123,7 @@ function render(found: Reconciliation): string {
     `  dead        ${formatCount(dead)}`,
     ...(past === 0 ? [] : [`  past        ${formatCount(past)}, older than what the warehouse keeps`]),
     `  pending     ${formatCount(pending)}`,
+    ...unplaced.map((group) => `  no position group ${group} has none in this log: is that its name? See --group`),
     ...(cut === 0n ? [] : [`  left out    ${formatCount(cut)}, the oldest`]),
     ...(gone === 0n ? [] : [`  gone        ${formatCount(gone)}, which neither the log nor the archive has`]),
     ...(windows === undefined ? [] : [`  live hours  ${windows.compared} compared, ${wrong.length} wrong`]),

@@ -30,7 +30,7 @@ export function toRequests(options: RangeOptions, nowMs: number): readonly Repla
   const limit = wholeOf('--limit', options.limit)
   return options.group
     .split(',')
-    .map((text) => ({ projectId: options.project, ...groupOf(text.trim()), mode, from, to, limit }))
+    .map((text) => ({ projectId: options.project, ...groupOf(text.trim(), replayKinds), mode, from, to, limit }))
 }
 
 /** What is asked of the archive: a range of it, or all of it and what the log has behind it. */
@@ -41,7 +41,7 @@ export type ArchiveRequest =
 /** The request of `--from-archive`, undefined without it. It can be read into the warehouse alone. Throws a UsageError. */
 export function archiveRequestOf(options: RangeOptions, nowMs: number): ArchiveRequest | undefined {
   if (options.fromArchive !== true) return undefined
-  const groups = options.group.split(',').map((text) => groupOf(text.trim()))
+  const groups = options.group.split(',').map((text) => groupOf(text.trim(), replayKinds))
   const [only] = groups
   if (groups.length !== 1 || only?.kind !== 'load')
     throw new UsageError('--from-archive loads the warehouse, so it is for --group load alone')
@@ -65,13 +65,16 @@ export function rateOf(text: string | undefined): number | undefined {
   return rate
 }
 
-/** `load`, or `load=eu-load` where the consumer group of the loaders has another name. */
-function groupOf(text: string): { readonly kind: ReplayKind; readonly group: string } {
+/** `load`, or `load=eu-load` where the consumer group of the loaders has another name. Throws a UsageError. */
+export function groupOf<Kind extends ReplayKind>(
+  text: string,
+  kinds: readonly Kind[]
+): { readonly kind: Kind; readonly group: string } {
   const [name = '', group = name] = text.split('=', 2)
-  const kind = replayKinds.find((known) => known === name)
+  const kind = kinds.find((known) => known === name)
   if (kind === undefined || group === '')
     throw new UsageError(
-      `--group takes ${replayKinds.join(', ')}, or such as load=eu-load for another consumer group, not '${text}'`
+      `--group takes ${kinds.join(', ')}, or such as load=eu-load for another consumer group, not '${text}'`
     )
   return { kind, group }
 }

@@ -4,6 +4,10 @@ import { bytes, liveStateFields, ms, str } from '@millrace/config'
 
 export const reconcileFields = {
   LATENESS_MS: liveStateFields.LATENESS_MS,
+  PROCESSOR_GROUP: str({
+    doc: 'Consumer group of the processors: a record that is no event has a dead letter of theirs when they are past it.',
+    default: 'process'
+  }),
   RECONCILE_EVERY_MS: ms({
     doc: 'How often the log is compared with the warehouse, the dead letters and the closed live hours; 0 = never.',
     default: 3_600_000,

@@ -43,7 +43,11 @@ const maxHeld = 200_000
 export async function openReconcile(deps: OpenReconcileDeps): Promise<{ readonly done: Promise<void> }> {
   const { config, kafka, admin, postgres, clickhouse, redis, log, registry, clock, signal } = deps
   const windows = { reader: createWindowReader(redis), clock, latenessMs: config.LATENESS_MS }
-  const groups = { loadGroup: config.LOADER_GROUP, aggregateGroup: config.AGGREGATOR_GROUP }
+  const groups = {
+    loadGroup: config.LOADER_GROUP,
+    processGroup: config.PROCESSOR_GROUP,
+    aggregateGroup: config.AGGREGATOR_GROUP
+  }
   const folder = reconcileFolder(config.RECONCILE_DIR)
   await removeLeftSpools(folder)
   const limits = { folder, maxBytes: config.RECONCILE_DISK_BYTES, maxHeld }
