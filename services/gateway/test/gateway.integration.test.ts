@@ -165,16 +165,20 @@ describe('without Redis', () => {
 
 describe('without Kafka', () => {
   it('answers 503 with Retry-After, does not hang, and leaves no mark behind', async () => {
-    const apart = await open({ ...endpoints, KAFKA_BROKERS: '127.0.0.1:1' })
-    const body = eventOf(unique('nowhere'))
-    const startedAt = performance.now()
-    const answers = await Promise.all(Array.from({ length: 20 }, () => apart.send(eventOf(unique('nowhere')))))
-    answers.push(await apart.send(body))
-    expect(performance.now() - startedAt).toBeLessThan(15_000)
-    expect(
-      new Set(answers.map(({ status, retryAfter, body }) => `${status} ${retryAfter} ${String(body['code'])}`))
-    ).toEqual(new Set(['503 5 unavailable']))
-    expect((await gateway.send(body)).status).toBe(202)
+    const tookMs = await fastestOf(3, 5_000, async () => {
+      const apart = await open({ ...endpoints, KAFKA_BROKERS: '127.0.0.1:1' })
+      const body = eventOf(unique('nowhere'))
+      const startedAt = performance.now()
+      const answers = await Promise.all(Array.from({ length: 20 }, () => apart.send(eventOf(unique('nowhere')))))
+      answers.push(await apart.send(body))
+      const answeredMs = performance.now() - startedAt
+      expect(
+        new Set(answers.map(({ status, retryAfter, body }) => `${status} ${retryAfter} ${String(body['code'])}`))
+      ).toEqual(new Set(['503 5 unavailable']))
+      expect((await gateway.send(body)).status).toBe(202)
+      return answeredMs
+    })
+    expect(tookMs).toBeLessThan(5_000)
   })
 })
 

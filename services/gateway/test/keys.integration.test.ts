@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { load } from '@millrace/config'
 import { testEndpoints } from '@millrace/testkit/endpoints'
+import { fastestOf } from '@millrace/testkit/fastest-of'
 import { openTcpProxy } from '@millrace/testkit/faults/tcp-proxy'
 import type { TcpProxy } from '@millrace/testkit/faults/tcp-proxy'
 import { unique } from '@millrace/testkit/unique'
@@ -70,6 +71,10 @@ describe('keys while a gateway runs', () => {
   })
 })
 
+/** How long an unknown key waits for its refusal, and how soon it is known when PostgreSQL answers again. */
+const refusedWithinMs = 2_000
+const backWithinMs = 5_000
+
 /** PostgreSQL behind a proxy, so that it can fall silent for one gateway alone. */
 async function openProxied(): Promise<{ proxy: TcpProxy; DATABASE_URL: string }> {
   const { hostname: host, port } = new URL(testEndpoints().DATABASE_URL)
@@ -92,11 +97,11 @@ describe('with a PostgreSQL that says nothing', () => {
       [project, JSON.stringify(schema)]
     )
     const gateway = await start({ DATABASE_URL })
-    const [known, unknown] = [await scene.insertKey('write'), await scene.insertKey('write')]
+    const known = await scene.insertKey('write')
     const bad = { eventType: 'purchase', properties: { amount: 'much' } }
     expect([await statusOf(gateway, known.key), await statusOf(gateway, known.key, bad)]).toEqual([202, 422])
 
-    const silence = proxy.add({ kind: 'blackhole', direction: 'both' })
+    let silence = proxy.add({ kind: 'blackhole', direction: 'both' })
     const answers: { status: number; afterMs: number }[] = []
     const untilMs = performance.now() + 4 * freshMs
     while (performance.now() < untilMs) {
@@ -109,13 +114,20 @@ describe('with a PostgreSQL that says nothing', () => {
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202, 422]))
     // Keys and schemas are asked for behind the requests: one may wait at most, the one that finds out. It takes a second.
     expect(answers.filter(({ afterMs }) => afterMs > 900).length).toBeLessThanOrEqual(1)
-    const refused = await sendEvent(gateway, unique('k'), unknown.key)
-    expect([refused.status, refused.code]).toEqual([503, 'unavailable'])
-    expect(refused.afterMs).toBeLessThan(5_000)
 
-    silence[Symbol.dispose]()
-    proxy.resetAll()
-    await untilAnswered(gateway, unknown.key, 202)
+    const shareOfPromise = await fastestOf(3, 1, async (index) => {
+      if (index > 0) silence = proxy.add({ kind: 'blackhole', direction: 'both' })
+      const unknown = await scene.insertKey('write')
+      const refused = await sendEvent(gateway, unique('k'), unknown.key)
+      expect([refused.status, refused.code]).toEqual([503, 'unavailable'])
+      silence[Symbol.dispose]()
+      proxy.resetAll()
+      return Math.max(
+        refused.afterMs / refusedWithinMs,
+        (await untilAnswered(gateway, unknown.key, 202)) / backWithinMs
+      )
+    })
+    expect(shareOfPromise).toBeLessThan(1)
     expect(await statusOf(gateway, known.key)).toBe(202)
   })
 
