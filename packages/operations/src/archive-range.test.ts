@@ -66,6 +66,7 @@ function open() {
   }
   const objects = new Map(files.map(({ file, bytes }) => [file.key, bytes]))
   const loaded: string[] = []
+  const days = new Map([['shop', new Set([0])]])
   const clock = createManualClock(0)
   const plan = async (from: ReplayEdge, to: ReplayEdge = all, change: Partial<ArchiveRangeRequest> = {}) =>
     await planArchiveRange(deps, {
@@ -90,7 +91,7 @@ function open() {
         sink: {
           check: async () => {},
           add: async (records) => void loaded.push(...records.map(({ partition, offset }) => `${partition}:${offset}`)),
-          end: async () => ({ invalid: 1, refused: [], days: new Map() })
+          end: async () => ({ invalid: 1, refused: [], days })
         },
         clock
       },
@@ -116,7 +117,9 @@ it('takes offsets of the partitions that are named, out of the files that hold t
     15n
   ])
   expect([planned.refusals, planned.effect]).toEqual([[], 'reads'])
-  expect(await load(planned)).toMatchObject({ files: 3, archived: 15, invalid: 1, broken: [], refused: [] })
+  const report = await load(planned)
+  expect(report).toMatchObject({ files: 3, archived: 15, invalid: 1, broken: [], refused: [] })
+  expect(report).toMatchObject({ isWhole: true, days: new Map([['shop', new Set([0])]]) })
   expect(loaded).toEqual(places(0, [15, 25], [26, 31]))
 })
 
@@ -169,6 +172,7 @@ it('loads the other files when one is not there', async () => {
   objects.delete('0/20')
   const report = await load(await plan(offsets([0, 10n])))
   expect(report).toMatchObject({ files: 2, archived: 20, broken: [{ key: '0/20', problem: 'it is not there' }] })
+  expect(report.isWhole).toBe(false)
   expect(loaded).toEqual(places(0, [10, 20], [30, 40]))
 })
 
@@ -188,5 +192,5 @@ it('refuses a range with offsets that are gone for good, and loads the rest when
     expect([whole.gone, whole.refusals]).toEqual([[], []])
   const accepted = await plan(offsets([0, 18n]), offsets([0, 31n]), { acceptGone: true })
   expect([accepted.gone, accepted.refusals]).toEqual([[gone], []])
-  expect(await load(accepted)).toMatchObject({ gone: [gone], broken: [] })
+  expect(await load(accepted)).toMatchObject({ gone: [gone], broken: [], isWhole: false })
 })

@@ -212,12 +212,14 @@ function againstUnknown(heads: readonly ArchiveHead[], edge: ReplayEdge): void {
   if (unknown !== undefined) throw new AppError('PIPE_INVALID_INPUT', `the archive has no partition ${unknown}`)
 }
 
-export interface ArchiveRangeReport extends Omit<SinkCounts, 'days'> {
+export interface ArchiveRangeReport extends SinkCounts {
   readonly files: number
   readonly archived: number
   readonly broken: readonly BrokenFile[]
   /** As in the plan. */
   readonly gone: readonly LogPart[]
+  /** Nothing of the range is missing. */
+  readonly isWhole: boolean
   readonly elapsedMs: number
 }
 
@@ -254,7 +256,9 @@ export async function loadArchiveRange(
     const problem = await loadFile(objects, file, (records) => load.add(records.filter(isWanted)))
     if (problem !== undefined) broken.push({ key: file.key, problem })
   }
-  const { invalid, refused } = await sink.end()
+  const { invalid, refused, days } = await sink.end()
+  const isWhole = broken.length === 0 && refused.length === 0 && gone.length === 0
   const elapsedMs = clock.monotonic() - startedAtMs
-  return { files: files.length - broken.length, archived: load.done(), invalid, refused, broken, gone, elapsedMs }
+  const counts = { files: files.length - broken.length, archived: load.done(), invalid, refused, broken }
+  return { ...counts, gone, days, isWhole, elapsedMs }
 }

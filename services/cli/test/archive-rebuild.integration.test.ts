@@ -192,7 +192,10 @@ describe('archive rebuild', () => {
       [{ refusals: [expect.stringContaining('partition 1 is archived up to 150')] }]
     ])
     const loaded = await millrace('replay', 'start', ...range, '--to-offset', '1:60', '--reason', 'lost')
-    expect([loaded.code, JSON.parse(loaded.out)]).toMatchObject([0, { archived: 40, refused: [], broken: [] }])
+    expect([loaded.code, JSON.parse(loaded.out)]).toMatchObject([
+      0,
+      { archived: 40, refused: [], broken: [], gone: [], isWhole: true, days: 2 }
+    ])
     expect(await seen()).toEqual(before)
   })
 })

@@ -2,7 +2,7 @@
 import { clickhouseFields, enrichFields, url } from '@millrace/config'
 import { AppError } from '@millrace/kernel'
 import { createSilentLogger } from '@millrace/observability'
-import { queueRecount } from '@millrace/operations/daily-metrics'
+import { queueLoadedDays } from '@millrace/operations/loaded-days'
 import { writePersonEdges } from '@millrace/operations/identity-closure'
 import { restoreWarehouse } from '@millrace/operations/migrate'
 import type { LoadProgress } from '@millrace/operations/paced-load'
@@ -14,7 +14,6 @@ import { createWarehouseSink } from '@millrace/operations/warehouse-sink'
 import { noteWarehouseWhole } from '@millrace/operations/warehouse-whole'
 import { createArchiveManifest } from '@millrace/stores/archive-manifest'
 import { openEnrich } from '@millrace/stores/country-database'
-import type { Postgres } from '@millrace/stores/postgres'
 import type { Command } from 'commander'
 import { openDatabase, openLog, openObjects, openWarehouse } from '../connections.ts'
 import { settings } from '../context.ts'
@@ -105,7 +104,7 @@ export async function rebuildWarehouseFrom(context: CliContext, options: Rebuild
   )
   // Merges of user ids are no records: they come from the database.
   await writePersonEdges({ postgres, clickhouse })
-  const recounts = await queueDays(postgres, report)
+  const recounts = await queueLoadedDays(postgres, report)
   const isBelieved = projects.length === 0 && log !== undefined && countsAsWhole(report, options.acceptGone === true)
   if (isBelieved) await noteWarehouseWhole({ postgres, clickhouse })
   print(terminal, json, { ...report, days: recounts, restored }, () => renderReport(report, group))
@@ -116,13 +115,6 @@ export async function rebuildWarehouseFrom(context: CliContext, options: Rebuild
       'PIPE_ARCHIVE_BROKEN',
       `${report.broken.length} file(s) could not be loaded; see docs/archive.md`
     )
-}
-
-/** Days whose events may not have been there when they were counted are counted again; a part of them would count less. */
-async function queueDays(postgres: Postgres, { isWhole, days }: RebuildReport): Promise<number> {
-  if (!isWhole) return 0
-  for (const [projectId, own] of days) await queueRecount(postgres, projectId, [...own], 'rebuild')
-  return [...days.values()].reduce((sum, own) => sum + own.size, 0)
 }
 
 function rateOf(text: string | undefined): number | undefined {

@@ -5,6 +5,7 @@ import { AppError } from '@millrace/kernel'
 import { loadArchiveRange, planArchiveRange } from '@millrace/operations/archive-range'
 import type { ArchiveRangePlan, ArchiveRangeReport, ArchiveRangeRequest } from '@millrace/operations/archive-range'
 import { writeAudit } from '@millrace/operations/audit'
+import { queueLoadedDays } from '@millrace/operations/loaded-days'
 import { createWarehouseSink } from '@millrace/operations/warehouse-sink'
 import { createArchiveManifest } from '@millrace/stores/archive-manifest'
 import { openEnrich } from '@millrace/stores/country-database'
@@ -73,10 +74,11 @@ async function loadRange(context: CliContext, options: ArchiveOptions, request: 
     plan,
     perSecond
   )
+  const days = await queueLoadedDays(postgres, report)
   const { archived, broken, refused, gone } = report
-  const left = { archived, broken: broken.length, refused: refused.length, gone: gone.length }
+  const left = { archived, broken: broken.length, refused: refused.length, gone: gone.length, days }
   await note(postgres, options, plan.group, 'replay.done', left)
-  print(terminal, json, report, renderReport)
+  print(terminal, json, { ...report, days }, () => renderReport(report, days))
   if (broken.length > 0)
     throw new AppError('PIPE_ARCHIVE_BROKEN', `${broken.length} file(s) could not be loaded; see docs/archive.md`)
   if (refused.length > 0)
@@ -99,11 +101,13 @@ function shownOf({ files, ...plan }: ArchiveRangePlan): unknown {
   return { ...plan, files: files.map(({ key }) => key) }
 }
 
-function renderReport({ files, archived, invalid, refused, broken, gone, elapsedMs }: ArchiveRangeReport): string {
+function renderReport(report: ArchiveRangeReport, days: number): string {
+  const { files, archived, invalid, refused, broken, gone, elapsedMs } = report
   return [
     `files             ${formatCount(files)}`,
     `records archived  ${formatCount(archived)}`,
     `no events         ${formatCount(invalid)}`,
+    `days to recount   ${formatCount(days)}`,
     `seconds           ${formatCount(Math.round(elapsedMs / 1_000))}`,
     ...refused.map(({ topic, partition, offset }) => `refused           ${topic}:${partition} ${offset}`),
     ...renderGone(gone),
