@@ -129,6 +129,20 @@ describe('bodies that say nothing of their size', () => {
   })
 })
 
+describe('a gateway whose event loop lags', () => {
+  it('turns requests away by SHED_LAG_MS, and counts them under that reason', async () => {
+    const gateway = await scene.start({ SHED_LAG_MS: '1' })
+    // A burst makes timers late by more than a millisecond on any machine.
+    const turnedAway = async (): Promise<object | undefined> => {
+      const answers = await Promise.all(Array.from({ length: 50 }, () => send(gateway, unique('e'))))
+      return answers.find(({ status }) => status !== 202)
+    }
+    await expect.poll(turnedAway, { timeout: 20_000, interval: 0 }).toEqual({ status: 503, code: 'unavailable' })
+    const metrics = await (await fetch(`${gateway.url}/metrics`)).text()
+    expect(metrics).toMatch(/^analytics_events_unavailable_total\{reason="lag"\} [1-9]/m)
+  })
+})
+
 describe('a gateway that is stopped', () => {
   it('resets no connection on which requests keep coming', async () => {
     // Connections are kept for a second, in which each of them is expected to be used.
