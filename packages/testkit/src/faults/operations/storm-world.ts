@@ -25,9 +25,8 @@ import { plantedEnv, recordedIds } from './rig.ts'
 
 const everyMs = 3_000
 const awayMs = 6_000
-/** Members that come and go at least, and records a second of a replay that lasts as long. */
-const fewestComers = 6
-const replayRate = 500
+/** Members that come and go at least, and at most: a group needs some rest to come to an end. */
+const [fewestComers, mostComers] = [6, 12]
 /** Live events arrive late while a partition has no leader; they are on time all the same. */
 export const stormTiming = { ...backlogTiming, latenessMs: 40_000 }
 
@@ -71,7 +70,7 @@ export interface StormWorld extends AsyncDisposable {
   takeAway(): Promise<Taken>
   /** Loaders beside the group, recorders in place, and the aggregator by a new epoch, at once. */
   replayAll(): Promise<readonly CliEnd[]>
-  /** Members of all groups come and go until the replays are over, and a few more. */
+  /** Members of all groups come and go while the replays run, within bounds. */
   rage(): Promise<void>
   /** Once everything is being read again. */
   loseLeader(): Promise<void>
@@ -104,13 +103,13 @@ export async function openStormWorld(context: CaseContext, parts: StormParts): P
     async replayAll() {
       const replay = replayer(context, parts)
       return await Promise.all([
-        replay('--group', 'load', '--wait', '--rate', String(replayRate)),
+        replay('--group', 'load', '--wait'),
         replay('--group', 'record', '--in-place', '--wait'),
-        replay('--group', `aggregate=${group}`)
+        replay('--group', `aggregate=${group}`).then((end) => (end.code === 0 ? end : flip(context, parts)))
       ]).finally(() => over.abort())
     },
     async rage() {
-      for (let turn = 0; turn < fewestComers || !over.signal.aborted; turn++) {
+      for (let turn = 0; turn < fewestComers || (turn < mostComers && !over.signal.aborted); turn++) {
         context.signal.throwIfAborted()
         const untilMs = systemClock.monotonic() + everyMs
         const kind = comers[turn % comers.length] ?? 'loader'
@@ -168,24 +167,45 @@ function starter(context: CaseContext, { rig, project }: StormParts) {
 }
 
 /** The tool as an operator runs it, for all that the log has. */
-function replayer(context: CaseContext, { rig, project }: StormParts) {
-  const { latenessMs, sessionIdleMs } = rig.timing
-  const env = {
-    ...rig.pipeline.endpoints,
-    ...plantedEnv(context),
-    LATENESS_MS: String(latenessMs),
-    SESSION_IDLE_MS: String(sessionIdleMs),
-    SESSION_TIMEOUT_MS: '6s',
-    HEARTBEAT_INTERVAL_MS: '500ms'
-  }
-  const where = ['--project', project.projectId, '--data-dir', context.folder, '--json']
+function replayer(context: CaseContext, parts: StormParts) {
   return async (...args: readonly string[]): Promise<CliEnd> => {
     const begunMs = systemClock.monotonic()
-    const end = await runCli(['replay', 'start', '--from-offset', 'earliest', ...args, ...where], env)
+    const end = await tool(context, parts, ['replay', 'start', '--from-offset', 'earliest', ...args])
     const tookMs = Math.round(systemClock.monotonic() - begunMs)
     context.say(`replay ${args.join(' ')}: ${end.code} after ${tookMs} ms ${end.errors.trim()}`.trim())
     return end
   }
+}
+
+/** A command that met a log without a leader ends and leaves its epoch as it is; this one goes on with it. */
+async function flip(context: CaseContext, parts: StormParts): Promise<CliEnd> {
+  const end = await eventually(
+    'the epoch to be gone on with',
+    async () => {
+      const tried = await tool(context, parts, ['epoch', 'flip'])
+      if (tried.code !== 0) throw new Error(tried.errors)
+      return tried
+    },
+    { timeoutMs: 60_000, intervalMs: 1_000 }
+  )
+  context.say('the new epoch was gone on with after Kafka was away')
+  return end
+}
+
+async function tool(
+  { folder, planted }: CaseContext,
+  { rig, project }: StormParts,
+  args: readonly string[]
+): Promise<CliEnd> {
+  const { latenessMs, sessionIdleMs } = rig.timing
+  return await runCli([...args, '--project', project.projectId, '--data-dir', folder, '--json'], {
+    ...rig.pipeline.endpoints,
+    ...plantedEnv({ planted }),
+    LATENESS_MS: String(latenessMs),
+    SESSION_IDLE_MS: String(sessionIdleMs),
+    SESSION_TIMEOUT_MS: '6s',
+    HEARTBEAT_INTERVAL_MS: '500ms'
+  })
 }
 
 async function settled({ rig: { admin }, project: { topic } }: StormParts, manifest: ArchiveManifest): Promise<void> {

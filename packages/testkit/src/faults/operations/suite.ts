@@ -5,7 +5,6 @@ import { oneUserFloods } from './one-user-floods.ts'
 import { redriveTwice } from './redriven.ts'
 import { replayKilled } from './replay-killed.ts'
 import { replayOpsKilled } from './replay-ops-killed.ts'
-import { replayedInStorm } from './replayed-in-storm.ts'
 import { replayedTwice } from './replayed.ts'
 import { topicsGrown } from './topics-grown.ts'
 
@@ -21,13 +20,11 @@ export const operationsSuite: FaultSuite = {
     replayKilled,
     replayOpsKilled,
     topicsGrown,
-    oneUserFloods,
-    replayedInStorm
+    oneUserFloods
   ],
   bugs: [
     { bug: 'recorder-dead-on-outage', case: sinkAway.name },
     { bug: 'recorder-letters-by-attempt', case: eachItsWay.name },
-    { bug: 'cli-redrive-forgets', case: redriveTwice.name },
-    { bug: 'recorder-keeps-its-place', case: replayedInStorm.name }
+    { bug: 'cli-redrive-forgets', case: redriveTwice.name }
   ]
 }
