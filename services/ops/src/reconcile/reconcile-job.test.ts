@@ -51,7 +51,11 @@ function createHash() {
 
 const clock = createManualClock()
 
-function open(answer: (projectId: string) => Reconciliation | Promise<Reconciliation>, hash = createHash()) {
+function open(
+  answer: (projectId: string) => Reconciliation | Promise<Reconciliation>,
+  hash = createHash(),
+  keep: () => Promise<void> = async () => undefined
+) {
   const registry = createRegistry()
   const stop = new AbortController()
   const asked: ReconcileRequest[] = []
@@ -63,7 +67,10 @@ function open(answer: (projectId: string) => Reconciliation | Promise<Reconcilia
       return { ...(await answer(request.projectId)), projectId: request.projectId }
     },
     marks: createMarkStore(hash),
-    save: async (found) => void saved.push(found),
+    save: async (found) => {
+      await keep()
+      saved.push(found)
+    },
     metrics: bindMetrics(reconcileMetrics, registry),
     log: createSilentLogger(),
     clock,
@@ -208,6 +215,26 @@ describe('the comparison job', () => {
       failed: [{ projectId: 'a', reason: 'group eu-load has no position in its log: is that the name of the group?' }]
     })
     expect(await metric('analytics_reconcile_age_seconds')).toBeGreaterThan(1_700)
+    await end()
+  })
+
+  it('grows older while nobody can be answered with what was found, but tells the differences', async () => {
+    let isAway = true
+    const red = { ...green, isGreen: false, missing: { count: 2, examples: [] } }
+    const { advance, metric, saved, hash, end } = open(
+      () => red,
+      createHash(),
+      async () => {
+        if (isAway) throw new AppError('PIPE_POSTGRES_UNAVAILABLE', 'no answer')
+      }
+    )
+    await advance(hourMs / 2)
+    expect([saved.length, hash.fields.has('ended')]).toEqual([0, false])
+    expect(await metric('analytics_reconcile_age_seconds')).toBeGreaterThan(1_700)
+    expect(await metric('analytics_reconcile_differences', 'warehouse')).toBe(4)
+    isAway = false
+    await advance(hourMs)
+    expect([saved.length, hash.fields.has('ended')]).toEqual([1, true])
     await end()
   })
 

@@ -41,10 +41,11 @@ export function startReconcileJob(deps: ReconcileJobDeps): Promise<void> {
     await marks.begun(clock.now())
     const found = await compareAll(deps, projectIds)
     if (found === undefined) return
-    await marks.found(differencesAfter(known, found), found.failed.length === 0 ? clock.now() : undefined)
+    const isSaved = await isKept(deps, found)
+    const isWhole = isSaved && found.failed.length === 0
+    await marks.found(differencesAfter(known, found), isWhole ? clock.now() : undefined)
     known = await marks.read(clock.now())
     tellDifferences(metrics, known)
-    await deps.save(found)
   }
   const tellAge = (): void => metrics.age.set((clock.now() - (known.endedMs ?? known.sinceMs)) / 1_000)
   const again = async (work: () => Promise<void>): Promise<void> => {
@@ -58,6 +59,17 @@ export function startReconcileJob(deps: ReconcileJobDeps): Promise<void> {
   // Beside it: a comparison that does not end grows old, too.
   const run = async (): Promise<void> => void (await Promise.all([again(look), again(async () => undefined)]))
   return everyMs === 0 ? Promise.resolve() : run()
+}
+
+/** What nobody can be answered with is not over: the age goes on growing beside the old answer. */
+async function isKept(deps: ReconcileJobDeps, found: ReconciledProjects): Promise<boolean> {
+  try {
+    await deps.save(found)
+    return true
+  } catch (error) {
+    warn(deps, error, {})
+    return false
+  }
 }
 
 /** Undefined when it was told to stop. */
