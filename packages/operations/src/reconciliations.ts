@@ -25,7 +25,7 @@ export async function saveReconciliations(
     ...projects.map((found) => ({ project_id: found.projectId, found })),
     ...failed.map(({ projectId, reason }) => ({ project_id: projectId, failure: reason }))
   ]
-  const text = JSON.stringify(rows, (_key, each: unknown) => (typeof each === 'bigint' ? String(each) : each))
+  const text = JSON.stringify(rows, (_key, each: unknown) => toStored(each))
   await postgres.query(
     `WITH made AS (SELECT * FROM jsonb_to_recordset($1::jsonb) AS made(project_id text, found jsonb, failure text)),
        gone AS (DELETE FROM reconciliations WHERE project_id NOT IN (SELECT project_id FROM made))
@@ -36,6 +36,12 @@ export async function saveReconciliations(
        found = coalesce(EXCLUDED.found, known.found), failed_at = EXCLUDED.failed_at, failure = EXCLUDED.failure`,
     [text, endedMs]
   )
+}
+
+/** An id of a client may hold NUL or half a character, which jsonb refuses. */
+function toStored(each: unknown): unknown {
+  if (typeof each === 'bigint') return String(each)
+  return typeof each === 'string' ? each.replaceAll('\u0000', '\uFFFD').toWellFormed() : each
 }
 
 /** What was kept, as it is answered: bigints are text, times ISO 8601, ages of this moment. */

@@ -260,7 +260,7 @@ describe('the comparison of log and warehouse', () => {
   it('keeps what was found last of each project, also of one that could not be compared since', async () => {
     const found = await compared()
     const kept = async (tx: Queryable): Promise<void> => {
-      const fails = [{ projectId: 'b', reason: 'no answer' }]
+      const fails = [{ projectId: 'b', reason: 'no\u0000answer' }]
       await saveReconciliations(tx, {
         endedMs: 1_000,
         projects: [found, { ...found, projectId: 'gone' }],
@@ -273,7 +273,9 @@ describe('the comparison of log and warehouse', () => {
       expect(told).toEqual({
         endedAt: at,
         ageSeconds: 60,
-        failed: failed.map((each) => ({ ...each, at })).toSorted((x, y) => (x.projectId < y.projectId ? -1 : 1))
+        failed: failed
+          .map((each) => ({ ...each, reason: each.reason.replace('\u0000', '\uFFFD'), at }))
+          .toSorted((x, y) => (x.projectId < y.projectId ? -1 : 1))
       })
       expect(projects).toMatchObject([
         {
