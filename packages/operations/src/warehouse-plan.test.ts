@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { ArchiveFile, ArchiveHead } from '@millrace/stores/archive-manifest'
+import type { ArchiveFile, ArchiveHead, ArchiveHole } from '@millrace/stores/archive-manifest'
 import { moveGroup } from './move-group.ts'
 import { AppError } from '@millrace/kernel'
 import { goalOf, planWarehouse, recordsOf } from './warehouse-plan.ts'
@@ -41,10 +41,15 @@ function setUp(heads: readonly ArchiveHead[], files: readonly ArchiveFile[], fir
       return new Map([[0, offset < log.start ? log.start : offset > log.end ? log.end : offset]])
     }
   }
-  const manifest = { allHeads: async () => heads, files: async () => files }
+  const holes = new Map<number, readonly ArchiveHole[]>()
+  const manifest = {
+    allHeads: async () => heads,
+    files: async () => files,
+    holes: async ({ epoch }: Pick<ArchiveHead, 'epoch'>) => holes.get(epoch) ?? []
+  }
   const plan = async (goal?: Awaited<ReturnType<typeof goalOf>>) =>
     await planWarehouse({ manifest, admin }, ['shop'], goal ?? (await goalOf(admin, ['shop'])))
-  return { log, admin, manifest, plan }
+  return { log, admin, manifest, holes, plan }
 }
 
 describe('plan of a rebuild', () => {
@@ -65,6 +70,27 @@ describe('plan of a rebuild', () => {
     const planned = await plan()
     expect(planned.gone).toEqual([{ topic, partition: 0, from: 10n, to: 15n }])
     expect(planned.tails).toEqual([{ topic, partition: 0, from: 15n, to: 20n }])
+  })
+
+  it('counts what had expired before it was archived as gone, in logs of any age, up to its goal', async () => {
+    const heads = [head(10n), head(20n, { epoch: 2 })]
+    const { log, admin, holes, plan } = setUp(heads, [file(0n, 9n), file(0n, 9n, 2), file(10n, 19n, 2)])
+    holes.set(1, [{ first: 7n, last: 7n, reason: 'expired' }])
+    holes.set(2, [
+      { first: 0n, last: 2n, reason: 'expired' },
+      { first: 5n, last: 5n, reason: 'absent' },
+      { first: 15n, last: 17n, reason: 'expired' }
+    ])
+    log.start = 3n
+    log.end = 9n
+    const goal = await goalOf(admin, ['shop'])
+    log.end = 20n
+    const parts = [
+      { topic, partition: 0, from: 7n, to: 8n },
+      { topic, partition: 0, from: 0n, to: 3n }
+    ]
+    expect((await plan(goal)).gone).toEqual(parts)
+    expect((await plan()).gone).toEqual([...parts, { topic, partition: 0, from: 15n, to: 18n }])
   })
 
   it('leaves out what is archived behind its goal, and takes what was archived before it meanwhile', async () => {

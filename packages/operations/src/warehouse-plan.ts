@@ -11,7 +11,7 @@ import type { LogPart } from './read-log.ts'
 export type PlanAdmin = Pick<Admin, 'listTopics' | 'ranges' | 'offsetsAt'>
 
 export interface PlanDeps {
-  readonly manifest: Pick<ArchiveManifest, 'allHeads' | 'files'>
+  readonly manifest: Pick<ArchiveManifest, 'allHeads' | 'files' | 'holes'>
   /** Undefined: the archive alone. */
   readonly admin: PlanAdmin | undefined
 }
@@ -25,7 +25,7 @@ export interface WarehousePlan {
   readonly files: readonly ArchiveFile[]
   /** What the log has behind the files. */
   readonly tails: readonly LogPart[]
-  /** Offsets that are in no file and not in the log any more. */
+  /** Offsets that are in no file and not in the log any more, also those that the archiver came too late for. */
   readonly gone: readonly LogPart[]
   /** Where the files of the log that exists now end, by partition key. */
   readonly archivedTo: ReadonlyMap<string, bigint>
@@ -76,6 +76,11 @@ export async function planWarehouse(
     const first = start > from ? start : from
     if (end > first) tails.push({ topic, partition, from: first, to: end })
   }
+  for (const head of heads)
+    for (const { first, last, reason } of await manifest.holes(head)) {
+      const hole = { topic: head.topic, partition: head.partition, from: first, to: last + 1n }
+      if (reason === 'expired' && first < (ends.get(logKey(head)) ?? hole.to)) gone.push(hole)
+    }
   const topics = [...goal.keys(), ...heads.map(({ topic }) => topic)]
   return {
     projects: [...new Set(topics.map((topic) => projectOfTopic(topic) ?? topic))].toSorted(),

@@ -39,7 +39,7 @@ function setUp(files: readonly { readonly bytes: Buffer; readonly file: ArchiveF
   const rebuild = (perSecond?: number) =>
     rebuildWarehouse(
       {
-        manifest: { allHeads: async () => [], files: async () => files.map(({ file }) => file) },
+        manifest: { allHeads: async () => [], files: async () => files.map(({ file }) => file), holes: async () => [] },
         objects: {
           async get(key) {
             const bytes = objects.get(key)
@@ -116,7 +116,11 @@ describe('rebuild with a log', () => {
     const loaded: number[] = []
     const report = await rebuildWarehouse(
       {
-        manifest: { allHeads: async () => heads, files: async () => (heads.length === 0 ? [] : [file]) },
+        manifest: {
+          allHeads: async () => heads,
+          files: async () => (heads.length === 0 ? [] : [file]),
+          holes: async () => []
+        },
         objects: { get: async () => bytes },
         log: { admin, client: cluster.client(), clock: systemClock },
         sink: {
