@@ -34,6 +34,8 @@ export interface Tally {
   copies: number
   landed: number
   dead: number
+  /** Records that are no events, whose letter retention may have taken. */
+  forgotten: number
   /** Events without a row that are older than what the warehouse keeps. */
   past: number
   readonly missing: MutableFound
@@ -47,7 +49,7 @@ export interface Tally {
 /** Nothing was found. */
 export function createTally(): Tally {
   const found = (): MutableFound => ({ count: 0, examples: [] })
-  const empty = { events: 0, copies: 0, landed: 0, dead: 0, past: 0 }
+  const empty = { events: 0, copies: 0, landed: 0, dead: 0, forgotten: 0, past: 0 }
   return { ...empty, missing: found(), extra: found(), repeated: found(), unlettered: found(), hours: new Map() }
 }
 

@@ -91,6 +91,8 @@ export interface Reconciliation {
   readonly landed: number
   /** Records with a dead letter that is not closed: no events, or refused by the warehouse. */
   readonly dead: number
+  /** Records that are no events and have no letter, or had one that retention took. */
+  readonly forgotten: number
   /** Events without a row that are older than what the warehouse keeps. */
   readonly past: number
   /** Records of the range that the loaders, or what is no event the processors, have not come to yet: not compared. */
@@ -275,12 +277,13 @@ interface InvalidRecords {
   readonly log: Range['log']
 }
 
-/** Each has a letter, or the processors have not come to it; resolves with how many those are. */
+/** Each has a letter, or may have had one, or the processors have not come to it; resolves with how many those are. */
 function judgeInvalid(tally: Tally, { read, letters, processed, log }: InvalidRecords): bigint {
   let unprocessed = 0n
   for (const { partition, offset, appendedAtMs } of read.invalid) {
     const isOld = offset < (log.get(partition)?.start ?? 0n)
-    if (letters.isLettered({ partition, offset }) || (isOld && letters.isForgotten(appendedAtMs))) tally.dead++
+    if (letters.isLettered({ partition, offset })) tally.dead++
+    else if (isOld && letters.isForgotten(appendedAtMs)) tally.forgotten++
     else if (offset < (processed.get(partition) ?? 0n))
       note(tally.unlettered, { partition, offset, eventId: undefined })
     else unprocessed += 1n

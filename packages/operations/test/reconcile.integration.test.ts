@@ -175,6 +175,7 @@ describe('the comparison of log and warehouse', () => {
       copies: 40,
       landed: 401,
       dead: 1,
+      forgotten: 0,
       past: 0,
       pending: 0n,
       unplaced: [],

@@ -113,7 +113,7 @@ function showProgress(
 
 function render(found: Reconciliation): string {
   const { projectId, records, archived, events, copies, landed, dead, past, pending, unplaced } = found
-  const { gone, cut, windows, isGreen } = found
+  const { forgotten, gone, cut, windows, isGreen } = found
   const wrong = windows?.wrong ?? []
   return [
     `${projectId}: ${isGreen ? 'green' : 'RED'}`,
@@ -121,6 +121,9 @@ function render(found: Reconciliation): string {
     ...(archived === 0 ? [] : [`  archived    ${formatCount(archived)} of them read from the archive`]),
     `  shown       ${formatCount(landed)}`,
     `  dead        ${formatCount(dead)}`,
+    ...(forgotten === 0
+      ? []
+      : [`  forgotten   ${formatCount(forgotten)}, no events, whose letters would be older than those that are kept`]),
     ...(past === 0 ? [] : [`  past        ${formatCount(past)}, older than what the warehouse keeps`]),
     `  pending     ${formatCount(pending)}`,
     ...unplaced.map((group) => `  no position group ${group} has none in this log: is that its name? See --group`),

@@ -20,6 +20,7 @@ const green: Reconciliation = {
   copies: 0,
   landed: 0,
   dead: 0,
+  forgotten: 0,
   past: 0,
   pending: 0n,
   unplaced: [],
