@@ -122,7 +122,8 @@ async function archivedBelow(
     const gone = expired.map((hole) => ({ partition, from: hole.first, to: hole.last + 1n }))
     // Nothing tells when those were appended.
     if (!isEnded && end < start) gone.push({ partition, from: end, to: start })
-    const until = isEnded ? (files.at(-1)?.last ?? end) + 1n : undefined
+    const newest = isEnded ? files.at(-1) : undefined
+    const until = newest === undefined ? undefined : newest.last + 1n
     found.set(partition, { from: first?.first ?? end, until, files, gone })
   }
   return found
