@@ -102,7 +102,8 @@ async function hurt(world: World): Promise<Verdict> {
   await settle(pipeline, traffic.project.projectId)
   const evidence = await gatherEvidence(pipeline, traffic.project.projectId, traffic.ledgerFile)
   const { retried, copies } = retriesIn(evidence.ledger, losses)
-  say(`${retried.size} events may have been sent again by the gateway: at most ${copies} copies`)
+  const unexplained = judge(evidence).violations.find(({ problem }) => problem.startsWith('more copies'))?.count ?? 0
+  say(`${unexplained} copies by the gateway's own retries, of ${retried.size} events that may have any`)
   const verdict = judge(evidence, { produceRetries: copies, retried, lostMarks: false })
   counters.count('unknown outcome', evidence.ledger.filter(({ code }) => code === 'unknown').length)
   counters.count('copy in the log', verdict.figures.logCopies)
@@ -130,14 +131,18 @@ async function during(what: () => Promise<void>): Promise<Gap> {
 }
 
 /**
- * The events that were accepted while a broker went or came, so late that the gateway may have sent them twice, and how many
- * copies that explains. What ended as unknown explains its copies by itself.
+ * The events that their client sent once, and that were accepted while a broker went or came so late that the gateway may
+ * have sent them twice by itself; and how many copies that explains. Copies of an event that its client had to send again are
+ * what deduplication is for: only an outcome that was unknown explains one.
  */
 function retriesIn(
   ledger: readonly LedgerEntry[],
   losses: readonly Gap[]
 ): { readonly retried: ReadonlySet<string>; readonly copies: number } {
-  const late = ledger.filter(({ status, tookMs }) => status === 202 && tookMs >= resentAfterMs)
+  const late = ledger.filter(
+    ({ kind, attempt, status, tookMs }) =>
+      kind === 'event' && attempt === 1 && status === 202 && tookMs >= resentAfterMs
+  )
   const inEach = losses.map((gap) => late.filter((entry) => holds(entry)(gap)))
   return {
     retried: new Set(inEach.flat().map(({ eventId }) => eventId)),
