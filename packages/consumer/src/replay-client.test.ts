@@ -131,11 +131,13 @@ async function watch(fate: 'committed' | 'fenced' = 'committed') {
     await handlers?.onBatch({ ...at, records, highWatermark: end, nextOffset: from + BigInt(count) })
   }
   const assigned = async (): Promise<unknown> => await handlers?.onAssigned([partition])
+  const outOfRange = (from: bigint, logStart: bigint): unknown => handlers?.onOutOfRange(partition, from, logStart)
   return {
     clock,
     behind,
     behindMs: () => behind().ms,
     fetch,
+    outOfRange,
     assigned,
     joined,
     commit: (offset: bigint) => joined.commit([{ ...partition, offset }])
@@ -179,6 +181,17 @@ it('counts how long the end of the log was not reached, through all the fetches 
   expect(behindMs()).toBe(0)
   await clock.advance(10)
   expect(behindMs()).toBe(10)
+})
+
+it('is not behind in a log that has forgotten all that was left to read', async () => {
+  const { clock, behindMs, fetch, commit, outOfRange } = await watch()
+  await fetch(0n, 9n, 2)
+  await commit(2n)
+  await clock.advance(300)
+  expect(behindMs()).toBe(300)
+  outOfRange(2n, 9n)
+  await clock.advance(300)
+  expect(behindMs()).toBe(0)
 })
 
 it('names the partition that waits longest', async () => {

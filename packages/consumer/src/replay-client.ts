@@ -149,6 +149,11 @@ export function createWatchedClient(client: ConsumerClient, clock: Clock, gather
       if (last !== undefined) inHand.push({ arrivedAtMs: clock.monotonic(), next: last.offset + 1n })
       partitions.set(key, { inHand, moreSinceMs: batch.nextOffset >= batch.highWatermark ? undefined : moreSinceMs })
       await handlers.onBatch(batch)
+    },
+    onOutOfRange(partition, requested, logStart) {
+      // What was behind is gone; an empty log sends nothing that would say so.
+      partitions.delete(partitionKey(partition))
+      return handlers.onOutOfRange(partition, requested, logStart)
     }
   })
   return {
