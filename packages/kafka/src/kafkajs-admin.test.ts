@@ -1,7 +1,7 @@
 import kafkajs from 'kafkajs'
 import type { Kafka as KafkaJS } from 'kafkajs'
 import { createManualClock } from '@millrace/kernel'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { openAdmin } from './kafkajs-admin.ts'
 
 const protocolError = (type: string, code: number): Error =>
@@ -45,4 +45,58 @@ test('a topic that is refused is not asked for again', async () => {
   const { created, create } = await setup(invalid)
   await expect(create('one')).rejects.toThrow('creating topics')
   expect(created).toEqual(['one'])
+})
+
+const away = new kafkajs.KafkaJSConnectionError('away')
+
+/** Clients whose `listTopics` and `connect` fail when they are told to; `log` says what is called, by client. */
+async function setupClients(connects: readonly (Error | undefined)[]) {
+  const log: string[] = []
+  const asked: PromiseWithResolvers<string[]>[] = []
+  let made = 0
+  const createClient = () => {
+    const name = ++made
+    const admin = {
+      connect: async () => {
+        log.push(`connect ${name}`)
+        const failure = connects[name - 1]
+        if (failure !== undefined) throw failure
+      },
+      disconnect: async () => void log.push(`disconnect ${name}`),
+      listTopics: () => {
+        log.push(`ask ${name}`)
+        const answer = Promise.withResolvers<string[]>()
+        asked.push(answer)
+        return answer.promise
+      }
+    }
+    // Only what listing topics needs.
+    return { admin: () => admin } as unknown as KafkaJS
+  }
+  const opened = await openAdmin(createClient, createManualClock())
+  return { log, asked, opened }
+}
+
+test('calls that fail through one client drop it once, and never the next one that is in use', async () => {
+  const { log, asked, opened } = await setupClients([])
+  const [one, two] = [opened.listTopics(), opened.listTopics()]
+  await vi.waitFor(() => expect(asked).toHaveLength(2))
+  asked[0]?.reject(away)
+  await vi.waitFor(() => expect(asked).toHaveLength(3))
+  asked[1]?.reject(away)
+  await vi.waitFor(() => expect(asked).toHaveLength(4))
+  asked[2]?.resolve(['a'])
+  asked[3]?.resolve(['b'])
+  expect([await one, await two]).toEqual([['a'], ['b']])
+  expect(log.filter((line) => line.startsWith('connect'))).toEqual(['connect 1', 'connect 2'])
+  expect(log.filter((line) => line.endsWith('2'))).toEqual(['connect 2', 'ask 2', 'ask 2'])
+})
+
+test('a client that could not connect is disconnected', async () => {
+  const { log, opened, asked } = await setupClients([away])
+  const done = opened.listTopics()
+  await vi.waitFor(() => expect(asked).toHaveLength(1))
+  asked[0]?.resolve([])
+  await done
+  expect(log).toEqual(['connect 1', 'disconnect 1', 'connect 2', 'ask 2'])
 })

@@ -82,37 +82,47 @@ interface AdminSession {
   close(): Promise<void>
 }
 
+const closeMs = 5_000
+
 function createAdminSession(createClient: () => KafkaJS, clock: Clock): AdminSession {
   let current: Promise<KafkaJSAdmin> | undefined
   const connect = (): Promise<KafkaJSAdmin> => {
     if (current !== undefined) return current
     const admin = createClient().admin()
-    const connecting = admin.connect().then(() => admin)
-    connecting.catch(() => {
-      current = undefined
-    })
+    const connecting = admin.connect().then(
+      () => admin,
+      async (error: unknown) => {
+        if (current === connecting) current = undefined
+        // What it has connected already would stay, one more with each attempt.
+        await within(admin.disconnect(), closeMs, clock).catch(() => undefined)
+        throw error
+      }
+    )
+    connecting.catch(() => undefined)
     current = connecting
     return connecting
   }
-  const close = async (): Promise<void> => {
-    const admin = current
-    current = undefined
-    const closing = admin?.then((opened) => opened.disconnect()).catch(() => undefined)
-    if (closing !== undefined) await within(closing, 5_000, clock)
+  /** Calls that are under way through it fail and are made again through the next one. */
+  const drop = async (used: Promise<KafkaJSAdmin> | undefined): Promise<void> => {
+    if (current === used) current = undefined
+    const closing = used?.then((opened) => opened.disconnect()).catch(() => undefined)
+    if (closing !== undefined) await within(closing, closeMs, clock)
   }
-  const attempt = async <T>(work: (admin: KafkaJSAdmin) => Promise<T>): Promise<T> => await work(await connect())
   return {
     async run(doing, work) {
+      const used = connect()
       try {
-        return await attempt(work)
+        return await used.then(work)
       } catch (error) {
         if (error instanceof AppError) throw error
         const { kind } = classifyKafka(error)
         if (kind !== 'missing' && kind !== 'unavailable') throw toAppError(error, doing)
-        await close()
-        return await attempt(work).catch((second: unknown) => {
-          throw toAppError(second, doing)
-        })
+        await drop(used)
+        return await connect()
+          .then(work)
+          .catch((second: unknown) => {
+            throw toAppError(second, doing)
+          })
       }
     },
     async commitOutside(groupId, topic, offsets) {
@@ -126,7 +136,7 @@ function createAdminSession(createClient: () => KafkaJS, clock: Clock): AdminSes
         await cluster.disconnect()
       }
     },
-    close
+    close: () => drop(current)
   }
 }
 

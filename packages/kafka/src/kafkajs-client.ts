@@ -6,6 +6,7 @@ import type { ConfigOf, kafkaFields } from '@millrace/config'
 import type { Logger } from '@millrace/observability'
 import { installCodecs } from './codecs.ts'
 import { chooseEncoding } from './kafkajs-encoding.ts'
+import { installEnds } from './kafkajs-ends.ts'
 import { createKafkaLog } from './kafkajs-log.ts'
 import { installMetadataBehind } from './kafkajs-metadata.ts'
 
@@ -24,6 +25,7 @@ const clientRetry: RetryOptions = { retries: 5, initialRetryTime: 100, maxRetryT
 export function createClient({ settings, clientId, log }: ClientOptions): KafkaJS {
   installCodecs()
   installMetadataBehind()
+  installEnds()
   chooseEncoding(settings.KAFKA_FAST_ENCODING, log)
   const sasl = saslOf(settings)
   const config: KafkaConfig = {

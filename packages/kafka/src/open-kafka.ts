@@ -70,6 +70,8 @@ function createSharedAdmin(newClient: () => ReturnType<typeof createClient>, clo
         current = admin.connect().then(() => admin)
         current.catch(() => {
           current = undefined
+          // What it has connected already would stay, one more with each attempt.
+          admin.disconnect().catch(() => undefined)
         })
       }
       return current
