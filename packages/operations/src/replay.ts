@@ -2,7 +2,7 @@
 // that group, then the release. Whatever ends in between leaves the group working: moving it back only repeats what sinks
 // bear to see again, and it is never moved forward beyond what it had done.
 import type { Admin } from '@millrace/kafka'
-import { AppError } from '@millrace/kernel'
+import { AppError, isTransient } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { Postgres } from '@millrace/stores/postgres'
 import { writeAudit } from './audit.ts'
@@ -161,9 +161,15 @@ async function fixInPlace(
 
 class StillInUse extends Error {}
 
+function stillInUse(group: string, drainMs: number): StillInUse {
+  const seconds = Math.round(drainMs / 1_000)
+  return new StillInUse(`group ${group} has members after ${seconds} s; do all of its workers know of replays?`)
+}
+
 /**
  * Sets the positions that `goalOf` makes of the present ones, as soon as the group has no member: the broker refuses it
- * before. Reads every partition back. The hold is renewed meanwhile.
+ * before. Reads every partition back. The hold is renewed meanwhile. A cluster that is away is waited for as long as
+ * members are; what it set in part by then is set again.
  */
 async function moveWhenEmpty(
   deps: ReplayDeps,
@@ -177,17 +183,15 @@ async function moveWhenEmpty(
   const untilMs = clock.monotonic() + drainMs
   for (;;) {
     await hold(deps, replay, states, states[0] ?? replay.state)
-    const goal = await goalOf(await admin.groupOffsets(group, topic))
-    if (goal.size === 0) return
     try {
+      const goal = await goalOf(await admin.groupOffsets(group, topic))
+      if (goal.size === 0) return
       await admin.setGroupOffsets(group, topic, goal)
       return await compare(admin, group, topic, goal)
     } catch (error) {
-      if (!(error instanceof AppError) || error.code !== 'PIPE_CONFLICT') throw error
-      if (clock.monotonic() > untilMs)
-        throw new StillInUse(
-          `group ${group} has members after ${Math.round(drainMs / 1_000)} s; do all of its workers know of replays?`
-        )
+      const isInUse = error instanceof AppError && error.code === 'PIPE_CONFLICT'
+      if (!isInUse && !isTransient(error)) throw error
+      if (clock.monotonic() > untilMs) throw isInUse ? stillInUse(group, drainMs) : error
     }
     deps.onStep?.('draining')
     await clock.sleep(lookMs)

@@ -6,7 +6,7 @@ import type { Consumer } from '@millrace/consumer'
 import { dlqTopic, rawTopic } from '@millrace/contracts'
 import { adminLater } from '@millrace/kafka'
 import type { Admin, Kafka, Producer } from '@millrace/kafka'
-import { done, systemClock } from '@millrace/kernel'
+import { AppError, done, systemClock } from '@millrace/kernel'
 import { createRegistry, createSilentLogger } from '@millrace/observability'
 import { createArchiveManifest } from '@millrace/stores/archive-manifest'
 import { openPostgres } from '@millrace/stores/postgres'
@@ -244,6 +244,33 @@ describe('a replay in place', () => {
     expect([resumed.state, resumed.saved.get(3)]).toEqual(['running', 10n])
     await abortReplay(deps, id)
     expect(await world.committed()).toEqual([10n, 10n, 10n, 10n])
+  })
+
+  it('waits for a cluster that is away, and ends where the group stood before it was moved', async () => {
+    await using world = await openWorld()
+    await world.write(10)
+    const plan = await world.plan({ mode: 'in-place' })
+    const away = ['before it is read', 'after it is set']
+    const fail = (moment: string): void => {
+      if (!away.includes(moment)) return
+      away.splice(away.indexOf(moment), 1)
+      throw new AppError('PIPE_KAFKA_UNAVAILABLE', moment)
+    }
+    const hurt: ReplayDeps['admin'] = {
+      groupOffsets(...args) {
+        fail('before it is read')
+        return admin.groupOffsets(...args)
+      },
+      async setGroupOffsets(...args) {
+        await admin.setGroupOffsets(...args)
+        fail('after it is set')
+      }
+    }
+    const replay = await startReplay({ ...deps, admin: hurt }, plan, { ...plain, mode: 'in-place' })
+    expect(away).toEqual([])
+    expect([replay.state, replay.saved.get(3), replay.parts[3]?.to]).toEqual(['running', 10n, 10n])
+    await world.ended(replay)
+    expect(world.live.toSorted()).toEqual([...places(0, 10), ...places(0, 10)].toSorted())
   })
 
   it('gives up when members do not leave, and has moved nothing', async () => {
