@@ -16,7 +16,7 @@ import type { OwnRedis } from '@millrace/testkit/own-redis'
 import { openTestKafka } from '@millrace/testkit/test-kafka'
 import { unique, uniqueProject } from '@millrace/testkit/unique'
 import { openGateway } from './open-gateway.ts'
-import type { TestGateway } from './open-gateway.ts'
+import type { TestGateway, TestGatewayOptions } from './open-gateway.ts'
 
 const stack = new AsyncDisposableStack()
 const endpoints = testEndpoints()
@@ -39,13 +39,17 @@ async function stored(): Promise<number> {
   return Number((await admin.ranges(rawTopic(project))).reduce((sum, { end, start }) => sum + end - start, 0n))
 }
 
-async function setup(): Promise<{ gateway: TestGateway; server: OwnRedis; redis: Redis }> {
+async function setup(
+  more: Pick<TestGatewayOptions, 'redisTimeoutMs'> = {}
+): Promise<{ gateway: TestGateway; server: OwnRedis; redis: Redis }> {
   const scene = new AsyncDisposableStack()
   onTestFinished(() => scene.disposeAsync())
   const server = scene.use(await openOwnRedis())
   const log = createSilentLogger()
   const redis = scene.use(await openRedis({ url: server.url, role: 'dedup', log, requirePolicy: 'now' }))
-  const gateway = scene.use(await openGateway({ project, endpoints: { ...endpoints, REDIS_DEDUP_URL: server.url } }))
+  const gateway = scene.use(
+    await openGateway({ project, endpoints: { ...endpoints, REDIS_DEDUP_URL: server.url }, ...more })
+  )
   return { gateway, server, redis }
 }
 
@@ -98,7 +102,8 @@ describe('the dedup Redis', () => {
 
 describe('many sends of one id', () => {
   it('of 10,000 at once one is accepted, the others are told so or to repeat, and one copy is in the log', async () => {
-    const { gateway } = await setup()
+    // Gateway and clients are this one process: with all of their sends in hand it may read a reply late.
+    const { gateway } = await setup({ redisTimeoutMs: 20_000 })
     const before = await stored()
     const agent = new Agent({ keepAlive: true, maxSockets: 500 })
     onTestFinished(() => agent.destroy())

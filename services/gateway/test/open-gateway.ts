@@ -37,13 +37,16 @@ export interface TestGatewayOptions {
   readonly project: string
   /** How long the key store takes for each request; default 0. */
   readonly keyDelayMs?: number
+  /** How long Redis is waited for; default: that of the service. Beyond it events are accepted unchecked. */
+  readonly redisTimeoutMs?: number
   readonly endpoints: { readonly KAFKA_BROKERS: string; readonly REDIS_DEDUP_URL: string }
 }
 
 const maxEventBytes = 256 * 1024
 
 /** Starts a gateway on a free port; every key belongs to `project`. */
-export async function openGateway({ project, endpoints, keyDelayMs = 0 }: TestGatewayOptions): Promise<TestGateway> {
+export async function openGateway(options: TestGatewayOptions): Promise<TestGateway> {
+  const { project, endpoints, keyDelayMs = 0, redisTimeoutMs: commandTimeoutMs } = options
   const clock = systemClock
   const log = createSilentLogger()
   const registry = createRegistry()
@@ -51,7 +54,13 @@ export async function openGateway({ project, endpoints, keyDelayMs = 0 }: TestGa
   const intake = new AbortController()
   await using opening = new AsyncDisposableStack()
   const redis = opening.use(
-    await openRedis({ url: endpoints.REDIS_DEDUP_URL, role: 'dedup', log, requirePolicy: 'when-reachable' })
+    await openRedis({
+      url: endpoints.REDIS_DEDUP_URL,
+      role: 'dedup',
+      log,
+      requirePolicy: 'when-reachable',
+      ...(commandTimeoutMs === undefined ? {} : { commandTimeoutMs })
+    })
   )
   const lease = createDedupLease({ redis, shards: 1, leaseMs: 30_000, windowMs: 3_600_000 })
   const onFailure = (operation: string): void => metrics.dedupFailures.add(1, { operation })
