@@ -1,6 +1,6 @@
-// The library's own broker pool, over brokers that only say whether they are connected.
+// The library's own broker pool, over brokers that only say whether they are connected, and its own runner of a consumer.
 import { createRequire } from 'node:module'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { installEnds } from './kafkajs-ends.ts'
 
 const require = createRequire(import.meta.url)
@@ -71,4 +71,47 @@ test('a connection that was under way when the client was disconnected is closed
   await expect(found).rejects.toThrow('the client was disconnected')
   await expect(connecting).rejects.toThrow('the client was disconnected')
   expect([seed.isConnected(), other.isConnected()]).toEqual([false, false])
+})
+
+interface Runner {
+  start(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** A runner whose group has these brokers; `fetches` are those that are not answered, by broker. */
+function makeRunner(nodes: { now: readonly string[] }) {
+  installEnds()
+  const Runner = require('kafkajs/src/consumer/runner.js') as new (options: object) => Runner
+  const logger = { namespace: () => logger, debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+  const fetches = new Map<string, () => void>()
+  let left = false
+  const nothing = async (): Promise<void> => {}
+  const consumerGroup = {
+    connect: nothing,
+    joinAndSync: nothing,
+    heartbeat: nothing,
+    async leave() {
+      left = true
+    },
+    getNodeIds: () => nodes.now,
+    fetch: (node: string) => new Promise<unknown[]>((resolve) => fetches.set(node, () => resolve([])))
+  }
+  const instrumentationEmitter = { emit: () => {} }
+  const runner = new Runner({ logger, consumerGroup, instrumentationEmitter, heartbeatInterval: 1, onCrash: () => {} })
+  return { runner, fetches, left: () => left }
+}
+
+test('a consumer that is stopped while a broker goes leaves its group', async () => {
+  const nodes = { now: ['1', '2'] }
+  const { runner, fetches, left } = makeRunner(nodes)
+  await runner.start()
+  await vi.waitFor(() => expect(fetches.size).toBe(2))
+  nodes.now = ['1']
+  // The first one finds that a broker is gone; the library waits for the second one, and then begins anew.
+  fetches.get('1')?.()
+  await new Promise(setImmediate)
+  const stopped = runner.stop()
+  fetches.get('2')?.()
+  await stopped
+  expect(left()).toBe(true)
 })
