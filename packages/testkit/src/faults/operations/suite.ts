@@ -5,6 +5,7 @@ import { oneUserFloods } from './one-user-floods.ts'
 import { redriveTwice } from './redriven.ts'
 import { replayKilled } from './replay-killed.ts'
 import { replayOpsKilled } from './replay-ops-killed.ts'
+import { replayedInStorm } from './replayed-in-storm.ts'
 import { replayedTwice } from './replayed.ts'
 import { topicsGrown } from './topics-grown.ts'
 
@@ -19,12 +20,14 @@ export const operationsSuite: FaultSuite = {
     replayedTwice,
     replayKilled,
     replayOpsKilled,
+    replayedInStorm,
     topicsGrown,
     oneUserFloods
   ],
   bugs: [
     { bug: 'recorder-dead-on-outage', case: sinkAway.name },
     { bug: 'recorder-letters-by-attempt', case: eachItsWay.name },
-    { bug: 'cli-redrive-forgets', case: redriveTwice.name }
+    { bug: 'cli-redrive-forgets', case: redriveTwice.name },
+    { bug: 'recorder-keeps-its-place', case: replayedInStorm.name }
   ]
 }
