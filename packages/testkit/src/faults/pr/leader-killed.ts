@@ -131,17 +131,17 @@ async function during(what: () => Promise<void>): Promise<Gap> {
 }
 
 /**
- * The events that their client sent once, and that were accepted while a broker went or came so late that the gateway may
- * have sent them twice by itself; and how many copies that explains. Copies of an event that its client had to send again are
- * what deduplication is for: only an outcome that was unknown explains one.
+ * The events that the gateway may have sent twice by itself, since an attempt took that long while a broker went or came:
+ * those that were accepted at once, and those whose outcome was unknown; and how many copies that explains. Other copies of
+ * an event that its client had to send again are what deduplication is for: one for each unknown outcome, and no more.
  */
 function retriesIn(
   ledger: readonly LedgerEntry[],
   losses: readonly Gap[]
 ): { readonly retried: ReadonlySet<string>; readonly copies: number } {
   const late = ledger.filter(
-    ({ kind, attempt, status, tookMs }) =>
-      kind === 'event' && attempt === 1 && status === 202 && tookMs >= resentAfterMs
+    ({ kind, attempt, status, code, tookMs }) =>
+      kind === 'event' && ((attempt === 1 && status === 202) || code === 'unknown') && tookMs >= resentAfterMs
   )
   const inEach = losses.map((gap) => late.filter((entry) => holds(entry)(gap)))
   return {
