@@ -83,6 +83,14 @@ interface AdminSession {
 }
 
 const closeMs = 5_000
+/** A coordinator that is taking over its groups, or makes the first ones, needs a moment; the connections are as they were. */
+const coordinatorCodes: ReadonlySet<string> = new Set([
+  'GROUP_LOAD_IN_PROGRESS',
+  'GROUP_COORDINATOR_NOT_AVAILABLE',
+  'NOT_COORDINATOR_FOR_GROUP'
+])
+const coordinatorAttempts = 8
+const coordinatorWaitMs = 250
 
 function createAdminSession(createClient: () => KafkaJS, clock: Clock): AdminSession {
   let current: Promise<KafkaJSAdmin> | undefined
@@ -110,19 +118,20 @@ function createAdminSession(createClient: () => KafkaJS, clock: Clock): AdminSes
   }
   return {
     async run(doing, work) {
-      const used = connect()
-      try {
-        return await used.then(work)
-      } catch (error) {
-        if (error instanceof AppError) throw error
-        const { kind } = classifyKafka(error)
-        if (kind !== 'missing' && kind !== 'unavailable') throw toAppError(error, doing)
-        await drop(used)
-        return await connect()
-          .then(work)
-          .catch((second: unknown) => {
-            throw toAppError(second, doing)
-          })
+      for (let attempt = 1; ; attempt++) {
+        const used = connect()
+        try {
+          return await used.then(work)
+        } catch (error) {
+          if (error instanceof AppError) throw error
+          const { kind, code } = classifyKafka(error)
+          if (coordinatorCodes.has(code) && attempt < coordinatorAttempts) {
+            await clock.sleep(coordinatorWaitMs)
+            continue
+          }
+          if (attempt > 1 || (kind !== 'missing' && kind !== 'unavailable')) throw toAppError(error, doing)
+          await drop(used)
+        }
       }
     },
     async commitOutside(groupId, topic, offsets) {
