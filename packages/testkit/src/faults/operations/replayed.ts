@@ -60,6 +60,7 @@ export const replayedTwice: FaultCase = {
     await using rig = await openOperationsRig(context, { only: workers, env })
     await using truth = await openLiveTruth(rig, timing)
     const write = eventWriter(rig, createRandom(`replayed-${context.seed}`))
+    await minuteJustEnded()
     const ids = [...(await write('h', historySessions, historyMs))]
     await rig.append(garbage)
     await rig.caughtUp(['process', 'load', 'record'])
@@ -90,6 +91,12 @@ export const replayedTwice: FaultCase = {
     ]
     return rig.verdict(violations, await rig.letters())
   }
+}
+
+/** So that the history has events of a minute that is over, whose windows are final once it has settled. */
+async function minuteJustEnded(): Promise<void> {
+  const intoMinuteMs = (): number => systemClock.now() % 60_000
+  while (intoMinuteMs() < historyMs / 3 || intoMinuteMs() > (2 * historyMs) / 3) await systemClock.sleep(200)
 }
 
 /** The whole history by every group, twice; a loader dies in the first turn, members come and go in the second. */
