@@ -80,7 +80,7 @@ describe('the TCP fault proxy', () => {
     const { proxy, client } = await open()
     const rule = proxy.add({ kind: 'latency', direction: 'up', ms: 300 })
     const started = performance.now()
-    for (const [index, letter] of [...'abcdefgh'].entries()) {
+    for (const [index, letter] of 'abcdefgh'.split('').entries()) {
       client.socket.write(letter)
       await eventually(`${letter} to be in flight`, () => proxy.counts().bytesUp === index + 1, { intervalMs: 1 })
     }
