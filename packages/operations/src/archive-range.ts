@@ -7,7 +7,8 @@ import { AppError } from '@millrace/kernel'
 import type { Clock } from '@millrace/kernel'
 import type { ArchiveFile, ArchiveHead, ArchiveManifest } from '@millrace/stores/archive-manifest'
 import type { ObjectStore } from '@millrace/stores/object-store'
-import { max, min } from './offsets.ts'
+import { expiredParts } from './expired-parts.ts'
+import { countOf, max, min } from './offsets.ts'
 import { createPacedLoad } from './paced-load.ts'
 import type { LoadProgress } from './paced-load.ts'
 import type { LogPart } from './read-log.ts'
@@ -116,8 +117,7 @@ function planPart(archived: Archived, from: ReplayEdge, to: ReplayEdge): Wanted 
   const { head, files } = archived
   const { partition } = head
   const end = endOf(archived, to)
-  const begin = beginOf(archived, from)
-  const start = begin < end ? begin : end
+  const start = min(beginOf(archived, from), end)
   const fromMs = from.kind === 'time' ? from.ms : -Infinity
   const beforeMs = to.kind === 'time' ? to.ms : Infinity
   const held = files.filter(
@@ -141,8 +141,7 @@ function planPart(archived: Archived, from: ReplayEdge, to: ReplayEdge): Wanted 
 
 function recordsWithin({ first, last, rows }: ArchiveFile, from: bigint, to: bigint): bigint {
   if (first >= from && last < to) return BigInt(rows)
-  const span = (last < to ? last + 1n : to) - (first > from ? first : from)
-  return span < BigInt(rows) ? span : BigInt(rows)
+  return min(min(last + 1n, to) - max(first, from), BigInt(rows))
 }
 
 function beginOf({ head, files }: Archived, from: ReplayEdge): bigint {
@@ -182,27 +181,24 @@ function againstEnd({ head, hasMore }: Archived, to: ReplayEdge): readonly strin
   ]
 }
 
-/** What is declared `expired` within the parts; offsets that never were a record are no loss. */
+/** What is gone of the parts. */
 async function goneIn(
   manifest: ArchiveRangeDeps['manifest'],
   wanted: readonly Pick<Wanted, 'head' | 'part'>[]
 ): Promise<readonly LogPart[]> {
   const gone: LogPart[] = []
-  for (const { head, part } of wanted) {
-    const { topic, partition } = head
-    for (const { first, last, reason } of await manifest.holes(head)) {
-      const hole = { topic, partition, from: max(first, part.from), to: min(last + 1n, part.to) }
-      if (reason === 'expired' && hole.from < hole.to) gone.push(hole)
+  for (const { head, part } of wanted)
+    for (const expired of await expiredParts(manifest, head)) {
+      const within = { ...expired, from: max(expired.from, part.from), to: min(expired.to, part.to) }
+      if (within.from < within.to) gone.push(within)
     }
-  }
   return gone
 }
 
 function againstGone(gone: readonly LogPart[]): readonly string[] {
   if (gone.length === 0) return []
-  const count = gone.reduce((sum, { from, to }) => sum + to - from, 0n)
   return [
-    `${count} offsets of this range are gone, neither the archive nor the log has them; --accept-gone loads the others`
+    `${countOf(gone)} offsets of this range are gone, neither the archive nor the log has them; --accept-gone loads the others`
   ]
 }
 

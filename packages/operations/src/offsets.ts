@@ -9,3 +9,8 @@ export function min(a: bigint, b: bigint): bigint {
 export function max(a: bigint, b: bigint): bigint {
   return a > b ? a : b
 }
+
+/** How many offsets lie in `parts`: from `from` on, before `to`. */
+export function countOf(parts: readonly { readonly from: bigint; readonly to: bigint }[]): bigint {
+  return parts.reduce((sum, { from, to }) => sum + to - from, 0n)
+}

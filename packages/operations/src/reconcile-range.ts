@@ -2,7 +2,8 @@
 import type { Admin, PartitionRange } from '@millrace/kafka'
 import { isSameLog } from '@millrace/stores/archive-log'
 import type { ArchiveFile, ArchiveHead, ArchiveManifest } from '@millrace/stores/archive-manifest'
-import { max, min } from './offsets.ts'
+import { expiredParts } from './expired-parts.ts'
+import { countOf, max, min } from './offsets.ts'
 import type { ReplayPart } from './replay-rows.ts'
 
 export interface RangeDeps {
@@ -118,8 +119,7 @@ async function archivedBelow(
     const isEnded = below.some(({ lastAppendedAtMs }) => lastAppendedAtMs >= toMs)
     const [first] = files
     if (first === undefined && (isEnded || end >= start)) continue
-    const expired = head === undefined ? [] : (await manifest.holes(head)).filter(({ reason }) => reason === 'expired')
-    const gone = expired.map((hole) => ({ partition, from: hole.first, to: hole.last + 1n }))
+    const gone: ReplayPart[] = head === undefined ? [] : [...(await expiredParts(manifest, head))]
     // Nothing tells when those were appended.
     if (!isEnded && end < start) gone.push({ partition, from: end, to: start })
     const newest = isEnded ? files.at(-1) : undefined
@@ -127,11 +127,6 @@ async function archivedBelow(
     found.set(partition, { from: first?.first ?? end, until, files, gone })
   }
   return found
-}
-
-/** How many records `parts` have room for. */
-export function countOf(parts: readonly ReplayPart[]): bigint {
-  return parts.reduce((sum, { from, to }) => sum + to - from, 0n)
 }
 
 /** `parts` without what lies in one of `holes`. */

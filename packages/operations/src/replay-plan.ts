@@ -5,7 +5,7 @@ import { AppError } from '@millrace/kernel'
 import type { Admin, PartitionRange } from '@millrace/kafka'
 import type { ArchiveManifest } from '@millrace/stores/archive-manifest'
 import { appendTimes } from './append-times.ts'
-import { max, min } from './offsets.ts'
+import { countOf, max, min } from './offsets.ts'
 import type { ReadLogDeps } from './read-log.ts'
 import type { ReplayMode, ReplayPart } from './replay-rows.ts'
 
@@ -109,7 +109,7 @@ export async function planReplay(deps: PlanDeps, request: ReplayRequest): Promis
     const from = max(starts.get(partition) ?? stop, start)
     return { partition, from: from < stop ? from : stop, to: stop }
   })
-  const records = parts.reduce((sum, { from, to }) => sum + to - from, 0n)
+  const records = countOf(parts)
   const { effect, text } = consequences[kind]
   const times = log === undefined ? undefined : await appendTimes(log, topic, parts)
   return {

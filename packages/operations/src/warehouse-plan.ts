@@ -5,6 +5,8 @@ import { partitionKey } from '@millrace/kafka'
 import type { Admin, PartitionRange } from '@millrace/kafka'
 import { isSameLog } from '@millrace/stores/archive-log'
 import type { ArchiveFile, ArchiveHead, ArchiveManifest } from '@millrace/stores/archive-manifest'
+import { expiredParts } from './expired-parts.ts'
+import { countOf } from './offsets.ts'
 import type { LogPart } from './read-log.ts'
 
 /** The log as far as a plan asks it. */
@@ -44,7 +46,7 @@ export async function goalOf(admin: PlanAdmin | undefined, projects: readonly st
 /** Records in the files and at most that many in the log. */
 export function recordsOf({ files, tails }: Pick<WarehousePlan, 'files' | 'tails'>): number {
   const archived = files.reduce((sum, { rows }) => sum + rows, 0)
-  return archived + tails.reduce((sum, { from, to }) => sum + Number(to - from), 0)
+  return archived + Number(countOf(tails))
 }
 
 /**
@@ -77,10 +79,8 @@ export async function planWarehouse(
     if (end > first) tails.push({ topic, partition, from: first, to: end })
   }
   for (const head of heads)
-    for (const { first, last, reason } of await manifest.holes(head)) {
-      const hole = { topic: head.topic, partition: head.partition, from: first, to: last + 1n }
-      if (reason === 'expired' && first < (ends.get(logKey(head)) ?? hole.to)) gone.push(hole)
-    }
+    for (const expired of await expiredParts(manifest, head))
+      if (expired.from < (ends.get(logKey(head)) ?? expired.to)) gone.push(expired)
   const topics = [...goal.keys(), ...heads.map(({ topic }) => topic)]
   return {
     projects: [...new Set(topics.map((topic) => projectOfTopic(topic) ?? topic))].toSorted(),

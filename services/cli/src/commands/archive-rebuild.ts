@@ -5,6 +5,7 @@ import { createSilentLogger } from '@millrace/observability'
 import { queueLoadedDays } from '@millrace/operations/loaded-days'
 import { writePersonEdges } from '@millrace/operations/identity-closure'
 import { restoreWarehouse } from '@millrace/operations/migrate'
+import { countOf } from '@millrace/operations/offsets'
 import type { LoadProgress } from '@millrace/operations/paced-load'
 import { goalOf, planWarehouse, recordsOf } from '@millrace/operations/warehouse-plan'
 import type { WarehousePlan } from '@millrace/operations/warehouse-plan'
@@ -147,14 +148,10 @@ function renderPlan(plan: WarehousePlan, colour: boolean): string {
     const files = plan.files.filter(own)
     const tails = plan.tails.filter(own)
     const archived = files.reduce((sum, { rows: count }) => sum + count, 0)
-    return [project, files.length, archived, offsetsIn(tails), offsetsIn(plan.gone.filter(own))]
+    return [project, files.length, archived, countOf(tails), countOf(plan.gone.filter(own))]
   })
   const table = toTable(['project', 'files', 'records in files', 'records in the log', 'gone'], rows, colour)
   return `${table}\n${formatCount(recordsOf(plan))} records would be loaded`
-}
-
-function offsetsIn(parts: WarehousePlan['gone']): bigint {
-  return parts.reduce((sum, { from, to }) => sum + to - from, 0n)
 }
 
 const groupWords = {
